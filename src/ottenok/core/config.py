@@ -1,0 +1,120 @@
+"""TOML files and command-line overrides, checked against frozen pydantic models.
+
+One way for recipes and cards: read TOML, lay `--section.key value` overrides over it, validate. Unknown keys are
+refused with the nearest known one. This is the one module of `core` that imports a third-party package, and only
+when something is parsed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ottenok.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from pydantic import BaseModel
+
+    _Model = TypeVar("_Model", bound=BaseModel)
+
+__all__ = ["merge", "override", "parse", "read_toml", "suggest"]
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        ConfigError: The file is absent, is not UTF-8 or is not TOML; the parser's line and column are kept.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise ConfigError("there is no such file", hint="Check the path.", file=str(path)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"this is not valid TOML: {error}", file=str(path)) from error
+
+
+def override(assignments: Iterable[str]) -> dict[str, Any]:
+    """Turn `section.key=value` assignments into a nested mapping.
+
+    A value is read as TOML (`5e-5`, `true`, `[1, 2]`); what isn't TOML is taken as a plain string.
+
+    Raises:
+        ConfigError: An assignment has no `=`.
+    """
+    tree: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"expected section.key=value, found {assignment!r}")
+        *parents, leaf = key.strip().split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = _toml_value(text.strip())
+    return tree
+
+
+def _toml_value(text: str) -> Any:  # noqa: ANN401 - any TOML value
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay `over` on `base`: tables are merged key by key, everything else is replaced. Neither is changed."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def parse(model: type[_Model], tree: Mapping[str, Any], *, file: str | None = None) -> _Model:
+    """Validate a mapping as `model`, which must forbid unknown keys.
+
+    Raises:
+        ConfigError: Naming the first wrong key, what was found there and, for an unknown key, the nearest known one.
+    """
+    from pydantic import ValidationError
+
+    try:
+        # Strict JSON semantics: "5" is no number and 1 is no text, but lists may become tuples.
+        return model.model_validate_json(json.dumps(tree, ensure_ascii=False, default=str), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise _unknown_key(model, tuple(first["loc"]), key, file) from error
+        found = json.dumps(first["input"], ensure_ascii=False, default=str)
+        found = "" if first["type"] == "missing" else f", found {found[:200]}"
+        raise ConfigError(f"{first['msg']}{found}", file=file, key=key or None) from error
+
+
+def _unknown_key(
+    model: type[BaseModel], loc: tuple[str | int, ...], key: str, file: str | None
+) -> ConfigError:
+    known = _fields_at(model, loc[:-1])
+    return ConfigError("unknown key", hint=suggest(str(loc[-1]), known), file=file, key=key)
+
+
+def _fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+    fields: Any = model
+    for part in loc:
+        info = getattr(fields, "model_fields", {}).get(part)
+        if info is not None:
+            fields = info.annotation
+    return list(getattr(fields, "model_fields", {}))
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return `Did you mean 'x'?`, or the list of known names when none is near."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(names)}."

@@ -1,0 +1,1 @@
+"""Raw data sets to one harmonised corpus: cards, readers, fetching, cleaning, splitting, balancing, statistics."""

@@ -1,0 +1,188 @@
+"""Data-set cards: one TOML per public data set in `cards/`, and what a user's own file is turned into.
+
+A card is a table of facts. It names files (URL, sha256, bytes), how to read them, how published labels become a
+scheme's labels, the licence, and what is known to be wrong with the set.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ottenok.core.config import parse, suggest
+from ottenok.core.errors import DataError
+
+__all__ = ["Card", "CardFile", "Label", "Licence", "ReaderSpec", "card_names", "load_card"]
+
+Split = Literal["train", "validation", "test"]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ReaderSpec(_Table):
+    """How a file is read: a reader's registered name and its options (see `ottenok.data.readers`).
+
+    Attributes:
+        kind: Registered reader name: `csv`, `jsonl`, `json`, `parquet`, `xlsx`, `sentirueval-twitter`, ...
+        text: Text column (a name, or a 0-based position for files without a header).
+        label: Label column, if the label is in one column.
+        labels: 0/1 columns, if each label has its own.
+        label_list: How `label` holds several labels: `json`, `numpy` (`[ 2 3]`), `comma`, `space`; None: one label.
+        part: Column that names a sub-source.
+        options: Whatever else that reader takes: delimiter, quoting, encoding, header, sheet, member (of a ZIP), ...
+    """
+
+    kind: str
+    text: str | int | None = None
+    label: str | int | None = None
+    labels: tuple[str, ...] = ()
+    label_list: Literal["json", "numpy", "comma", "space"] | None = None
+    part: str | int | None = None
+    options: dict[str, str | int | bool | list[str]] = {}
+
+
+class CardFile(_Table):
+    """One published file.
+
+    Attributes:
+        path: Path under the data root: `<card folder>/<file>`, forward slashes.
+        url: Public address of the very bytes, or None where the publisher offers no direct link.
+        sha256: Of the bytes; None only for sets that are not at hand and publish no checksum.
+        bytes: Size; None as for sha256.
+        split: The official split that the file belongs to; None: ottenok splits it.
+        rows: Records in the file as published (header not counted), if counted.
+        label: The label of every row, for files whose name is the label.
+        reader: Overrides the card's reader for this file.
+        optional: True for a file that a corpus can do without (a second form of the same rows).
+    """
+
+    path: str
+    url: str | None = None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    bytes: int | None = None
+    split: Split | None = None
+    rows: int | None = None
+    label: str | None = None
+    reader: ReaderSpec | None = None
+    optional: bool = False
+
+
+class Label(_Table):
+    """How published labels become labels of a scheme.
+
+    Attributes:
+        scheme: Name of the scheme in `core/schemes.toml` that the map leads to.
+        map: Published label to a scheme's label; `""` drops the row (multi-class) or the label (multi-label).
+        empty: The label of a row that is published without labels; None keeps it empty.
+        several: What several different labels of one row mean in a one-label scheme (per-company tweets): `drop` the
+            row, or `mixed` with the value of `mixed`.
+        mixed: The label for contradicting labels when `several = "mixed"`.
+        rule: In words: why the map is as it is, with what the published systems did with `skip`, `speech`, mixed.
+    """
+
+    scheme: str
+    map: dict[str, str]
+    empty: str | None = None
+    several: Literal["drop", "mixed"] = "drop"
+    mixed: str | None = None
+    rule: str = ""
+
+
+class Raters(_Table):
+    """Aggregation of several ratings of one text, each in a row of its own.
+
+    Attributes:
+        minimum: Fewest usable ratings per text; texts with fewer are dropped.
+        rule: `majority-sign`: the sign of each rating votes, and a unique majority wins; else the text is dropped.
+    """
+
+    minimum: int
+    rule: Literal["majority-sign"]
+
+
+class Licence(_Table):
+    """What the set's terms are.
+
+    Attributes:
+        id: SPDX identifier, or `unknown` where the source states none.
+        commercial: False if the terms forbid commercial use; None if unknown.
+        redistribute: True only if the texts may be passed on.
+        statement: Where the terms are stated, or that they are not.
+    """
+
+    id: str
+    commercial: bool | None
+    redistribute: bool
+    statement: str
+
+
+class Card(_Table):
+    """One data set.
+
+    Attributes:
+        name: Short name, the name of the card's file.
+        title: As its publisher calls it.
+        task: In words: what was annotated, by whom (people, emoticons, translation), on which texts.
+        languages: ISO 639-1 codes.
+        domain: `reviews`, `news`, `social`, `blogs`.
+        annotation: `human`, `author` (the author's own stars), `distant` (emoticons), `translated` or `unknown`.
+        reader: The default reader of the files.
+        files: The files; empty for hub-only sets.
+        hub: `owner/name` on the hub, if the set is there.
+        label: The label map.
+        raters: Aggregation of several ratings per text, where the set has them.
+        emoticons: True where labels come from emoticons, so they must be removed from the texts.
+        licence: The terms.
+        citation: Paper or page.
+        homepage: Where the set is described.
+        faults: What is known to be wrong with it, a sentence each.
+        overlaps: Names of other cards that share texts with this one.
+    """
+
+    name: str
+    title: str
+    task: str
+    languages: tuple[str, ...]
+    domain: str
+    annotation: Literal["human", "author", "distant", "translated", "unknown"]
+    reader: ReaderSpec
+    files: tuple[CardFile, ...] = ()
+    hub: str | None = None
+    label: Label
+    raters: Raters | None = None
+    emoticons: bool = False
+    licence: Licence
+    citation: str
+    homepage: str
+    faults: tuple[str, ...] = ()
+    overlaps: tuple[str, ...] = ()
+
+
+@cache
+def card_names() -> tuple[str, ...]:
+    """Return the names of the cards that ottenok ships, sorted."""
+    folder = resources.files("ottenok.data").joinpath("cards")
+    return tuple(
+        sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    )
+
+
+@cache
+def load_card(name: str) -> Card:
+    """Return the card called `name`.
+
+    Raises:
+        DataError: There is none; the message names the nearest.
+        ConfigError: The card's file is wrong.
+    """
+    import tomllib
+
+    if name not in card_names():
+        raise DataError(f"there is no data-set card {name!r}", hint=suggest(name, card_names()))
+    file = resources.files("ottenok.data").joinpath("cards", f"{name}.toml")
+    return parse(Card, tomllib.loads(file.read_text(encoding="utf-8")), file=f"cards/{name}.toml")

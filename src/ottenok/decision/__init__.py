@@ -1,0 +1,1 @@
+"""Logits to labels: activation, temperature, thresholds; numpy only, used by every surface alike."""

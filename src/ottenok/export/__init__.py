@@ -1,0 +1,1 @@
+"""A trained classifier to ONNX, quantised, with its parity checks (torch)."""

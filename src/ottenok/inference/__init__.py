@@ -1,0 +1,1 @@
+"""Prediction without torch: tokens, batches, backends, the predictor, files in bulk."""

@@ -1,0 +1,1 @@
+"""Encoders, pooling, heads, losses and the classifier made of them (torch)."""

@@ -1,0 +1,1 @@
+"""Texts made comparable: Unicode, invisible characters, URLs, users, emoji and emoticons."""

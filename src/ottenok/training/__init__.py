@@ -1,0 +1,1 @@
+"""Recipes, data for the trainer, and the training run itself (torch)."""
