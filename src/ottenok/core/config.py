@@ -97,9 +97,7 @@ def parse(model: type[_Model], tree: Mapping[str, Any], *, file: str | None = No
         raise ConfigError(f"{first['msg']}{found}", file=file, key=key or None) from error
 
 
-def _unknown_key(
-    model: type[BaseModel], loc: tuple[str | int, ...], key: str, file: str | None
-) -> ConfigError:
+def _unknown_key(model: type[BaseModel], loc: tuple[str | int, ...], key: str, file: str | None) -> ConfigError:
     known = _fields_at(model, loc[:-1])
     return ConfigError("unknown key", hint=suggest(str(loc[-1]), known), file=file, key=key)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["atomic_path", "atomic_write_text", "sha256_file"]
 
@@ -34,7 +34,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def atomic_write_text(target: Path, text: str) -> None:
-    """Write `text` as UTF-8 with `\\n` line ends, atomically and flushed to the disk."""
+    """Write `text` as UTF-8 with LF line ends, atomically and flushed to the disk."""
     with atomic_path(target) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write(text)
         stream.flush()

@@ -51,9 +51,7 @@ class Silent:
 SILENT: Progress = Silent()
 
 
-def tracked(
-    items: Iterable[_T], progress: Progress, stage: str, *, total: int | None, unit: str
-) -> Iterator[_T]:
+def tracked(items: Iterable[_T], progress: Progress, stage: str, *, total: int | None, unit: str) -> Iterator[_T]:
     """Yield the items, reporting each one as a unit done; the stage ends also when the consumer stops early."""
     progress.start(stage, total=total, unit=unit)
     try:

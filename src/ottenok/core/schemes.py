@@ -88,9 +88,7 @@ class LabelMap:
         mapped: set[str] = set()
         for label in labels:
             if label not in self.table:
-                raise SchemeError(
-                    f"the scheme {self.source} has no label {label!r}", hint=suggest(label, self.table)
-                )
+                raise SchemeError(f"the scheme {self.source} has no label {label!r}", hint=suggest(label, self.table))
             target = self.table[label]
             if target is not None:
                 mapped.add(target)

@@ -6,25 +6,23 @@ scheme's labels, the licence, and what is known to be wrong with the set.
 
 from __future__ import annotations
 
+import tomllib
 from functools import cache
 from importlib import resources
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ottenok.core.config import parse, suggest
 from ottenok.core.errors import DataError
+from ottenok.core.table import Table
 
-__all__ = ["Card", "CardFile", "Label", "Licence", "ReaderSpec", "card_names", "load_card"]
+__all__ = ["Card", "CardFile", "Label", "Licence", "Raters", "ReaderSpec", "card_names", "load_card"]
 
 Split = Literal["train", "validation", "test"]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ReaderSpec(_Table):
+class ReaderSpec(Table):
     """How a file is read: a reader's registered name and its options (see `ottenok.data.readers`).
 
     Attributes:
@@ -46,7 +44,7 @@ class ReaderSpec(_Table):
     options: dict[str, str | int | bool | list[str]] = {}
 
 
-class CardFile(_Table):
+class CardFile(Table):
     """One published file.
 
     Attributes:
@@ -72,7 +70,7 @@ class CardFile(_Table):
     optional: bool = False
 
 
-class Label(_Table):
+class Label(Table):
     """How published labels become labels of a scheme.
 
     Attributes:
@@ -93,7 +91,7 @@ class Label(_Table):
     rule: str = ""
 
 
-class Raters(_Table):
+class Raters(Table):
     """Aggregation of several ratings of one text, each in a row of its own.
 
     Attributes:
@@ -105,7 +103,7 @@ class Raters(_Table):
     rule: Literal["majority-sign"]
 
 
-class Licence(_Table):
+class Licence(Table):
     """What the set's terms are.
 
     Attributes:
@@ -121,7 +119,7 @@ class Licence(_Table):
     statement: str
 
 
-class Card(_Table):
+class Card(Table):
     """One data set.
 
     Attributes:
@@ -167,9 +165,7 @@ class Card(_Table):
 def card_names() -> tuple[str, ...]:
     """Return the names of the cards that ottenok ships, sorted."""
     folder = resources.files("ottenok.data").joinpath("cards")
-    return tuple(
-        sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
-    )
+    return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
 
 
 @cache
@@ -180,8 +176,6 @@ def load_card(name: str) -> Card:
         DataError: There is none; the message names the nearest.
         ConfigError: The card's file is wrong.
     """
-    import tomllib
-
     if name not in card_names():
         raise DataError(f"there is no data-set card {name!r}", hint=suggest(name, card_names()))
     file = resources.files("ottenok.data").joinpath("cards", f"{name}.toml")

@@ -16,7 +16,7 @@ class Record:
         text: The text as published, decoded; never empty after stripping white space.
         labels: The published labels as strings, before any map; empty where the publisher marks "none of them".
         language: ISO 639-1 code where the file says so per row, else None (the card's language holds).
-        part: Name of a sub-source where the file holds several (a product category, a film, a rater's topic), else None.
+        part: Name of a sub-source where the file holds several (a product category, a film), else None.
     """
 
     row: int
