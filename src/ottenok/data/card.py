@@ -41,7 +41,7 @@ class ReaderSpec(Table):
     labels: tuple[str, ...] = ()
     label_list: Literal["json", "numpy", "comma", "space"] | None = None
     part: str | int | None = None
-    options: dict[str, str | int | bool | list[str]] = {}
+    options: dict[str, str | int | bool | list[str]] = Field(default_factory=dict)
 
 
 class CardFile(Table):

@@ -1,0 +1,29 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_BESIDE = Path(__file__).parents[2] / "shared"
+
+
+def _folder(variable: str, default: Path) -> Path:
+    folder = Path(os.environ.get(variable, default))
+    if not folder.is_dir():
+        pytest.skip(f"needs the folder {default.name!r}: set {variable}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Return the folder of real data sets, or skip."""
+    return _folder("OTTENOK_DATA", _BESIDE / "data")
+
+
+@pytest.fixture(scope="session")
+def encoder_folder() -> Path:
+    """Return the folder of the real pretrained encoder, or skip."""
+    return _folder("OTTENOK_ENCODER", _BESIDE / "encoder" / "e5-small-ru-zh")
