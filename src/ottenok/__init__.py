@@ -1,10 +1,59 @@
 """ottenok: sentiment and emotions in Russian and Chinese texts.
 
-Names are loaded on first use, so `import ottenok` costs nothing.
+    >>> import ottenok
+    >>> clf = ottenok.load()                                        # doctest: +SKIP
+    >>> clf("Какая гадость эта ваша заливная рыба!").label          # doctest: +SKIP
+    'negative'
+
+Names are loaded on first use, so `import ottenok` imports neither numpy nor torch.
 """
 
 from __future__ import annotations
 
-__all__ = ["__version__"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ottenok.data.corpus import Corpus, open_corpus
+    from ottenok.evaluation.report import Report
+    from ottenok.inference.api import classify, load
+    from ottenok.inference.predictor import Prediction, Predictor
+    from ottenok.training.api import evaluate, train
+
+__all__ = [
+    "Corpus",
+    "Prediction",
+    "Predictor",
+    "Report",
+    "__version__",
+    "classify",
+    "evaluate",
+    "load",
+    "open_corpus",
+    "train",
+]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Corpus": "ottenok.data.corpus",
+    "Prediction": "ottenok.inference.predictor",
+    "Predictor": "ottenok.inference.predictor",
+    "Report": "ottenok.evaluation.report",
+    "classify": "ottenok.inference.api",
+    "evaluate": "ottenok.training.api",
+    "load": "ottenok.inference.api",
+    "open_corpus": "ottenok.data.corpus",
+    "train": "ottenok.training.api",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ottenok' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

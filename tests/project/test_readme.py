@@ -1,0 +1,64 @@
+"""What the README promises is run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[2]
+_BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SET_UP = re.compile(r"^python3 -m venv ")
+
+
+def _blocks(name: str) -> list[tuple[str, str]]:
+    return _BLOCK.findall((_ROOT / name).read_text(encoding="utf-8"))
+
+
+def _runnable() -> list[tuple[str, str]]:
+    # The two set-up commands make virtual environments; `.ci/run` runs them word for word.
+    return [(kind, code) for kind, code in _blocks("README.md") if not _SET_UP.match(code)]
+
+
+@pytest.mark.parametrize(("kind", "code"), _runnable(), ids=lambda value: value.strip().splitlines()[0][:60])
+def test_block_runs(kind: str, code: str, tmp_path: Path) -> None:
+    """Every other code block of the README runs without an error, in a folder with the examples."""
+    shutil.copytree(_ROOT / "examples", tmp_path / "examples")
+    shutil.copytree(_ROOT / "recipes", tmp_path / "recipes")
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = ["bash", "-euo", "pipefail", "-c", code] if kind == "bash" else [sys.executable, "-c", code]
+
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_both_languages_show_the_same_code() -> None:
+    """README.ru.md has the same code blocks, comments aside, in the same order."""
+
+    def bare(blocks: list[tuple[str, str]]) -> list[list[str]]:
+        return [[re.sub(r"\s*#.*", "", line) for line in code.splitlines()] for _, code in blocks]
+
+    assert bare(_blocks("README.md")) == bare(_blocks("README.ru.md"))
+
+
+def test_there_are_two_set_up_commands() -> None:
+    """The README has exactly two set-up commands, one line each."""
+    set_up = [code for _, code in _blocks("README.md") if _SET_UP.match(code)]
+
+    assert len(set_up) == 2
+    assert all(code.count("\n") == 1 for code in set_up)
+
+
+def test_paths_named_in_the_architecture_exist() -> None:
+    """Every path under src, recipes or tests that docs/ARCHITECTURE.md names exists."""
+    text = (_ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    paths = set(re.findall(r"`((?:src|recipes|tests|benchmarks|docs|examples)/[\w./-]+)`", text))
+
+    assert paths
+    assert [path for path in sorted(paths) if not (_ROOT / path).exists()] == []
