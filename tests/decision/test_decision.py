@@ -65,7 +65,7 @@ def test_problem_types_name_one_usual_activation_each() -> None:
     assert {kind: names[0] for kind, names in ACTIVATIONS.items()} == {
         "multi-class": "softmax",
         "multi-label": "sigmoid",
-        "ordinal": "corn",
+        "ordinal": "softmax",
         "regression": "regression",
     }
     assert "sigmoid" not in ACTIVATIONS["multi-class"]
@@ -124,12 +124,13 @@ def test_corn_multiplies_conditional_probabilities() -> None:
     assert probs[0].tolist() == pytest.approx([0.2, 0.4, 0.3, 0.1])
 
 
-def test_corn_answers_with_the_median_rank() -> None:
-    """The answer counts the ranks that are exceeded with more than one half, even where another class is likelier."""
+@pytest.mark.parametrize("decision", [SOFTMAX, CORN, CORAL])
+def test_the_median_counts_exceeded_ranks(decision: Decision) -> None:
+    """The median counts the ranks that are exceeded with more than one half, even where another class is likelier."""
     probs = np.array([[0.4, 0.0, 0.3, 0.3, 0.0]])
 
-    assert decide(probs, STARS, CORN) == [("Star_3",)]
-    assert decide(probs, STARS, SOFTMAX) == [("Star_1",)]
+    assert decide(probs, STARS, replace(decision, pick="median")) == [("Star_3",)]
+    assert decide(probs, STARS, decision) == [("Star_1",)]
 
 
 def test_coral_never_gives_negative_probabilities() -> None:
@@ -143,8 +144,10 @@ def test_an_ordinal_activation_needs_labels_in_order() -> None:
     """Labels such as neutral, positive, negative can't be ranks."""
     shuffled = replace(SENTIMENT, labels=("neutral", "positive", "negative"), values=(0.0, 1.0, -1.0))
 
-    with pytest.raises(SchemeError, match="not in the order of their rank"):
-        check_fit(CORN, shuffled)
+    for decision in (CORN, CORAL, replace(SOFTMAX, pick="median")):
+        with pytest.raises(SchemeError, match="not in the order of their rank"):
+            check_fit(decision, shuffled)
+    check_fit(SOFTMAX, shuffled)
 
 
 @given(st.floats(-5, 5), st.permutations(STARS.values))
@@ -277,6 +280,7 @@ def test_json_round_trip(decision: Decision) -> None:
         ({"activation": "softmax", "temperature": float("nan")}, "temperature"),
         ({"activation": "sigmoid", "thresholds": [1.5]}, "thresholds"),
         ({"activation": "sigmoid", "thresholds": [float("nan")]}, "thresholds"),
+        ({"activation": "softmax", "pick": "best"}, "pick"),
         ({"activation": "softmax", "values": [0.0, 1.0]}, "values"),
         ({"activation": "regression"}, "values"),
         ({"activation": "regression", "values": [0.0, 0.0]}, "values"),

@@ -48,7 +48,8 @@ ACTIVATIONS: Mapping[ProblemType, tuple[Activation, ...]] = MappingProxyType(
     {
         "multi-class": ("softmax",),
         "multi-label": ("sigmoid",),
-        "ordinal": ("corn", "coral"),
+        # softmax where the graph itself ends in the logarithms of class probabilities, as ottenok's own do.
+        "ordinal": ("softmax", "corn", "coral"),
         "regression": ("regression",),
     }
 )
@@ -69,6 +70,9 @@ class Decision:
         empty: What an answer without any label becomes: `allow` leaves it empty, `top` gives the most probable label,
             and a label's name (such as `neutral`) gives that label.
         values: For `regression` only: each label's place on the scale of the output.
+        pick: Which label of a one-label scheme is the answer: `top`, the most probable (the first of equals), or, where
+            labels have an order, `median`, the highest rank that is exceeded with more than 0.5, which makes the mean
+            absolute error least (the rule of Shi et al. 2021 for CORN).
     """
 
     # Read by pydantic where a manifest holds a decision: unknown keys are refused there as everywhere.
@@ -79,6 +83,7 @@ class Decision:
     thresholds: tuple[float, ...] = ()
     empty: str = "allow"
     values: tuple[float, ...] = ()
+    pick: Literal["top", "median"] = "top"
 
     def __post_init__(self) -> None:
         if self.activation not in {*_ELEMENTWISE, "regression"}:
@@ -87,6 +92,8 @@ class Decision:
             raise _wrong("temperature", self.temperature, "It is a finite number above 0.")
         if not all(0.0 <= threshold <= 1.0 for threshold in self.thresholds):
             raise _wrong("thresholds", list(self.thresholds), "Each one lies between 0 and 1.")
+        if self.pick not in {"top", "median"}:
+            raise _wrong("pick", self.pick, "It is `top` or `median`.")
         self._check_values()
 
     def _check_values(self) -> None:
@@ -145,7 +152,7 @@ def check_fit(decision: Decision, scheme: LabelScheme) -> None:
             f"the scheme {scheme.name} is multi-label, but the activation is {decision.activation}",
             hint="Labels that may come together need sigmoid: any other activation makes them compete.",
         )
-    if decision.activation in _RANKED:
+    if decision.activation in _RANKED or decision.pick == "median":
         _check_ranks(scheme)
     for name, numbers in (("thresholds", decision.thresholds), ("values", decision.values)):
         if numbers and len(numbers) != len(scheme.labels):
@@ -158,7 +165,7 @@ def _check_ranks(scheme: LabelScheme) -> None:
     if not scheme.values or list(scheme.values) not in (sorted(scheme.values), sorted(scheme.values, reverse=True)):
         raise SchemeError(
             f"the labels of the scheme {scheme.name} are not in the order of their rank: {', '.join(scheme.labels)}",
-            hint="An ordinal model needs labels with rising (or falling) values.",
+            hint="Ordinal activations and the median need labels with rising (or falling) values.",
         )
 
 
@@ -203,9 +210,8 @@ def _finite(numbers: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
 def chosen(probs: npt.ArrayLike, scheme: LabelScheme, decision: Decision) -> Mask:
     """Say which labels are in each answer.
 
-    One-label schemes answer with the most probable label (the first of equals), except that ordinal activations
-    answer with the median rank, the highest one that is exceeded with more than 0.5 (Shi et al. 2021), which makes the
-    mean absolute error least. Multi-label schemes answer with every label that reaches its threshold.
+    One-label schemes answer with the label that `decision.pick` says, if it reaches its threshold. Multi-label schemes
+    answer with every label that reaches its threshold.
 
     Args:
         probs: `[rows, labels]`, from `probabilities`.
@@ -235,7 +241,7 @@ def _above(probs: Probabilities, scheme: LabelScheme, decision: Decision) -> Mas
     reached: Mask = probs >= np.asarray(least, dtype=np.float32)
     if several:
         return reached
-    best = _median(probs) if decision.activation in _RANKED else probs.argmax(axis=1)
+    best = _median(probs) if decision.pick == "median" else probs.argmax(axis=1)
     alone: Mask = np.arange(probs.shape[1]) == best[:, None]
     return alone & reached
 
