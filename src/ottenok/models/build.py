@@ -1,0 +1,145 @@
+"""From a recipe's `ModelOptions` and a label scheme to a network ready to train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from ottenok.core.errors import ConfigError
+from ottenok.models.classifier import OttenokClassifier, OttenokConfig
+from ottenok.models.encoder import (
+    attention_kind,
+    freeze,
+    load_config,
+    load_encoder,
+    load_tokenizer,
+    refuse_missing,
+    text_limit,
+)
+from ottenok.models.problems import PROBLEMS, resolve_problem
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ottenok.core.schemes import LabelScheme
+    from ottenok.models.options import ModelOptions, Problem
+
+__all__ = ["NATIVE_POOLING", "Network", "build"]
+
+# Architectures whose own sequence classifier scores one position with (its own layers and) a linear layer, by pooling.
+# What is saved as such opens in transformers without ottenok. An architecture that is not here is saved as ours.
+NATIVE_POOLING: dict[str, str] = {
+    **dict.fromkeys(
+        ("albert", "bert", "big_bird", "camembert", "convbert", "data2vec-text", "deberta", "deberta-v2", "distilbert",
+         "electra", "ernie", "megatron-bert", "mpnet", "nystromformer", "rembert", "roberta", "roformer",
+         "xlm-roberta", "xlm-roberta-xl"),
+        "cls",
+    ),
+    **dict.fromkeys(("gemma", "gemma2", "llama", "mistral", "phi3", "qwen2", "qwen3", "smollm3"), "last"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network ready to train.
+
+    Attributes:
+        model: A transformers model for sequence classification, float32, with the scheme's labels in its config.
+        tokenizer: The encoder's fast tokenizer.
+        problem: What it learns.
+        limit: Most tokens that the encoder can read, or None.
+        native: True if the model is the architecture's own sequence classifier.
+    """
+
+    model: Any
+    tokenizer: Any
+    problem: Problem
+    limit: int | None
+    native: bool
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that are new, that is, all but the encoder's."""
+        return [value for name, value in self.model.named_parameters() if not self.is_encoder(name)]
+
+    def is_encoder(self, name: str) -> bool:
+        """Tell whether the parameter called `name` came with the encoder; a native pooler counts as new."""
+        return name.startswith(f"{self.model.base_model_prefix}.") and ".pooler." not in name
+
+
+def build(options: ModelOptions, scheme: LabelScheme) -> Network:
+    """Build the network. Seed everything before: new layers are drawn here.
+
+    Raises:
+        ConfigError: An option is unknown or does not fit the scheme.
+        ModelError: The encoder can't be loaded.
+    """
+    problem = resolve_problem(options.problem, scheme)
+    config = load_config(options, head_dropout=options.head.dropout)
+    tokenizer = load_tokenizer(options)
+    native = _is_native(options, config.model_type, problem)
+    config.pad_token_id = tokenizer.pad_token_id
+    model = _native(options, config, _label_fields(scheme, problem)) if native else _own(options, config, scheme)
+    freeze(model.base_model, embeddings=options.freeze_embeddings, layers=options.freeze_layers)
+    return Network(model=model, tokenizer=tokenizer, problem=problem, limit=text_limit(config), native=native)
+
+
+def _is_native(options: ModelOptions, model_type: str, problem: Problem) -> bool:
+    plain = options.head.kind == "linear" and not options.head.hidden
+    return plain and PROBLEMS[problem].link == "identity" and problem != "regression" and (
+        NATIVE_POOLING.get(model_type) == options.pooling
+    )  # fmt: skip
+
+
+def _label_fields(scheme: LabelScheme, problem: Problem) -> dict[str, Any]:
+    facts = PROBLEMS[problem]
+    return {
+        "id2label": dict(enumerate(scheme.labels)),
+        "label2id": {label: number for number, label in enumerate(scheme.labels)},
+        "problem_type": facts.hub_name,
+        "function_to_apply": facts.activation if facts.activation in {"softmax", "sigmoid"} else "none",
+    }
+
+
+def _native(options: ModelOptions, config: Any, labels: dict[str, Any]) -> Any:  # noqa: ANN401
+    for key, value in labels.items():
+        setattr(config, key, value)
+    model, info = AutoModelForSequenceClassification.from_pretrained(
+        options.encoder,
+        config=config,
+        revision=options.revision or "main",
+        dtype=torch.float32,
+        attn_implementation=attention_kind(options),
+        use_safetensors=True,
+        output_loading_info=True,
+    )
+    prefix = f"{model.base_model_prefix}."
+    missing = [key for key in info["missing_keys"] if key.startswith(prefix) and ".pooler." not in key]
+    refuse_missing(options.encoder, missing)
+    return model
+
+
+def _own(options: ModelOptions, config: Any, scheme: LabelScheme) -> OttenokClassifier:  # noqa: ANN401
+    problem = resolve_problem(options.problem, scheme)
+    encoder = load_encoder(options, config)
+    if options.link not in {"auto", "identity"} and problem != "ordinal":
+        raise ConfigError(f"the link {options.link!r} is for ordinal problems, this one is {problem}", key="model.link")
+    own = OttenokConfig(
+        encoder=_plain(encoder.config),
+        pooling=options.pooling,
+        head=options.head.model_dump(mode="json"),
+        link=PROBLEMS[problem].link if options.link == "auto" else options.link,
+        outputs=1 if problem == "regression" else None,
+        pad_token_id=config.pad_token_id,
+        **_label_fields(scheme, problem),
+    )
+    return OttenokClassifier(own, encoder)
+
+
+def _plain(config: Any) -> dict[str, Any]:  # noqa: ANN401
+    # Only what differs from the architecture's defaults, and nothing about the file it came from.
+    fields: dict[str, Any] = config.to_diff_dict()
+    dropped = {"architectures", "dtype", "torch_dtype", "transformers_version", "_name_or_path", "id2label", "label2id"}
+    return {"model_type": config.model_type} | {key: value for key, value in fields.items() if key not in dropped}

@@ -1,0 +1,182 @@
+"""Encoders from transformers: their configuration, weights, tokenizer, limits, and what of them is trained."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
+
+from ottenok.core.errors import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ottenok.models.options import ModelOptions
+
+__all__ = ["attention_kind", "freeze", "load_config", "load_encoder", "load_tokenizer", "text_limit"]
+
+# The same two dropouts and the head's have other names in other families.
+_ENCODER_DROPOUTS = (
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "embedding_dropout",
+    "mlp_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop",
+)  # fmt: skip
+_HEAD_DROPOUTS = (
+    "classifier_dropout", "classifier_dropout_prob", "seq_classif_dropout", "cls_dropout", "pooler_dropout",
+)  # fmt: skip
+
+# Families whose positions start after the padding token's number, so that fewer tokens fit than the table has rows.
+_SHIFTED_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet"})
+
+
+def load_config(options: ModelOptions, *, head_dropout: float) -> Any:  # noqa: ANN401 - one class per architecture
+    """Load the encoder's transformers configuration, with the recipe's dropouts in it.
+
+    Raises:
+        ModelError: There is no such folder or hub model, or it is no encoder that transformers knows.
+    """
+    try:
+        config = AutoConfig.from_pretrained(options.encoder, revision=options.revision or "main")
+    except (OSError, ValueError, KeyError) as error:
+        raise _no_encoder(options.encoder, error) from error
+    if options.dropout is not None:
+        _set_known(config, _ENCODER_DROPOUTS, options.dropout)
+    _set_known(config, _HEAD_DROPOUTS, head_dropout)
+    return config
+
+
+def _set_known(config: Any, names: tuple[str, ...], value: float) -> None:  # noqa: ANN401
+    for name in names:
+        if hasattr(config, name):
+            setattr(config, name, value)
+
+
+def _no_encoder(name: str, error: Exception) -> ModelError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return ModelError(
+        f"the encoder {name!r} can't be loaded: {reason[:300]}",
+        hint="Name a folder with config.json, model.safetensors and tokenizer files, or a model on the hub that has "
+        "safetensors weights: --model.encoder PATH",
+        key="model.encoder",
+    )
+
+
+def attention_kind(options: ModelOptions) -> str | None:
+    """Return the attention implementation to ask for; None is the encoder's default."""
+    if options.attention != "auto":
+        return options.attention
+    return None if torch.cuda.is_available() else "eager"
+
+
+def load_encoder(options: ModelOptions, config: Any) -> nn.Module:  # noqa: ANN401
+    """Load the encoder's weights in float32, without its pooler, which no pooling of ours reads.
+
+    Raises:
+        ModelError: There are no safetensors weights, or some of the encoder's weights are not in them.
+    """
+    extra = {"add_pooling_layer": False} if accepts_no_pooler(config) else {}
+    try:
+        encoder, info = AutoModel.from_pretrained(
+            options.encoder,
+            config=config,
+            revision=options.revision or "main",
+            dtype=torch.float32,
+            attn_implementation=attention_kind(options),
+            use_safetensors=True,
+            output_loading_info=True,
+            **extra,
+        )
+    except (OSError, ValueError) as error:
+        raise _no_encoder(options.encoder, error) from error
+    refuse_missing(options.encoder, [key for key in info["missing_keys"] if not key.startswith("pooler.")])
+    return encoder  # type: ignore[no-any-return]
+
+
+def accepts_no_pooler(config: Any) -> bool:  # noqa: ANN401
+    """Tell whether the architecture's `AutoModel` class can be built without its pooler."""
+    model_class: Any = MODEL_MAPPING.get(type(config), None)
+    return model_class is not None and "add_pooling_layer" in inspect.signature(model_class).parameters
+
+
+def refuse_missing(name: str, missing: list[str]) -> None:
+    """Refuse an encoder that would start with random weights.
+
+    Raises:
+        ModelError: There are missing weights.
+    """
+    if missing:
+        raise ModelError(
+            f"{len(missing)} weights of the encoder {name!r} are not in its files (the first: {sorted(missing)[0]})",
+            hint="Check that config.json and model.safetensors belong together.",
+            key="model.encoder",
+        )
+
+
+def load_tokenizer(options: ModelOptions) -> Any:  # noqa: ANN401 - one class per family
+    """Load the encoder's fast tokenizer.
+
+    Raises:
+        ModelError: There is none, or it has no padding token and none can be made of its end token.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(options.encoder, revision=options.revision or "main")
+    except (OSError, ValueError, KeyError) as error:
+        raise _no_encoder(options.encoder, error) from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError(
+            f"the encoder {options.encoder!r} has no fast tokenizer (tokenizer.json), which saved models need",
+            hint="Convert it with transformers, or take another encoder.",
+            key="model.encoder",
+        )
+    if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token_id is None:
+            raise ModelError("the tokenizer has no padding token and no end token", key="model.encoder")
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def text_limit(config: Any) -> int | None:  # noqa: ANN401
+    """Return the most tokens (special ones included) that the encoder can read; None: no fixed limit is known."""
+    positions = getattr(config, "max_position_embeddings", None)
+    if not isinstance(positions, int) or positions <= 0:
+        return None
+    if config.model_type in _SHIFTED_POSITIONS:
+        return positions - int(config.pad_token_id or 0) - 1
+    return positions
+
+
+def freeze(encoder: nn.Module, *, embeddings: bool, layers: int) -> None:
+    """Keep the embeddings, or the first layers, as they are.
+
+    Raises:
+        ConfigError: The encoder's layers can't be found, or there are fewer.
+    """
+    if embeddings or layers:
+        # Layers above trained embeddings, and below nothing, would be a strange thing to freeze: embeddings go first.
+        for part in _embedding_parts(encoder):
+            part.requires_grad_(requires_grad=False)
+    if layers:
+        stack = _layers(encoder)
+        if stack is None or layers > len(stack):
+            found = "none that can be told apart" if stack is None else str(len(stack))
+            raise ConfigError(
+                f"can't freeze the first {layers} layers: the encoder has {found}", key="model.freeze_layers"
+            )
+        for layer in list(stack)[:layers]:
+            layer.requires_grad_(requires_grad=False)
+
+
+def _embedding_parts(encoder: nn.Module) -> list[nn.Module]:
+    block = getattr(encoder, "embeddings", None)
+    if block is not None:
+        return [block]
+    return [encoder.get_input_embeddings()]  # type: ignore[operator]
+
+
+def _layers(encoder: nn.Module) -> torch.nn.ModuleList | None:
+    depth = getattr(encoder.config, "num_hidden_layers", None)
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.ModuleList) and len(module) == depth:
+            return module
+    return None

@@ -1,0 +1,76 @@
+"""What a recipe says about a classifier's network: plain tables, readable without torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ottenok.core.table import Table
+
+__all__ = ["HeadOptions", "LossOptions", "ModelOptions", "Problem"]
+
+Problem = Literal["multi-class", "multi-label", "ordinal", "regression"]
+
+
+class HeadOptions(Table):
+    """The layers between the pooled vector and the scores.
+
+    Attributes:
+        kind: A name of `ottenok.models.heads.HEADS`: `linear` or `mlp`.
+        hidden: Widths of the hidden layers (`mlp` only; at least one).
+        dropout: Share of the inputs of every linear layer that training drops, 0..1.
+        activation: A name of `ottenok.models.heads.ACTIVATIONS`, after every hidden layer.
+    """
+
+    kind: str = "linear"
+    hidden: tuple[int, ...] = ()
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    activation: str = "gelu"
+
+
+class ModelOptions(Table):
+    """The network.
+
+    Attributes:
+        encoder: Folder or hub name of any encoder that transformers' `AutoModel` loads.
+        revision: Branch, tag or commit on the hub.
+        pooling: A name of `ottenok.models.pooling.POOLINGS`. `cls` with a linear head is the architecture's own
+            sequence classifier, with its own layer between the first token and the scores (BERT's pooler, RoBERTa's
+            dense layer), as in models on the hub; `first` is the first token's vector itself.
+        problem: `auto` takes it from the label scheme.
+        head: See `HeadOptions`.
+        link: For ordinal problems: `corn` (also what `auto` means) or `coral`, see `ottenok.models.links`.
+        attention: How attention is computed; `auto` is `eager` on a CPU (its fused backward is slower there for short
+            texts) and the encoder's default elsewhere.
+        dropout: Dropout inside the encoder (hidden states and attention); None keeps the encoder's own. The default
+            of 0 costs nothing on a fine-tuned small encoder and saves the time of the masks.
+        freeze_embeddings: Do not train the embedding matrices.
+        freeze_layers: Do not train the first so many layers either.
+    """
+
+    encoder: str
+    revision: str | None = None
+    pooling: str = "mean"
+    problem: Literal["auto", "multi-class", "multi-label", "ordinal", "regression"] = "auto"
+    head: HeadOptions = HeadOptions()
+    link: Literal["auto", "identity", "corn", "coral"] = "auto"
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
+    dropout: float | None = Field(default=0.0, ge=0.0, lt=1.0)
+    freeze_embeddings: bool = False
+    freeze_layers: int = Field(default=0, ge=0)
+
+
+class LossOptions(Table):
+    """What training minimises.
+
+    Attributes:
+        name: A name of `ottenok.models.losses.LOSSES`, or `auto` for the problem's usual one: `ce` (multi-class,
+            ordinal), `bce` (multi-label), `mse` (regression).
+        class_weights: `none`, `balanced` (inverse class frequency), `sqrt` (its square root), or one weight per label.
+        label_smoothing: Share of the target's mass that is spread over all labels, 0..1.
+    """
+
+    name: str = "auto"
+    class_weights: Literal["none", "balanced", "sqrt"] | tuple[float, ...] = "none"
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
