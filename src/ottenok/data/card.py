@@ -9,9 +9,10 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib import resources
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ottenok.core.config import parse, suggest
 from ottenok.core.errors import DataError
@@ -48,15 +49,18 @@ class CardFile(Table):
     """One published file.
 
     Attributes:
-        path: Path under the data root: `<card folder>/<file>`, forward slashes.
+        path: Path under the data root: `<card folder>/<file>`, forward slashes, never out of the root. A user's own
+            file has an absolute path instead.
         url: Public address of the very bytes, or None where the publisher offers no direct link.
         sha256: Of the bytes; None only for sets that are not at hand and publish no checksum.
         bytes: Size; None as for sha256.
         split: The official split that the file belongs to; None: ottenok splits it.
         rows: Records in the file as published (header not counted), if counted.
         label: The label of every row, for files whose name is the label.
+        part: Sub-source of every row, for sets whose files are sub-sources.
         reader: Overrides the card's reader for this file.
-        optional: True for a file that a corpus can do without (a second form of the same rows).
+        optional: True for a file that a corpus can do without: it is used where it is present.
+        alternative: True for a second form of rows that another file of the card holds: documented, never read.
     """
 
     path: str
@@ -66,8 +70,18 @@ class CardFile(Table):
     split: Split | None = None
     rows: int | None = None
     label: str | None = None
+    part: str | None = None
     reader: ReaderSpec | None = None
     optional: bool = False
+    alternative: bool = False
+
+    @field_validator("path")
+    @classmethod
+    def _stay_inside(cls, path: str) -> str:
+        # A path from a card must not lead out of the data root or the cache: fetch writes there.
+        if not Path(path).is_absolute() and ("\\" in path or ".." in PurePosixPath(path).parts or not path.strip("./")):
+            raise ValueError("a path under the data root must be relative, with forward slashes and without '..'")
+        return path
 
 
 class Label(Table):
@@ -108,13 +122,13 @@ class Licence(Table):
 
     Attributes:
         id: SPDX identifier, or `unknown` where the source states none.
-        commercial: False if the terms forbid commercial use; None if unknown.
+        commercial: False if the terms forbid commercial use, None (or left out) if unknown.
         redistribute: True only if the texts may be passed on.
         statement: Where the terms are stated, or that they are not.
     """
 
     id: str
-    commercial: bool | None
+    commercial: bool | None = None
     redistribute: bool
     statement: str
 
@@ -130,7 +144,7 @@ class Card(Table):
         domain: `reviews`, `news`, `social`, `blogs`.
         annotation: `human`, `author` (the author's own stars), `distant` (emoticons), `translated` or `unknown`.
         reader: The default reader of the files.
-        files: The files; empty for hub-only sets.
+        files: The files; empty for hub-only sets, whose Parquet files are looked up on the hub.
         hub: `owner/name` on the hub, if the set is there.
         label: The label map.
         raters: Aggregation of several ratings per text, where the set has them.
