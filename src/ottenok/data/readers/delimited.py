@@ -1,0 +1,108 @@
+"""CSV, TSV and their kin (reader kind `csv`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ottenok.core.config import parse
+from ottenok.core.errors import ConfigError, DataError
+from ottenok.data.readers.dialect import detect_dialect, usual_width
+from ottenok.data.readers.lines import line_blocks
+from ottenok.data.readers.options import LineOptions
+from ottenok.data.readers.shape import Layout, Shaper, excerpt, find_columns, merge_repeats, wanted_columns
+from ottenok.data.readers.splitting import Broken, Dialect, Lines, split_rows
+from ottenok.data.readers.streams import open_bytes
+from ottenok.data.rows import Record, Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from ottenok.data.card import ReaderSpec
+
+__all__ = ["CsvOptions", "read_csv"]
+
+_DEFAULT_QUOTE = '"'
+
+
+class CsvOptions(LineOptions):
+    """Options of the reader `csv`, besides `encoding` and `member`.
+
+    Attributes:
+        delimiter: One character, or `auto`.
+        quote: One character, or "" where quotes have no meaning; ignored with delimiter `auto`.
+        header: Whether the first record holds the names of the columns.
+        merge_repeats: Join consecutive rows with the same text.
+    """
+
+    delimiter: str = ","
+    quote: str = _DEFAULT_QUOTE
+    header: bool = True
+    merge_repeats: bool = False
+
+
+def read_csv(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
+    """Read a file of delimited rows (reader kind `csv`)."""
+    options = parse(CsvOptions, spec.options, file=str(path))
+    rows = _rows(path, spec, options, label)
+    return merge_repeats(rows) if options.merge_repeats else rows
+
+
+def _rows(path: Path, spec: ReaderSpec, options: CsvOptions, label: str | None) -> Iterator[Record | Rejected]:
+    file = str(path)
+    wanted = wanted_columns(spec, label=label, file=file)
+    encoding = options.resolve(path)
+    dialect = _dialect(path, options, encoding, wanted)
+    with open_bytes(path, member=options.member) as stream:
+        lines = Lines(line_blocks(stream, encoding=encoding, file=file))
+        names = _header(lines, dialect, file=file) if options.header else _numbers(path, options, encoding, dialect)
+        text, *labels = find_columns(names, wanted, file=file)
+        part = labels.pop() if spec.part is not None else None
+        layout = Layout(text=text, labels=tuple(labels), part=part)
+        shape = Shaper(spec, layout, label=label, encoding=encoding)
+        # A broken record is shown only where every column is one that is read: no author's name can be in it.
+        show = set(layout.positions) == set(range(len(names)))
+        rows = enumerate(split_rows(lines, dialect, width=len(names), file=file), start=1)
+        for row, fields in rows:
+            if type(fields) is list:
+                yield shape(row, fields, clean=lines.clean)
+            elif isinstance(fields, Broken):
+                yield Rejected(row=row, reason=fields.reason, content=excerpt("".join(fields.lines)) if show else "")
+
+
+def _dialect(path: Path, options: CsvOptions, encoding: str, wanted: Sequence[str | int]) -> Dialect:
+    if options.delimiter == "auto":
+        return detect_dialect(_sample(path, options, encoding), wanted, header=options.header)
+    for key, value in (("delimiter", options.delimiter), ("quote", options.quote or _DEFAULT_QUOTE)):
+        if len(value) != 1 or value in "\r\n\0" or options.delimiter == options.quote:
+            raise ConfigError(
+                f"expected one character, found {value!r}", hint="Or delimiter auto.", file=str(path), key=key
+            )
+    return Dialect(delimiter=options.delimiter, quote=options.quote)
+
+
+def _header(lines: Lines, dialect: Dialect, *, file: str) -> list[str]:
+    names = next(split_rows(lines, dialect, width=None, file=file), None)
+    lines.held.clear()
+    if names is None:
+        raise DataError("the file is empty", hint="Expected a header and rows.", file=file)
+    if isinstance(names, Broken):
+        raise DataError(f"the header can't be read: {names.reason}", hint="Try delimiter auto.", file=file)
+    return [name.strip() for name in names]
+
+
+def _numbers(path: Path, options: CsvOptions, encoding: str, dialect: Dialect) -> list[str]:
+    """Return the positions as names for a file without a header: as many as most of its first records have fields."""
+    width = usual_width(_sample(path, options, encoding), dialect)
+    if not width:
+        raise DataError("the file is empty", hint="Expected rows.", file=str(path))
+    return [str(position) for position in range(width)]
+
+
+def _sample(path: Path, options: CsvOptions, encoding: str) -> list[str]:
+    """Return up to 1,000 lines of the first block of a file."""
+    with open_bytes(path, member=options.member) as stream:
+        for lines, _clean in line_blocks(stream, encoding=encoding, file=str(path)):
+            if lines:
+                return lines[:1000]
+    return []
