@@ -1,0 +1,157 @@
+"""The page about the data sets, made from their cards: `python -m ottenok.data.cardpage docs/data.md`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ottenok.core.files import atomic_write_text
+from ottenok.data.card import card_names, load_card
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ottenok.data.card import Card, CardFile
+
+__all__ = ["render", "write_page"]
+
+_LANGUAGES = {"ru": "Russian", "zh": "Chinese"}
+_MAKERS = {
+    "human": "people",
+    "author": "the texts' authors",
+    "distant": "emoticons",
+    "translated": "people, on the English original",
+    "unknown": "not documented",
+}
+_HEAD = """\
+# Data sets
+
+What ottenok knows of each public data set stands in its card, a TOML file in `src/ottenok/data/cards`. This page is
+made from the cards by `python -m ottenok.data.cardpage docs/data.md`: change a card, not the page.
+
+ottenok ships no texts. A set is read from a data root (`--data-root`, `OTTENOK_DATA`) or from the cache that
+`ottenok data fetch NAME` fills; both have the layout of the file tables below. A file with a checksum is used only if
+it has it. Where there is no address, `ottenok data fetch` says what to put where by hand.
+
+A licence that is `unknown` means that the source states none. Such a set may do to train and to measure with, but that
+is for you to judge; the card of a model names every set that the model has seen.
+"""
+
+
+def render(cards: Iterable[Card]) -> str:
+    """Return the page in Markdown, the cards in the given order; the same for the same cards."""
+    cards = list(cards)
+    blocks = [_HEAD, _overview(cards), *(_section(card) for card in cards)]
+    return "\n".join(blocks)
+
+
+def write_page(path: Path) -> None:
+    """Write the page about ottenok's own cards to `path`."""
+    atomic_write_text(path, render(load_card(name) for name in card_names()))
+
+
+def _overview(cards: Sequence[Card]) -> str:
+    rows = (
+        (
+            f"[{card.name}](#{card.name})",
+            ", ".join(_LANGUAGES.get(code, code) for code in card.languages),
+            card.domain,
+            card.label.scheme,
+            _MAKERS[card.annotation],
+            _rows(card),
+            card.licence.id,
+            _access(card),
+        )
+        for card in cards
+    )
+    return _table(("set", "language", "texts", "labels", "labelled by", "rows", "licence", "how to get it"), rows)
+
+
+def _rows(card: Card) -> str:
+    files = [file for file in card.files if not file.alternative]
+    counted = sum(file.rows or 0 for file in files)
+    return f"{counted:,}" if counted else ""
+
+
+def _access(card: Card) -> str:
+    files = [file for file in card.files if not file.alternative and not file.optional]
+    if any(file.url is None for file in files):
+        return "by hand"
+    return "fetch, checked" if all(file.sha256 for file in files) else "fetch, no checksum published"
+
+
+def _section(card: Card) -> str:
+    return "\n".join([f"## {card.name}\n", f"**{card.title}.** {card.task}\n", *_facts(card), "", _files(card)])
+
+
+def _facts(card: Card) -> Iterator[str]:
+    yield f"- Labels: `{card.label.scheme}`. {_map(card)}"
+    if card.label.rule:
+        yield f"- Why so: {' '.join(card.label.rule.split())}"
+    if card.raters:
+        least = card.raters.minimum
+        yield f"- Raters: a text needs {least} ratings and a sign that is alone in front; other texts are dropped."
+    if card.emoticons:
+        yield "- Emoticons are removed from the texts, because the labels were made from them."
+    yield "- Known faults:"
+    yield from (f"  - {fault}" for fault in card.faults)
+    if card.overlaps:
+        yield f"- Shares texts with: {', '.join(f'[{name}](#{name})' for name in card.overlaps)}."
+    yield f"- Licence: {_licence(card)}"
+    yield f"- Source: {card.citation}. <{card.homepage}>{_hub(card)}"
+
+
+def _map(card: Card) -> str:
+    kept = [f"`{source}` is {target}" for source, target in card.label.map.items() if target]
+    dropped = [f"`{source}`" for source, target in card.label.map.items() if not target]
+    empty = [f"no label is {card.label.empty}"] if card.label.empty else []
+    parts = [", ".join([*kept, *empty]), f"dropped: {', '.join(dropped)}" if dropped else ""]
+    return "; ".join(part for part in parts if part) + "."
+
+
+def _licence(card: Card) -> str:
+    licence = card.licence
+    commercial = {True: "allowed", False: "forbidden", None: "not stated"}[licence.commercial]
+    passed_on = "may" if licence.redistribute else "may not"
+    statement = licence.statement.rstrip(".")
+    return f"{licence.id}; commercial use {commercial}, texts {passed_on} be passed on. ({statement}.)"
+
+
+def _hub(card: Card) -> str:
+    return f", on the hub as `{card.hub}`" if card.hub else ""
+
+
+def _files(card: Card) -> str:
+    rows = (
+        (
+            f"`{file.path}`",
+            file.split or "",
+            "" if file.rows is None else f"{file.rows:,}",
+            "" if file.bytes is None else f"{file.bytes:,}",
+            f"`{file.sha256[:12]}`" if file.sha256 else "",
+            _remark(file),
+        )
+        for file in card.files
+    )
+    return _table(("file", "split", "rows", "bytes", "sha256 begins", "remark"), rows)
+
+
+def _remark(file: CardFile) -> str:
+    remarks = (
+        f"all {file.label}" if file.label else "",
+        file.part or "",
+        "optional" if file.optional else "",
+        "a second form of other rows, not read" if file.alternative else "",
+        "" if file.url else "no address",
+    )
+    return ", ".join(remark for remark in remarks if remark)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    write_page(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/data.md"))
