@@ -48,12 +48,14 @@ class Figure:
         meaning: One sentence for documents and help.
         fits: Kinds of scheme that have it.
         better: Whether more or less of it is better.
+        headline: Whether tables of systems show it.
     """
 
     title: str
     meaning: str
     fits: Fits
-    better: Literal["higher", "lower"] = "higher"
+    better: Literal["higher", "lower"]
+    headline: bool
 
 
 def label_precision(counts: Tally) -> Floats:
@@ -166,7 +168,11 @@ def figures() -> Mapping[str, Figure]:
     text = resources.files("ottenok.evaluation").joinpath("figures.toml").read_text(encoding="utf-8")
     return {
         name: Figure(
-            title=entry["title"], meaning=entry["meaning"], fits=entry["fits"], better=entry.get("better", "higher")
+            title=entry["title"],
+            meaning=entry["meaning"],
+            fits=entry["fits"],
+            better=entry.get("better", "higher"),
+            headline=entry.get("headline", False),
         )
         for name, entry in tomllib.loads(text).items()
     }
