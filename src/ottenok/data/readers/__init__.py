@@ -32,7 +32,7 @@ Reader = Callable[..., Iterator[Record | Rejected]]
 
 READERS: dict[str, str] = {
     "csv": "ottenok.data.readers.delimited:read_csv",
-    "hub": "ottenok.data.readers.hub:read_folder",
+    "hub": "ottenok.data.readers.parquet:read_hub",
     "json": "ottenok.data.readers.json_files:read_json",
     "jsonl": "ottenok.data.readers.json_files:read_jsonl",
     "label-first": "ottenok.data.readers.plain:read_label_first",
@@ -54,7 +54,7 @@ def read(path: Path, spec: ReaderSpec, *, label: str | None = None) -> Iterator[
     """Read one file.
 
     Args:
-        path: The file (for the kind `hub`: a folder of Parquet files).
+        path: The file.
         spec: The reader's kind, the columns and the reader's options.
         label: The label of every row, for files whose name is the label; no label column is then needed.
 
@@ -74,7 +74,7 @@ def read(path: Path, spec: ReaderSpec, *, label: str | None = None) -> Iterator[
 def _guarded(reader: Reader, path: Path, spec: ReaderSpec, label: str | None) -> Iterator[Record | Rejected]:
     if not path.exists():
         raise DataError("there is no such file", hint="Check the path.", file=str(path))
-    if path.is_dir() and spec.kind != "hub":
+    if path.is_dir():
         raise DataError("this is a folder, not a file", hint="Name a file in it.", file=str(path))
     try:
         yield from reader(path, spec, label=label)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ottenok.core.config import parse
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["CsvOptions", "read_csv"]
 
 _DEFAULT_QUOTE = '"'
+_SAMPLE = 1000
 
 
 class CsvOptions(LineOptions):
@@ -30,13 +32,13 @@ class CsvOptions(LineOptions):
 
     Attributes:
         delimiter: One character, or `auto`.
-        quote: One character, or "" where quotes have no meaning; ignored with delimiter `auto`.
+        quote: One character, or "" where quotes have no meaning; None: found out with delimiter `auto`, else `"`.
         header: Whether the first record holds the names of the columns.
         merge_repeats: Join consecutive rows with the same text.
     """
 
     delimiter: str = ","
-    quote: str = _DEFAULT_QUOTE
+    quote: str | None = None
     header: bool = True
     merge_repeats: bool = False
 
@@ -71,14 +73,20 @@ def _rows(path: Path, spec: ReaderSpec, options: CsvOptions, label: str | None) 
 
 
 def _dialect(path: Path, options: CsvOptions, encoding: str, wanted: Sequence[str | int]) -> Dialect:
+    if options.quote is not None and len(options.quote) > 1:
+        raise _not_one(path, "quote", options.quote)
     if options.delimiter == "auto":
-        return detect_dialect(_sample(path, options, encoding), wanted, header=options.header)
-    for key, value in (("delimiter", options.delimiter), ("quote", options.quote or _DEFAULT_QUOTE)):
-        if len(value) != 1 or value in "\r\n\0" or options.delimiter == options.quote:
-            raise ConfigError(
-                f"expected one character, found {value!r}", hint="Or delimiter auto.", file=str(path), key=key
-            )
-    return Dialect(delimiter=options.delimiter, quote=options.quote)
+        lines = _sample(path, options, encoding)
+        return detect_dialect(lines, wanted, header=options.header, quote=options.quote)
+    quote = _DEFAULT_QUOTE if options.quote is None else options.quote
+    if len(options.delimiter) != 1 or options.delimiter in {quote, "\r", "\n", "\0"}:
+        raise _not_one(path, "delimiter", options.delimiter)
+    return Dialect(delimiter=options.delimiter, quote=quote)
+
+
+def _not_one(path: Path, key: str, found: str) -> ConfigError:
+    hint = "With delimiter auto both are found out."
+    return ConfigError(f"expected one character, found {found!r}", hint=hint, file=str(path), key=key)
 
 
 def _header(lines: Lines, dialect: Dialect, *, file: str) -> list[str]:
@@ -100,9 +108,9 @@ def _numbers(path: Path, options: CsvOptions, encoding: str, dialect: Dialect) -
 
 
 def _sample(path: Path, options: CsvOptions, encoding: str) -> list[str]:
-    """Return up to 1,000 lines of the first block of a file."""
+    """Return the first 1,000 lines of a file, or those of its first block if that has fewer."""
+    found: list[str] = []
     with open_bytes(path, member=options.member) as stream:
-        for lines, _clean in line_blocks(stream, encoding=encoding, file=str(path)):
-            if lines:
-                return lines[:1000]
-    return []
+        for lines, _clean in islice(line_blocks(stream, encoding=encoding, file=str(path)), 2):
+            found += lines[: _SAMPLE - len(found)]
+    return found

@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["detect_dialect", "usual_width"]
 
 # In the order of preference where two do equally well.
-_DIALECTS = tuple(Dialect(delimiter=delimiter, quote=quote) for quote in ('"', "") for delimiter in ",;\t|")
+_DELIMITERS = ",;\t|"
+_QUOTES = ('"', "")
 _RECORDS = 500
 
 
-def detect_dialect(lines: Sequence[str], wanted: Sequence[str | int], *, header: bool) -> Dialect:
-    """Return the dialect that divides the lines best."""
+def detect_dialect(
+    lines: Sequence[str], wanted: Sequence[str | int], *, header: bool, quote: str | None = None
+) -> Dialect:
+    """Return the dialect that divides the lines best, among those with the given quote if one is given."""
+    quotes = _QUOTES if quote is None else (quote,)
+    dialects = [Dialect(delimiter=delimiter, quote=mark) for mark in quotes for delimiter in _DELIMITERS]
     # max keeps the first of equals.
-    return max(_DIALECTS, key=lambda dialect: _merit(lines, dialect, wanted, header=header))
+    return max(dialects, key=lambda dialect: _merit(lines, dialect, wanted, header=header))
 
 
 def _merit(

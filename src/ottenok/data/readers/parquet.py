@@ -1,4 +1,4 @@
-"""Parquet files (reader kind `parquet`): only the wanted columns are ever read from the disk."""
+"""Parquet files (reader kinds `parquet` and `hub`): only the wanted columns are ever read from the disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ottenok.data.card import ReaderSpec
     from ottenok.data.rows import Record, Rejected
 
-__all__ = ["ParquetOptions", "read_parquet"]
+__all__ = ["HubOptions", "ParquetOptions", "read_hub", "read_parquet"]
 
 _BATCH = 8192
 
@@ -37,9 +37,27 @@ class ParquetOptions(Table):
     member: str | None = None
 
 
+class HubOptions(ParquetOptions):
+    """Options of the reader `hub`, besides those of `parquet`.
+
+    Attributes:
+        config: The data set's configuration, chosen when its files are listed on the hub; here it changes nothing.
+    """
+
+    config: str | None = None
+
+
 def read_parquet(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
     """Read a Parquet file in batches of 8,192 rows. A label column may hold strings, numbers or lists of them."""
-    options = parse(ParquetOptions, spec.options, file=str(path))
+    return _read(path, spec, parse(ParquetOptions, spec.options, file=str(path)), label)
+
+
+def read_hub(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
+    """Read one of the Parquet files that the hub has of a data set (see `ottenok.data.fetch`)."""
+    return _read(path, spec, parse(HubOptions, spec.options, file=str(path)), label)
+
+
+def _read(path: Path, spec: ReaderSpec, options: ParquetOptions, label: str | None) -> Iterator[Record | Rejected]:
     file = str(path)
     wanted = wanted_columns(spec, label=label, file=file)
     last = len(wanted) - (spec.part is not None)
