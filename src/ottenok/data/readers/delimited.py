@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from ottenok.core.config import parse
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["CsvOptions", "read_csv"]
 
 _DEFAULT_QUOTE = '"'
-_SAMPLE = 1000
+_SAMPLE_LINES = 1000
+_SAMPLE_SIZE = 1_000_000
 
 
 class CsvOptions(LineOptions):
@@ -108,9 +108,13 @@ def _numbers(path: Path, options: CsvOptions, encoding: str, dialect: Dialect) -
 
 
 def _sample(path: Path, options: CsvOptions, encoding: str) -> list[str]:
-    """Return the first 1,000 lines of a file, or those of its first block if that has fewer."""
+    """Return the first 1,000 lines of a file, or fewer that make a megabyte."""
     found: list[str] = []
+    size = 0
     with open_bytes(path, member=options.member) as stream:
-        for lines, _clean in islice(line_blocks(stream, encoding=encoding, file=str(path)), 2):
-            found += lines[: _SAMPLE - len(found)]
+        for lines, _clean in line_blocks(stream, encoding=encoding, file=str(path)):
+            found += lines[: _SAMPLE_LINES - len(found)]
+            size += sum(map(len, lines))
+            if len(found) == _SAMPLE_LINES or size > _SAMPLE_SIZE:
+                break
     return found
