@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["atomic_path", "atomic_write_text", "sha256_file"]
+__all__ = ["atomic_folder", "atomic_path", "atomic_write_text", "sha256_file"]
 
 _CHUNK = 1 << 20
 
@@ -31,6 +32,30 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Yield a new folder beside `target`; put it in the place of `target` on success, delete it on any failure.
+
+    What was at `target` stays until the new folder is whole. A folder can't be replaced in one step, so between two
+    renames there is a moment without either; the old one then still lies beside it, with the suffix `.old`.
+    """
+    target = target.absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    stem = f".{target.name}.{uuid4().hex[:8]}"
+    temporary, old = target.with_name(f"{stem}.part"), target.with_name(f"{stem}.old")
+    temporary.mkdir()
+    try:
+        yield temporary
+        if target.exists():
+            target.replace(old)
+        temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if old.exists() and not target.exists():
+            old.replace(target)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def atomic_write_text(target: Path, text: str) -> None:

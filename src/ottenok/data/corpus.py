@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ottenok.core.errors import DataError
+from ottenok.core.schemes import LabelScheme, load_scheme, load_schemes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,25 @@ class Corpus:
     def scheme(self) -> str:
         """Name of the label scheme of every row."""
         return str(self.manifest["scheme"])
+
+    @property
+    def label_scheme(self) -> LabelScheme:
+        """The label scheme of every row; also one that only the corpus's recipe defines.
+
+        Raises:
+            SchemeError: It is not built in, and the manifest does not define it.
+        """
+        if self.scheme in load_schemes() or "label_scheme" not in self.manifest:
+            return load_scheme(self.scheme)
+        found = self.manifest["label_scheme"]
+        return LabelScheme(
+            name=self.scheme,
+            kind=found["kind"],
+            labels=tuple(found["labels"]),
+            values=tuple(found["values"]),
+            titles={language: tuple(titles) for language, titles in found["titles"].items()},
+            source=found["source"],
+        )
 
     def table(self, split: Split | None = None, columns: tuple[str, ...] = COLUMNS) -> pa.Table:
         """Read one split (None: all) as an Arrow table, with the given columns."""

@@ -1,0 +1,189 @@
+"""What a build reads: sources with their cards, files on this machine, and the splits that their rows are meant for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ottenok.core.errors import ConfigError, DataError
+from ottenok.core.progress import SILENT
+from ottenok.data.dedupe import FREE, TEST, TRAIN, VALIDATION
+from ottenok.data.fetch import absent, locate
+from ottenok.data.own import source_card
+from ottenok.data.stats import Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ottenok.core.progress import Progress
+    from ottenok.data.card import Card
+    from ottenok.data.fetch import Located
+    from ottenok.data.recipe import CorpusRecipe, SourceSpec
+
+__all__ = ["Input", "InputFile", "Inputs", "find_inputs"]
+
+_SPLITS = {None: FREE, "train": TRAIN, "validation": VALIDATION, "test": TEST}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFile:
+    """One file to be read.
+
+    Attributes:
+        located: Where it is, and what the card says of it.
+        source: Place of its source in `Inputs.sources`.
+        number: Its place in the card, from 0: the middle part of a row's id.
+        split: The split that its rows are meant for: FREE, TRAIN, VALIDATION or TEST.
+    """
+
+    located: Located
+    source: int
+    number: int
+    split: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One source.
+
+    Attributes:
+        card: Its card, or what a user's file was turned into; its name is the source's name.
+        spec: What the recipe says of it.
+        missing: Paths of the card's optional files that are not here.
+        validation_from_train: Whether a part of its training rows becomes validation, because it brings none.
+    """
+
+    card: Card
+    spec: SourceSpec
+    missing: tuple[str, ...]
+    validation_from_train: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """Everything that is read, in the order in which it is read: sources by name, files as in the card.
+
+    Attributes:
+        sources: The sources.
+        files: The files of all sources.
+        skipped: Optional sources that are not here.
+    """
+
+    sources: tuple[Input, ...]
+    files: tuple[InputFile, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the sources."""
+        return [one.card.name for one in self.sources]
+
+
+def find_inputs(recipe: CorpusRecipe, *, root: Path | None, cache: Path, progress: Progress = SILENT) -> Inputs:
+    """Find and check the files of every source of a recipe; a note tells of each one that is skipped.
+
+    Args:
+        recipe: The recipe.
+        root: Folder that is looked into first.
+        cache: Folder of what was fetched.
+        progress: Takes the notes.
+
+    Raises:
+        ConfigError: A card is named twice, or none of the sources is here.
+        DataError: A file that is needed is absent, altered, or there is no such card.
+    """
+    _check(recipe, root)
+    sources: list[Input] = []
+    files: list[InputFile] = []
+    skipped: list[Skipped] = []
+    for spec in sorted(recipe.sources, key=lambda spec: spec.name):
+        card = source_card(spec, recipe, cache=cache, progress=progress)
+        narrow = _narrow(card, spec)
+        lost = _absent(narrow, spec, root=root, cache=cache)
+        if isinstance(lost, Skipped):
+            skipped.append(lost)
+            progress.note(f"{lost.name} is left out: {lost.why}")
+            continue
+        found = _files(card, locate(narrow, root=root, cache=cache), spec, source=len(sources))
+        files.extend(found)
+        has_validation = any(file.split == VALIDATION for file in found)
+        sources.append(
+            Input(
+                card=card,
+                spec=spec,
+                missing=lost,
+                validation_from_train=recipe.split.validation_from_train and not has_validation,
+            )
+        )
+        for path in lost:
+            progress.note(f"{card.name} goes without an optional file that is not there: {path}")
+    if not sources:
+        raise _nothing(skipped)
+    return Inputs(sources=tuple(sources), files=tuple(files), skipped=tuple(skipped))
+
+
+def _check(recipe: CorpusRecipe, root: Path | None) -> None:
+    names = [spec.name for spec in recipe.sources]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"the source {name!r} is listed {names.count(name)} times", key="sources")
+    if root is not None and not root.is_dir():
+        raise DataError("the data root is not a folder", hint="Check --data-root or OTTENOK_DATA.", file=str(root))
+
+
+def _narrow(card: Card, spec: SourceSpec) -> Card:
+    """The card with those files only that the recipe uses, so that no other file need be there."""
+    files = [file for file in card.files if not file.alternative]
+    if spec.use == "train-only":
+        files = [file for file in files if file.split != "test"]
+    elif spec.use == "test-only":
+        files = [file for file in files if file.split == "test"] or files
+    return card.model_copy(update={"files": tuple(files)})
+
+
+def _absent(card: Card, spec: SourceSpec, *, root: Path | None, cache: Path) -> tuple[str, ...] | Skipped:
+    """The optional files that are not here; or, for an optional source, why it is skipped."""
+    try:
+        lost = absent(card, root=root, cache=cache)
+    except DataError as error:
+        if spec.optional:
+            return Skipped(name=card.name, why=error.message)
+        raise
+    needed = [file.path for file in lost if not file.optional]
+    if needed and spec.optional:
+        return Skipped(name=card.name, why=f"not there: {', '.join(needed)}")
+    return tuple(file.path for file in lost if file.optional)
+
+
+def _files(card: Card, located: Sequence[Located], spec: SourceSpec, *, source: int) -> list[InputFile]:
+    numbers = {file.path: number for number, file in enumerate(card.files)}
+    files = [
+        InputFile(
+            located=one,
+            source=source,
+            number=numbers.get(one.file.path, place),
+            split=_SPLITS[one.file.split],
+        )
+        for place, one in enumerate(located)
+    ]
+    return _as_used(files, spec)
+
+
+def _as_used(files: list[InputFile], spec: SourceSpec) -> list[InputFile]:
+    """Choose files and the splits of their rows; hub-only cards learn their files only when these are located."""
+    if spec.use == "train-only":
+        return [replace(file, split=file.split or TRAIN) for file in files if file.split != TEST]
+    if spec.use == "test-only":
+        tests = [file for file in files if file.split == TEST]
+        return [replace(file, split=TEST) for file in tests or files]
+    return files
+
+
+def _nothing(skipped: Sequence[Skipped]) -> ConfigError:
+    names = " ".join(one.name for one in skipped)
+    return ConfigError(
+        "no source of the recipe is on this machine",
+        hint=f"Fetch one of them: ottenok data fetch {names}",
+        key="sources",
+    )

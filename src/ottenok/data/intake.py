@@ -1,0 +1,177 @@
+"""The first pass: read every record, harmonise it, note it in the ledger and put its text into the spill."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ottenok.core.language import detect_language
+from ottenok.core.progress import SILENT
+from ottenok.data.harmonise import Harmoniser, clean_text, find_route
+from ottenok.data.keys import key_digest
+from ottenok.data.ledger import Codes, LedgerRow, LedgerWriter
+from ottenok.data.overlaps import OverlapCounter
+from ottenok.data.readers import read
+from ottenok.data.reasons import Reason
+from ottenok.data.rows import Rejected
+from ottenok.text.normalise import dedupe_key
+
+if TYPE_CHECKING:
+    from ottenok.core.progress import Progress
+    from ottenok.core.schemes import LabelScheme
+    from ottenok.data.inputs import Input, InputFile, Inputs
+    from ottenok.data.recipe import CorpusRecipe
+    from ottenok.data.rejects import RejectsFile
+    from ottenok.data.rows import Record
+    from ottenok.data.spill import SpillWriter
+
+__all__ = ["Intake", "Noted", "take_in"]
+
+_ADVANCE = 1_000
+_CONTENT = 200
+
+
+@dataclass(slots=True, kw_only=True)
+class Noted:
+    """What is known of the records when all are read.
+
+    Attributes:
+        ledger: The rows that were taken.
+        labels: The table of label sets.
+        languages: The table of languages.
+        overlaps: The texts of all records, also of those whose labels the map leaves out.
+        read: Records per file, rejected ones included.
+        rejected: Rejected records per file and reason.
+        dropped: Records that the recipe or its label map leaves out, per file and `Reason`.
+    """
+
+    ledger: LedgerWriter = field(default_factory=LedgerWriter)
+    labels: Codes = field(default_factory=Codes)
+    languages: Codes = field(default_factory=Codes)
+    overlaps: OverlapCounter = field(default_factory=OverlapCounter)
+    read: Counter[int] = field(default_factory=Counter)
+    rejected: Counter[tuple[int, str]] = field(default_factory=Counter)
+    dropped: Counter[tuple[int, Reason]] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """Where records come from and go to.
+
+    Attributes:
+        inputs: What is read.
+        recipe: How.
+        scheme: The label scheme of the corpus.
+        spill: Takes the texts.
+        rejects: Takes the records that can't be used.
+        noted: Takes everything else.
+    """
+
+    inputs: Inputs
+    recipe: CorpusRecipe
+    scheme: LabelScheme
+    spill: SpillWriter
+    rejects: RejectsFile
+    noted: Noted = field(default_factory=Noted)
+
+
+def take_in(intake: Intake, progress: Progress = SILENT) -> Noted:
+    """Read all files.
+
+    Raises:
+        DataError: A file can't be read.
+        SchemeError: A source's labels do not lead to the recipe's scheme.
+    """
+    harmonisers = [_harmoniser(one, intake.scheme) for one in intake.inputs.sources]
+    for number, file in enumerate(intake.inputs.files):
+        one = intake.inputs.sources[file.source]
+        progress.start(f"reading {one.card.name}", total=file.located.file.rows, unit="rows")
+        try:
+            reading = _Reading(intake=intake, one=one, file=file, number=number, harmonise=harmonisers[file.source])
+            reading.run(progress)
+        finally:
+            progress.finish()
+    return intake.noted
+
+
+def _harmoniser(one: Input, scheme: LabelScheme) -> Harmoniser:
+    label = one.card.label
+    return Harmoniser(label=label, scheme=scheme, route=find_route(label, scheme, one.spec.map))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """The reading of one file."""
+
+    intake: Intake
+    one: Input
+    file: InputFile
+    number: int
+    harmonise: Harmoniser
+
+    def run(self, progress: Progress) -> None:
+        located = self.file.located
+        count = 0
+        for item in read(located.path, located.reader, label=located.file.label):
+            if isinstance(item, Rejected):
+                self._reject(item)
+            else:
+                self._record(item)
+            count += 1
+            if count % _ADVANCE == 0:
+                progress.advance(_ADVANCE)
+        progress.advance(count % _ADVANCE)
+        self.intake.noted.read[self.number] += count
+
+    def _record(self, record: Record) -> None:
+        part = record.part or self.file.located.file.part
+        if not self.one.spec.wants(part):
+            self._drop(Reason.PART)
+            return
+        text = clean_text(record.text, self.intake.recipe.text, emoticons=self.one.card.emoticons)
+        if not text:
+            self._refuse(record, "empty text after cleaning", record.text)
+            return
+        key = dedupe_key(text)
+        digest = key_digest(key)
+        self._note_overlap(key if text == record.text else dedupe_key(record.text), key, digest)
+        mapped = self.harmonise(record.labels)
+        if mapped.unknown is not None:
+            self._refuse(record, "unknown label", f"{mapped.unknown}: {record.text}")
+        elif mapped.reason != Reason.KEPT:
+            self._drop(mapped.reason)
+        elif len(key) < self.intake.recipe.clean.minimum_letters:
+            self._drop(Reason.SHORT)
+        else:
+            self.intake.noted.ledger.add(self._row(record, text, mapped.labels, digest))
+            self.intake.spill.add(text, key, part)
+
+    def _row(self, record: Record, text: str, labels: tuple[str, ...], digest: bytes) -> LedgerRow:
+        languages = self.one.card.languages
+        language = record.language or (languages[0] if len(languages) == 1 else detect_language(text))
+        return LedgerRow(
+            file=self.number,
+            row=record.row,
+            split=self.file.split,
+            label=self.intake.noted.labels.code(*labels),
+            language=self.intake.noted.languages.code(language),
+            length=len(text),
+            digest=digest,
+        )
+
+    def _note_overlap(self, published: str, key: str, digest: bytes) -> None:
+        """Overlaps are those of the texts as published; cleaning compares them as normalised."""
+        digest = digest if published == key else key_digest(published)
+        self.intake.noted.overlaps.add(digest, letters=len(published), file=self.number)
+
+    def _drop(self, reason: Reason) -> None:
+        self.intake.noted.dropped[self.number, reason] += 1
+
+    def _refuse(self, record: Record, reason: str, content: str) -> None:
+        self._reject(Rejected(row=record.row, reason=reason, content=content[:_CONTENT]))
+
+    def _reject(self, rejected: Rejected) -> None:
+        self.intake.noted.rejected[self.number, rejected.reason] += 1
+        path = self.file.located.file.path
+        self.intake.rejects.write(source=self.one.card.name, file=path, rejected=rejected)

@@ -1,0 +1,202 @@
+"""The manifest: what a corpus was made of, what was dropped and why, and the recipe; no times, no local folders."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections import Counter
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import ottenok
+from ottenok.data.dedupe import FREE
+from ottenok.data.output import SPLIT_NAMES
+from ottenok.data.reasons import Reason
+from ottenok.data.stats import CorpusStats, Dropped, FileStats, Overlap, SourceStats
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ottenok.core.schemes import LabelScheme
+    from ottenok.data.clean import Cleaned
+    from ottenok.data.inputs import Inputs
+    from ottenok.data.intake import Noted
+    from ottenok.data.ledger import Ledger
+    from ottenok.data.recipe import CorpusRecipe
+
+__all__ = ["FORMAT", "NO_LABEL", "Account", "manifest_text"]
+
+FORMAT = 1
+NO_LABEL = "(none)"
+_PERCENTILES = (5, 25, 50, 75, 95, 99, 100)
+# What decides a corpus besides the recipe and the files.
+_PACKAGES = ("iterative-stratification", "numpy", "pyarrow", "rensa", "scipy")
+
+
+class Account:
+    """Says what became of every record, source by source."""
+
+    def __init__(self, *, inputs: Inputs, noted: Noted, ledger: Ledger, cleaned: Cleaned) -> None:
+        self._inputs = inputs
+        self._noted = noted
+        self._ledger = ledger
+        self._cleaned = cleaned
+        self._sources = np.array([file.source for file in inputs.files], dtype=np.int16)[ledger.file]
+
+    def stats(self, recipe: CorpusRecipe, scheme: LabelScheme) -> CorpusStats:
+        """Return all numbers."""
+        files = self._files()
+        sources = tuple(self._source(number, files, scheme) for number in range(len(self._inputs.sources)))
+        return CorpusStats(
+            name=recipe.name,
+            scheme=scheme.name,
+            rows={split: sum(source.kept[split] for source in sources) for split in SPLIT_NAMES.values()},
+            sources=sources,
+            skipped=self._inputs.skipped,
+            overlaps=self._overlaps(),
+            near=self._cleaned.near,
+        )
+
+    def _source(self, number: int, files: list[FileStats], scheme: LabelScheme) -> SourceStats:
+        one = self._inputs.sources[number]
+        own = tuple(stats for stats, file in zip(files, self._inputs.files, strict=True) if file.source == number)
+        rows = np.flatnonzero(self._sources == number)
+        kept = rows[self._cleaned.reason[rows] == Reason.KEPT]
+        by_split = {name: kept[self._cleaned.split[kept] == code] for code, name in SPLIT_NAMES.items()}
+        rejected: Counter[str] = sum((Counter(file.rejected) for file in own), Counter())
+        return SourceStats(
+            name=one.card.name,
+            title=one.card.title,
+            use=one.spec.use,
+            annotation=one.card.annotation,
+            licence=one.card.licence.id,
+            commercial=one.card.licence.commercial,
+            citation=one.card.citation,
+            homepage=one.card.homepage,
+            files=own,
+            missing=one.missing,
+            read=sum(file.rows for file in own),
+            rejected=dict(sorted(rejected.items())),
+            dropped=(*self._left_out(number), *self._dropped(rows)),
+            kept={name: len(chosen) for name, chosen in by_split.items()},
+            labels={name: self._labels(chosen, scheme) for name, chosen in by_split.items()},
+            languages=self._languages(kept),
+            lengths=_percentiles(self._ledger.length[kept]),
+        )
+
+    def _files(self) -> list[FileStats]:
+        distinct = self._noted.overlaps.distinct(len(self._inputs.files))
+        return [
+            FileStats(
+                path=_shown(file.located.file.path),
+                sha256=file.located.sha256,
+                bytes=file.located.bytes,
+                split=file.located.file.split,
+                rows=self._noted.read[number],
+                texts=int(distinct[number]),
+                rejected={why: rows for (of, why), rows in sorted(self._noted.rejected.items()) if of == number},
+            )
+            for number, file in enumerate(self._inputs.files)
+        ]
+
+    def _left_out(self, source: int) -> list[Dropped]:
+        """What never came into the ledger."""
+        counts: Counter[tuple[str, Reason]] = Counter()
+        for (number, reason), rows in self._noted.dropped.items():
+            file = self._inputs.files[number]
+            if file.source == source:
+                counts[SPLIT_NAMES.get(file.split, ""), reason] += rows
+        return [
+            Dropped(split=split or None, reason=reason.title, of=None, rows=rows)
+            for (split, reason), rows in sorted(counts.items())
+        ]
+
+    def _dropped(self, rows: NDArray[np.int64]) -> list[Dropped]:
+        """What the cleaning dropped of the rows of one source."""
+        lost = rows[self._cleaned.reason[rows] != Reason.KEPT]
+        winner = self._cleaned.winner[lost]
+        of = np.where(winner >= 0, self._sources[winner], -1)
+        cells = np.stack([self._ledger.split[lost], self._cleaned.reason[lost], of], axis=1)
+        names = [*self._inputs.names, None]
+        return [
+            Dropped(
+                split=None if split == FREE else SPLIT_NAMES[split],
+                reason=Reason(reason).title,
+                of=names[source],
+                rows=int(count),
+            )
+            for (split, reason, source), count in zip(*_count_rows(cells), strict=True)
+        ]
+
+    def _labels(self, rows: NDArray[np.int64], scheme: LabelScheme) -> dict[str, int]:
+        counts: Counter[str] = Counter()
+        codes, sizes = np.unique(self._cleaned.label[rows], return_counts=True)
+        for code, size in zip(codes, sizes, strict=True):
+            for label in self._noted.labels.values[code] or (NO_LABEL,):
+                counts[label] += int(size)
+        return {label: counts[label] for label in (*scheme.labels, NO_LABEL) if counts[label]}
+
+    def _languages(self, rows: NDArray[np.int64]) -> dict[str, int]:
+        codes, sizes = np.unique(self._ledger.language[rows], return_counts=True)
+        names = [self._noted.languages.values[code][0] for code in codes]
+        return dict(sorted(zip(names, sizes.tolist(), strict=True)))
+
+    def _overlaps(self) -> tuple[Overlap, ...]:
+        names = [f"{self._inputs.names[file.source]}/{_shown(file.located.file.path)}" for file in self._inputs.files]
+        found = self._noted.overlaps.count(len(names))
+        return tuple(
+            Overlap(
+                first=names[one.first],
+                second=names[one.second],
+                texts=one.texts,
+                long_texts=one.long_texts,
+                first_rows=one.first_rows,
+                second_rows=one.second_rows,
+            )
+            for one in sorted(found, key=lambda one: (-one.texts, one.first, one.second))
+        )
+
+
+def _count_rows(cells: NDArray[np.integer]) -> tuple[list[list[int]], list[int]]:
+    """Different rows of a table, and how often each occurs."""
+    if not len(cells):
+        return [], []
+    found, counts = np.unique(cells, axis=0, return_counts=True)
+    return found.tolist(), counts.tolist()
+
+
+def _percentiles(lengths: NDArray[np.int32]) -> dict[str, int]:
+    if not len(lengths):
+        return {}
+    found = np.percentile(lengths, _PERCENTILES, method="nearest")
+    return {str(percentile): int(length) for percentile, length in zip(_PERCENTILES, found, strict=True)}
+
+
+def _shown(path: str) -> str:
+    """The file's name as the manifest shows it; a user's own file without its folders."""
+    return Path(path).name if Path(path).is_absolute() else path
+
+
+def manifest_text(stats: CorpusStats, recipe: CorpusRecipe, scheme: LabelScheme) -> str:
+    """Return the manifest as JSON text: the same for the same recipe, files and versions."""
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        **stats.to_json(),
+        "label_scheme": {
+            "kind": scheme.kind,
+            "labels": scheme.labels,
+            "values": scheme.values,
+            "titles": dict(scheme.titles),
+            "source": scheme.source,
+        },
+        "recipe": recipe.without_folders().model_dump(mode="json"),
+        "versions": {
+            "ottenok": ottenok.__version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in _PACKAGES},
+        },
+    }
+    return json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"

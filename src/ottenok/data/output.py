@@ -1,0 +1,82 @@
+"""The third pass: the kept rows, text by text, into the corpus's Parquet file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ottenok.core.progress import SILENT
+from ottenok.data.dedupe import TEST, TRAIN, VALIDATION
+from ottenok.data.reasons import Reason
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ottenok.core.progress import Progress
+    from ottenok.data.clean import Cleaned
+    from ottenok.data.inputs import Inputs
+    from ottenok.data.ledger import Codes, Ledger
+    from ottenok.data.spill import Spill
+
+__all__ = ["SCHEMA", "SPLIT_NAMES", "RowWriter"]
+
+SPLIT_NAMES = {TRAIN: "train", VALIDATION: "validation", TEST: "test"}
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("text", pa.string()),
+        ("labels", pa.list_(pa.string())),
+        ("source", pa.string()),
+        ("part", pa.string()),
+        ("language", pa.string()),
+        ("split", pa.string()),
+    ]
+)
+
+
+class RowWriter:
+    """Writes the rows that are kept, in the order in which they were read."""
+
+    def __init__(self, *, ledger: Ledger, cleaned: Cleaned, inputs: Inputs, labels: Codes, languages: Codes) -> None:
+        self._ledger = ledger
+        self._cleaned = cleaned
+        self._places = [(inputs.names[file.source], file.number) for file in inputs.files]
+        self._labels = labels
+        self._languages = languages
+
+    def write(self, spill: Spill, path: Path, progress: Progress = SILENT) -> None:
+        """Write the corpus file."""
+        progress.start("writing", total=len(self._ledger), unit="rows")
+        try:
+            with pq.ParquetWriter(path, SCHEMA, compression="zstd") as sink:
+                start = 0
+                for batch in spill.batches():
+                    kept = np.flatnonzero(self._cleaned.reason[start : start + len(batch)] == Reason.KEPT)
+                    if len(kept):
+                        sink.write_batch(self._batch(batch.take(pa.array(kept)), start + kept))
+                    start += len(batch)
+                    progress.advance(len(batch))
+        finally:
+            progress.finish()
+
+    def _batch(self, texts: pa.RecordBatch, rows: NDArray[np.int64]) -> pa.RecordBatch:
+        ledger, cleaned = self._ledger, self._cleaned
+        places = [self._places[file] for file in ledger.file[rows].tolist()]
+        columns = [
+            [
+                f"{source}/{number}/{row}"
+                for (source, number), row in zip(places, ledger.row[rows].tolist(), strict=True)
+            ],
+            texts.column("text"),
+            [self._labels.values[code] for code in cleaned.label[rows]],
+            [source for source, _ in places],
+            texts.column("part"),
+            [self._languages.values[code][0] for code in ledger.language[rows]],
+            [SPLIT_NAMES[split] for split in cleaned.split[rows].tolist()],
+        ]
+        return pa.record_batch(columns, schema=SCHEMA)

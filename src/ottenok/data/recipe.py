@@ -1,0 +1,261 @@
+"""A corpus recipe: which sources, how they are cleaned and split. Read from TOML, refused where a key is unknown."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from ottenok.core.config import merge, parse, read_toml
+from ottenok.core.schemes import LabelScheme, SchemeKind, load_schemes
+from ottenok.core.table import Table
+from ottenok.text.normalise import TextOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["CleanOptions", "CorpusRecipe", "OwnData", "OwnScheme", "SourceSpec", "SplitOptions", "load_recipe"]
+
+Split = Literal["train", "validation", "test"]
+Use = Literal["all", "train-only", "test-only"]
+
+
+class OwnData(Table):
+    """The user's own data as a source: a file, a file per split, or a hub data set; no card is needed.
+
+    Attributes:
+        name: Name of the source.
+        file: A CSV, TSV, JSON, JSON lines, Parquet or XLSX file, or a ZIP of one; from a recipe's file, the path is
+            relative to that file.
+        files: Split to such a file, where there is one per split.
+        hub: A hub data set, `owner/name`.
+        config: Configuration of the hub data set.
+        text: The text column: its name or 0-based position.
+        label: The label column, or the names of several 0/1 columns.
+        label_list: How the label column holds several labels, where that does not show.
+        part: Column that names a sub-source.
+        scheme: The scheme that the labels belong to; None: the recipe's.
+        label_map: From labels in the data to labels of the scheme, `""` to drop; None: they have the same names.
+        languages: ISO 639-1 codes; with one, every text is in it; otherwise its script decides.
+        licence: SPDX identifier of the texts' terms.
+        reader: Reader options, such as `delimiter` or `sheet`, where what is found out is wrong.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    file: str | None = None
+    files: dict[Split, str] = Field(default_factory=dict)
+    hub: str | None = None
+    config: str | None = None
+    text: str | int = "text"
+    label: str | int | tuple[str, ...] = "label"
+    label_list: Literal["json", "numpy", "comma", "space"] | None = None
+    part: str | int | None = None
+    scheme: str | None = None
+    label_map: dict[str, str] | None = None
+    languages: tuple[str, ...] = ()
+    licence: str = "unknown"
+    reader: dict[str, str | int | bool | list[str]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> OwnData:
+        if sum(map(bool, (self.file, self.files, self.hub))) != 1:
+            raise ValueError("say where the data is: one of file, files and hub")
+        return self
+
+    def beside(self, folder: Path) -> OwnData:
+        """The same with relative paths taken as relative to `folder`."""
+        return self.model_copy(
+            update={
+                "file": self.file and str(folder / self.file),
+                "files": {split: str(folder / file) for split, file in self.files.items()},
+            }
+        )
+
+    def without_folders(self) -> OwnData:
+        """The same with the files' names alone: what a manifest may tell of the user's machine."""
+        return self.model_copy(
+            update={
+                "file": self.file and Path(self.file).name,
+                "files": {split: Path(file).name for split, file in self.files.items()},
+            }
+        )
+
+
+class SourceSpec(Table):
+    """One source of a corpus.
+
+    Attributes:
+        card: Name of a data-set card.
+        own: The user's own data, in place of a card.
+        use: `all`: official splits stay, the rest is cut by shares. `train-only`: no row gets into a test, and official
+            tests are not read. `test-only`: the official test alone is read; a source without one is a test as a whole.
+        parts: Sub-sources to take, by name or pattern (`*`); empty: all.
+        without_parts: Sub-sources to leave out, by name or pattern.
+        map: The recipe's own map from the card's scheme to the recipe's, `""` to drop; None: the table of maps.
+        limit: Most rows to take, not counting those of an official test; which ones, the seed says.
+        optional: The corpus can do without: where the files are absent, a note says so.
+    """
+
+    card: str | None = None
+    own: OwnData | None = None
+    use: Use = "all"
+    parts: tuple[str, ...] = ()
+    without_parts: tuple[str, ...] = ()
+    map: dict[str, str] | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+    optional: bool = False
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> SourceSpec:
+        if (self.card is None) == (self.own is None):
+            raise ValueError("a source is either a card or the user's own data")
+        return self
+
+    @property
+    def name(self) -> str:
+        """Name of the source."""
+        return self.card or (self.own.name if self.own else "")
+
+    def wants(self, part: str | None) -> bool:
+        """Whether rows of this sub-source are taken."""
+        name = part or ""
+        if any(fnmatchcase(name, pattern) for pattern in self.without_parts):
+            return False
+        return not self.parts or any(fnmatchcase(name, pattern) for pattern in self.parts)
+
+
+class CleanOptions(Table):
+    """What is removed, besides exact duplicates, which always are.
+
+    Attributes:
+        minimum_letters: Fewest letters and digits of a text; 0 keeps texts of emoji alone.
+        conflicts: What rows of one text with different labels mean: `majority`, and none of them where no label has
+            more rows than any other; or `drop`: none of them.
+        near: Whether near duplicates are looked for.
+        threshold: Least Jaccard index of near duplicates' sets of shingles.
+        shingle: Characters per shingle in alphabetic texts.
+        shingle_han: Characters per shingle in texts of Han characters.
+        minimum_shingles: Texts with fewer shingles are never near duplicates.
+    """
+
+    minimum_letters: Annotated[int, Field(ge=0)] = 0
+    conflicts: Literal["majority", "drop"] = "majority"
+    near: bool = True
+    threshold: Annotated[float, Field(ge=0.5, le=1.0)] = 0.8
+    shingle: Annotated[int, Field(ge=1, le=20)] = 5
+    shingle_han: Annotated[int, Field(ge=1, le=20)] = 3
+    minimum_shingles: Annotated[int, Field(ge=1)] = 10
+
+
+class SplitOptions(Table):
+    """How rows without an official split are cut.
+
+    Attributes:
+        train: Share of train.
+        validation: Share of validation.
+        test: Share of test.
+        validation_from_train: Cut the share of validation from the official train of sources that bring no validation.
+    """
+
+    train: Annotated[float, Field(ge=0, le=1)] = 0.8
+    validation: Annotated[float, Field(ge=0, le=1)] = 0.1
+    test: Annotated[float, Field(ge=0, le=1)] = 0.1
+    validation_from_train: bool = True
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> SplitOptions:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            message = f"the shares of train, validation and test must sum to 1, and they sum to {total:g}"
+            raise ValueError(message)
+        return self
+
+
+class OwnScheme(Table):
+    """A label scheme of the recipe's own.
+
+    Attributes:
+        name: Its name, none of the built-in ones.
+        kind: `multi-class`, `ordinal` or `multi-label`.
+        labels: In the order of a model's outputs.
+        values: Place of each label on -1..1, for `ordinal`; empty otherwise.
+    """
+
+    name: str
+    kind: SchemeKind
+    labels: Annotated[tuple[str, ...], Field(min_length=2)]
+    values: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> OwnScheme:
+        if self.name in load_schemes():
+            message = f"{self.name!r} is a built-in scheme; give yours another name"
+            raise ValueError(message)
+        if len(set(self.labels)) != len(self.labels) or "" in self.labels:
+            raise ValueError("labels must be different and not empty")
+        if len(self.values) not in (0, len(self.labels)) or (self.kind == "ordinal" and not self.values):
+            raise ValueError("an ordinal scheme needs one value per label, the others none")
+        return self
+
+    def scheme(self) -> LabelScheme:
+        """The scheme; its titles are its labels."""
+        return LabelScheme(
+            name=self.name,
+            kind=self.kind,
+            labels=self.labels,
+            values=self.values,
+            titles={"en": self.labels},
+            source="the corpus recipe",
+        )
+
+
+class CorpusRecipe(Table):
+    """Everything that decides what a corpus holds.
+
+    Attributes:
+        name: Name of the corpus.
+        scheme: Label scheme of the corpus: a built-in one, the one of `own_scheme`, or `own`: the labels of the user's
+            own data as they are.
+        own_scheme: Definition of the scheme, where it is not built in.
+        seed: Another seed cuts other splits and samples other rows.
+        sources: What it is made of; their order does not matter.
+        text: How texts are normalised; a model that is trained on the corpus does the same.
+        clean: What is removed.
+        split: How rows are split.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    scheme: str
+    own_scheme: OwnScheme | None = None
+    seed: int = 1
+    sources: Annotated[tuple[SourceSpec, ...], Field(min_length=1)]
+    text: TextOptions = TextOptions()
+    clean: CleanOptions = CleanOptions()
+    split: SplitOptions = SplitOptions()
+
+    def without_folders(self) -> CorpusRecipe:
+        """The same with users' files named without their folders."""
+        return self._with_own(OwnData.without_folders)
+
+    def beside(self, folder: Path) -> CorpusRecipe:
+        """The same with users' files relative to `folder`."""
+        return self._with_own(lambda own: own.beside(folder))
+
+    def _with_own(self, change: Callable[[OwnData], OwnData]) -> CorpusRecipe:
+        sources = tuple(
+            spec if spec.own is None else spec.model_copy(update={"own": change(spec.own)}) for spec in self.sources
+        )
+        return self.model_copy(update={"sources": sources})
+
+
+def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> CorpusRecipe:
+    """Read a recipe from a TOML file and lay overrides (`ottenok.core.config.override`) over it.
+
+    Paths of users' files are relative to the recipe's folder.
+
+    Raises:
+        ConfigError: The file can't be read, or a key is wrong or unknown.
+    """
+    return parse(CorpusRecipe, merge(read_toml(path), overrides or {}), file=str(path)).beside(path.parent)
