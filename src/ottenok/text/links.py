@@ -1,0 +1,59 @@
+"""URLs, users and HTML entities in texts."""
+
+from __future__ import annotations
+
+import html
+import re
+
+__all__ = ["sub_urls", "sub_users", "unescape"]
+
+# With a semicolon only: `?a=1&copy=2` holds no copyright sign.
+_ENTITY = re.compile("&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+# Escaped again and again; collapsed at once, so that a text of nothing else stays cheap.
+_AMPERSANDS = re.compile("&(?:amp;)+", re.IGNORECASE)
+
+# A URL ends before Chinese text, which follows without a space, and before closing punctuation. Russian hosts and
+# paths are allowed. A tweet that was cut ends in `http://t.c…`.
+_IN_URL = r"0-9A-Za-z\u0400-\u04ff_/=&#%+~$-"
+_TAIL = rf"(?:[{_IN_URL}.:?!,;'*@()]*[{_IN_URL}])?"
+_URL = re.compile(
+    rf"https?://{_TAIL}…?"
+    rf"|(?<![\w.@])www\.(?=[{_IN_URL}]){_TAIL}"
+    # A bare host counts only with a known ending and a path; `т.д./т.п.` and `и/или` are none.
+    r"|(?<![A-Za-z0-9.@-])(?:[A-Za-z0-9-]{1,63}\.){1,4}"
+    rf"(?:com|ru|net|org|cn|su|ua|by|kz|me|co|ly|be|gl|tv|cc|info|io)/{_TAIL}",
+    re.IGNORECASE,
+)
+# An address names a person as `@name` does.
+_EMAIL = re.compile(
+    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24}(?![A-Za-z0-9-])"
+)
+# `@name` of Twitter and Weibo (letters of any script), `[id123|Name]` of VK.
+_USER = re.compile(r"(?<![\w.@])[@＠][\w-]+|\[(?:id|club|public)[0-9]{1,12}\|[^\[\]|]{0,100}\]")
+
+
+def unescape(text: str) -> str:
+    """Replace HTML entities by their characters. What was escaped twice (`&amp;laquo;`) becomes one character too.
+
+    Only entities that end in a semicolon count. One call undoes one level, but for ampersands that were escaped any
+    number of times.
+    """
+    if "&" not in text:
+        return text
+    return _ENTITY.sub(lambda match: html.unescape(match[0]), _AMPERSANDS.sub("&", text))
+
+
+def sub_urls(text: str, replacement: str) -> str:
+    """Put `replacement` and a space on each side in the place of each URL."""
+    if "://" not in text and "." not in text:
+        return text
+    return _URL.sub(f" {replacement} ", text)
+
+
+def sub_users(text: str, replacement: str) -> str:
+    """Put `replacement` in the place of each `@name`, VK mention and e-mail address."""
+    if "@" in text or "＠" in text:
+        text = _EMAIL.sub(f" {replacement} ", text)
+    elif "[" not in text:
+        return text
+    return _USER.sub(replacement, text)
