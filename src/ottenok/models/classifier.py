@@ -28,7 +28,7 @@ from ottenok.models.pooling import create_pooling
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["OttenokClassifier", "OttenokConfig"]
+__all__ = ["OttenokClassifier", "OttenokConfig", "register"]
 
 
 class OttenokConfig(PreTrainedConfig):  # type: ignore[no-untyped-call] # transformers has no types here
@@ -129,5 +129,10 @@ def _empty_encoder(config: OttenokConfig) -> nn.Module:
     return encoder
 
 
-AutoConfig.register("ottenok", OttenokConfig, exist_ok=True)
-AutoModelForSequenceClassification.register(OttenokConfig, OttenokClassifier, exist_ok=True)
+def register() -> None:
+    """Tell transformers about our model type; done on import, and harmless when repeated."""
+    AutoConfig.register("ottenok", OttenokConfig, exist_ok=True)
+    AutoModelForSequenceClassification.register(OttenokConfig, OttenokClassifier, exist_ok=True)
+
+
+register()

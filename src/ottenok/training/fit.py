@@ -1,0 +1,133 @@
+"""The fit: batches, loop, observers, and the best epoch's weights in the network at its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors.torch import load_model
+from transformers import TrainerState
+
+from ottenok.core.config import suggest
+from ottenok.core.errors import ConfigError
+from ottenok.training.batches import LengthBatches
+from ottenok.training.checkpoints import WEIGHTS, checkpoint_path, list_checkpoints
+from ottenok.training.examples import ExampleSet, targets
+from ottenok.training.history import HISTORY_FILE, History
+from ottenok.training.loop import ClassifierTrainer, Work
+from ottenok.training.observers import EpochObserver
+from ottenok.training.prepare import rank, world
+from ottenok.training.scoring import measure_names
+from ottenok.training.settings import higher_is_better, optimiser_steps, training_arguments
+from ottenok.training.tensorboard import tensorboard
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from transformers import TrainerCallback
+
+    from ottenok.training.batches import EpochRows
+    from ottenok.training.folder import RunFolder
+    from ottenok.training.prepare import Parts
+
+__all__ = ["fit"]
+
+
+def fit(parts: Parts, folder: RunFolder) -> History:
+    """Train, or go on training, and leave the best epoch's weights in the network.
+
+    Raises:
+        ConfigError: The metric is none of the run's.
+        ModelError: The loss is no longer a number.
+    """
+    metric = _metric(parts)
+    history = History(
+        folder.path / HISTORY_FILE if rank() == 0 else None,
+        parts.progress,
+        metric=metric,
+        higher=metric is not None and higher_is_better(metric),
+    )
+    batches = _batches(parts)
+    steps = optimiser_steps(parts.recipe, len(batches))
+    last = _last_checkpoint(folder)
+    trainer = _trainer(parts, folder, batches, history, steps)
+    state = None if last is None else TrainerState.load_from_json(str(last / "trainer_state.json"))
+    if state is not None:
+        history.update(state.log_history)
+    if state is None or not (state.global_step >= steps or history.exhausted(parts.recipe.run.patience)):
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+        state = trainer.state
+    _take_best(parts, folder, trainer, state)
+    return history
+
+
+def _metric(parts: Parts) -> str | None:
+    run = parts.recipe.run
+    if parts.validation is None:
+        if run.patience is not None:
+            raise ConfigError("the corpus has no validation rows to stop early by", key="run.patience")
+        return None
+    known = ("loss", *measure_names(parts.scheme))
+    if run.metric not in known:
+        raise ConfigError(
+            f"there is no measure {run.metric!r} for the scheme {parts.scheme.name}",
+            hint=suggest(run.metric, known),
+            key="run.metric",
+        )
+    return run.metric
+
+
+def _batches(parts: Parts) -> LengthBatches:
+    return LengthBatches(
+        parts.learning.tokens.lengths,
+        _epoch_rows(parts),
+        size=parts.recipe.batch.size,
+        pool=parts.recipe.batch.pool,
+        seed=parts.recipe.seed,
+        rank=rank(),
+        world=world(),
+    )
+
+
+def _epoch_rows(parts: Parts) -> EpochRows:
+    every = np.arange(len(parts.learning), dtype=np.int64)
+    return lambda epoch: every  # noqa: ARG005
+
+
+def _last_checkpoint(folder: RunFolder) -> Path | None:
+    found = list_checkpoints(folder.checkpoints) if folder.resumed else []
+    return found[-1] if found else None
+
+
+def _trainer(
+    parts: Parts, folder: RunFolder, batches: LengthBatches, history: History, steps: int
+) -> ClassifierTrainer:
+    network, recipe = parts.network, parts.recipe
+    answers = targets(parts.learning.truth, network.problem, parts.scheme.values)
+    work = Work(
+        network=network,
+        examples=ExampleSet(parts.learning.tokens, answers, network.tokenizer.pad_token_id),
+        batches=batches,
+        loss=parts.loss,
+        setting=parts.setting,
+        optim=recipe.optim,
+        validate=parts.validation,
+        keep=recipe.run.keep,
+    )
+    observer = EpochObserver(recipe.run, parts.progress, history, recipe.schedule.epochs)
+    observers: list[TrainerCallback] = [observer]
+    if recipe.run.tensorboard and rank() == 0:
+        observers.append(tensorboard(folder.tensorboard))
+    settings = training_arguments(recipe, folder.checkpoints, steps=steps, metric=history.metric)
+    trainer = ClassifierTrainer(work, settings, observers)
+    observer.attach(trainer)
+    return trainer
+
+
+def _take_best(parts: Parts, folder: RunFolder, trainer: ClassifierTrainer, state: TrainerState) -> None:
+    """Undo what the trainer wrapped around the model's forward pass, and load the best weights."""
+    model = trainer.accelerator.unwrap_model(parts.network.model, keep_fp32_wrapper=False)
+    best = None if parts.validation is None else state.best_global_step
+    step = state.global_step if best is None else best
+    load_model(model, str(checkpoint_path(folder.checkpoints, step) / WEIGHTS))
+    model.eval()

@@ -1,0 +1,105 @@
+"""The folder of a run: what identifies it, so that `--resume` goes on with the same run and nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ottenok.core.errors import ConfigError
+from ottenok.core.files import atomic_write_text, sha256_file
+from ottenok.data.corpus import CORPUS_FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ottenok.data.corpus import Corpus
+    from ottenok.training.recipe import TrainRecipe
+
+__all__ = ["RunFolder", "open_run"]
+
+_RUN_FILE = "run.json"
+
+# Options that change how a run goes and not what comes out; they may differ when a run is taken up again.
+_FREE = {"data.corpus", "run.keep", "run.checkpoint_steps", "run.checkpoint_minutes", "run.tensorboard"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFolder:
+    """Paths of a run.
+
+    Attributes:
+        path: The folder, which becomes the trained classifier's.
+        resumed: Whether an earlier run is taken up.
+    """
+
+    path: Path
+    resumed: bool
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints; deleted when the run is finished."""
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of TensorBoard's logs."""
+        return self.path / "tensorboard"
+
+
+def open_run(out: Path, recipe: TrainRecipe, corpus: Corpus, *, resume: bool) -> RunFolder:
+    """Begin a run in an empty or absent folder, or take up the one that is there.
+
+    Raises:
+        ConfigError: The folder is in use and `resume` is not asked for, or it holds a run of another recipe or corpus.
+    """
+    identity = {"recipe": recipe.model_dump(mode="json"), "corpus": sha256_file(corpus.folder / CORPUS_FILE)}
+    file = out / _RUN_FILE
+    if not resume:
+        _refuse_used(out)
+    elif file.is_file():
+        _refuse_other(_read(file), identity, out)
+        return RunFolder(path=out, resumed=True)
+    atomic_write_text(file, json.dumps(identity, ensure_ascii=False, indent=2) + "\n")
+    return RunFolder(path=out, resumed=False)
+
+
+def _refuse_used(out: Path) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    run = (out / _RUN_FILE).is_file()
+    raise ConfigError(
+        "there is a run in this folder already" if run else "this folder is not empty",
+        hint="Go on with it by --resume, or name another folder." if run else "Name another folder.",
+        file=str(out),
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        identity: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"this run can't be taken up: {error}", file=str(file)) from error
+    return identity
+
+
+def _refuse_other(there: dict[str, Any], asked: dict[str, Any], out: Path) -> None:
+    if there["corpus"] != asked["corpus"]:
+        raise ConfigError("the run in this folder learns from another corpus", file=str(out), key="data")
+    before, now = _flat(there["recipe"]), _flat(asked["recipe"])
+    changed = sorted(key for key in before.keys() | now.keys() if key not in _FREE and before.get(key) != now.get(key))
+    if changed:
+        key = changed[0]
+        raise ConfigError(
+            f"the run in this folder has another recipe: {before.get(key)!r} there, {now.get(key)!r} asked for",
+            hint="Resume it with its own recipe, or name another folder.",
+            file=str(out),
+            key=key,
+        )
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

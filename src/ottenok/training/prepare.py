@@ -1,0 +1,171 @@
+"""What a run is made of: the network, the rows to learn from, the rows to validate on, the loss."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ottenok.core.errors import ConfigError, DataError
+from ottenok.core.progress import SILENT, Progress
+from ottenok.core.schemes import load_scheme
+from ottenok.models.build import Network, build
+from ottenok.models.losses import LossSetting, find_loss
+from ottenok.models.problems import PROBLEMS
+from ottenok.training.examples import Examples, read_examples, targets
+from ottenok.training.hardware import on_cpu
+from ottenok.training.scoring import Validation, plain_decision
+from ottenok.training.weights import class_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from ottenok.core.schemes import LabelScheme
+    from ottenok.data.corpus import Corpus, Split
+    from ottenok.training.recipe import TrainRecipe
+
+__all__ = ["Parts", "prepare", "rank", "world"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a run is made of.
+
+    Attributes:
+        recipe: The recipe.
+        corpus: The corpus.
+        scheme: Its labels.
+        network: The network, drawn from the recipe's seed.
+        learning: The rows to learn from.
+        validation: The rows to validate on; None if the corpus has none.
+        loss: Scores, targets and setting to a scalar.
+        setting: Class weights and smoothing.
+        progress: Whom to tell.
+    """
+
+    recipe: TrainRecipe
+    corpus: Corpus
+    scheme: LabelScheme
+    network: Network
+    learning: Examples
+    validation: Validation | None
+    loss: Callable[[Tensor, Tensor, LossSetting], Tensor]
+    setting: LossSetting
+    progress: Progress
+
+
+def rank() -> int:
+    """Return this process's number among those that torchrun started; 0 without it."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def world() -> int:
+    """Return how many processes torchrun started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reader:
+    recipe: TrainRecipe
+    corpus: Corpus
+    scheme: LabelScheme
+    network: Network
+    progress: Progress
+
+    def read(self, split: Split) -> Examples:
+        limit = self.recipe.text.max_length
+        examples = read_examples(
+            self.corpus,
+            split,
+            scheme=self.scheme,
+            tokenizer=self.network.tokenizer,
+            max_length=limit,
+            progress=self.progress,
+        )
+        if examples.tokens.full:
+            self.progress.note(
+                f"{examples.tokens.full} of {len(examples)} {split} texts reach max_length = {limit} tokens; "
+                "what is beyond is not read"
+            )
+        return examples
+
+
+def prepare(recipe: TrainRecipe, corpus: Corpus, progress: Progress) -> Parts:
+    """Build the network and read the corpus. Seed everything before.
+
+    Raises:
+        ConfigError: The recipe does not fit the corpus.
+        DataError: The corpus has no rows to learn from.
+        ModelError: The encoder can't be loaded.
+    """
+    scheme = load_scheme(corpus.scheme)
+    observer = progress if rank() == 0 else SILENT
+    network = build(recipe.model, scheme)
+    _check_length(recipe, network)
+    reader = _Reader(recipe=recipe, corpus=corpus, scheme=scheme, network=network, progress=observer)
+    learning = reader.read("train")
+    if not len(learning):
+        raise DataError("the corpus has no rows to learn from", file=str(corpus.folder))
+    facts = PROBLEMS[network.problem]
+    loss = find_loss(facts.loss if recipe.loss.name == "auto" else recipe.loss.name)
+    setting = _setting(recipe, learning, network)
+    return Parts(
+        recipe=recipe,
+        corpus=corpus,
+        scheme=scheme,
+        network=network,
+        learning=learning,
+        validation=_validation(reader, loss, setting),
+        loss=loss,
+        setting=setting,
+        progress=observer,
+    )
+
+
+def _check_length(recipe: TrainRecipe, network: Network) -> None:
+    if network.limit is not None and recipe.text.max_length > network.limit:
+        raise ConfigError(
+            f"found {recipe.text.max_length}, but the encoder reads at most {network.limit} tokens",
+            key="text.max_length",
+        )
+
+
+def _setting(recipe: TrainRecipe, learning: Examples, network: Network) -> LossSetting:
+    weights = class_weights(recipe.loss.class_weights, learning.truth, network.problem)
+    if network.problem == "regression" and (weights is not None or recipe.loss.label_smoothing):
+        raise ConfigError("a regression has neither class weights nor label smoothing", key="loss")
+    tensor = None if weights is None else torch.from_numpy(weights)
+    if tensor is not None and not on_cpu(recipe.run):
+        tensor = tensor.cuda()
+    return LossSetting(class_weights=tensor, smoothing=recipe.loss.label_smoothing)
+
+
+def _validation(
+    reader: _Reader, loss: Callable[[Tensor, Tensor, LossSetting], Tensor], setting: LossSetting
+) -> Validation | None:
+    examples = reader.read("validation")
+    if not len(examples):
+        return None
+    most = reader.recipe.data.validation_rows
+    if most is not None and most < len(examples):
+        random = np.random.default_rng(reader.recipe.seed)
+        examples = examples.take(np.sort(random.choice(len(examples), most, replace=False)))
+    problem = reader.network.problem
+    return Validation(
+        examples=examples,
+        answers=targets(examples.truth, problem, reader.scheme.values),
+        scheme=reader.scheme,
+        decision=plain_decision(problem, reader.scheme, reader.recipe.decision.empty),
+        loss=loss,
+        setting=setting,
+        padding=reader.network.tokenizer.pad_token_id,
+        size=reader.recipe.batch.evaluation,
+        progress=reader.progress,
+        rank=rank(),
+        world=world(),
+    )

@@ -1,0 +1,179 @@
+"""The training recipe: everything that decides what a run does, in one TOML file; readable without torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from ottenok.core.config import merge, parse, read_toml
+from ottenok.core.recipes import recipe_file
+from ottenok.core.table import Table
+from ottenok.models.options import LossOptions, ModelOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = [
+    "BatchOptions",
+    "DataOptions",
+    "DecisionOptions",
+    "OptimOptions",
+    "RunOptions",
+    "ScheduleOptions",
+    "TextLimits",
+    "TrainRecipe",
+    "load_recipe",
+]
+
+
+class DataOptions(Table):
+    """What is learned from.
+
+    Attributes:
+        recipe: Name or path of the corpus recipe that builds the corpus.
+        corpus: A built corpus folder; given, it is used instead of building one.
+        validation_rows: Most validation rows that an epoch is measured on (drawn once, by the seed); None: all.
+    """
+
+    recipe: str | None = None
+    corpus: str | None = None
+    validation_rows: int | None = Field(default=None, gt=0)
+
+
+class TextLimits(Table):
+    """How texts become tokens.
+
+    Attributes:
+        max_length: Most tokens of a text in training, special ones included; the rest of a longer text is cut.
+    """
+
+    max_length: int = Field(default=128, ge=4)
+
+
+class OptimOptions(Table):
+    """The optimiser.
+
+    Attributes:
+        name: `adamw` (decoupled weight decay) or `adam`.
+        lr: Peak learning rate of the encoder.
+        head_lr: Peak learning rate of everything that is new; None: the same.
+        weight_decay: Not applied to biases and norms.
+        betas: Decay rates of the two moments.
+        epsilon: Added to the denominator.
+        clip: Largest norm of the gradient; 0: no clipping.
+    """
+
+    name: Literal["adamw", "adam"] = "adamw"
+    lr: float = Field(default=5e-5, gt=0)
+    head_lr: float | None = Field(default=None, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = Field(default=1e-8, gt=0)
+    clip: float = Field(default=1.0, ge=0)
+
+
+class ScheduleOptions(Table):
+    """The learning rate over time.
+
+    Attributes:
+        name: `linear` or `cosine` decay to zero, or `constant`.
+        warmup: Share of all steps that it takes to reach the peak.
+        epochs: Passes over the data.
+        max_steps: Stop after so many optimiser steps, also in the middle of an epoch; the decay ends there.
+    """
+
+    name: Literal["linear", "cosine", "constant"] = "linear"
+    warmup: float = Field(default=0.06, ge=0, lt=1)
+    epochs: int = Field(default=3, gt=0)
+    max_steps: int | None = Field(default=None, gt=0)
+
+
+class BatchOptions(Table):
+    """How rows become batches.
+
+    Attributes:
+        size: Texts in a batch, on each device.
+        accumulate: Batches in an optimiser step.
+        pool: Batches that are sorted by length together, so that a batch's texts are about equally long; 1: no sorting.
+        evaluation: Texts in a batch of validation.
+    """
+
+    size: int = Field(default=32, gt=0)
+    accumulate: int = Field(default=1, gt=0)
+    pool: int = Field(default=50, gt=0)
+    evaluation: int = Field(default=64, gt=0)
+
+
+class RunOptions(Table):
+    """How the run goes.
+
+    Attributes:
+        precision: `auto` is bf16 where the hardware computes with it (GPUs, CPUs with avx512_bf16 or AMX), else fp32.
+        device: `auto` takes a GPU where there is one.
+        metric: The measure that the best epoch is chosen by: `loss`, or a name of the epoch table.
+        patience: Stop after so many epochs without a better one; None: never.
+        checkpoint_steps: Save a checkpoint after so many optimiser steps; None: not by steps.
+        checkpoint_minutes: Save a checkpoint after so many minutes; None: not by time.
+        keep: Checkpoints that are kept, besides the best epoch's.
+        tensorboard: Log to TensorBoard, in the folder `tensorboard` of the run.
+    """
+
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    device: Literal["auto", "cpu"] = "auto"
+    metric: str = "macro_f1"
+    patience: int | None = Field(default=None, gt=0)
+    checkpoint_steps: int | None = Field(default=None, gt=0)
+    checkpoint_minutes: float | None = Field(default=10.0, gt=0)
+    keep: int = Field(default=2, gt=0)
+    tensorboard: bool = False
+
+
+class DecisionOptions(Table):
+    """How scores become labels.
+
+    Attributes:
+        temperature: Fit a temperature on the validation rows.
+        empty: What a multi-label answer without labels becomes; see `ottenok.decision.decision.Decision`.
+    """
+
+    temperature: bool = True
+    empty: str = "allow"
+
+
+class TrainRecipe(Table):
+    """A training recipe.
+
+    Attributes:
+        name: Short name; a recipe of the repository has the name of its file.
+        description: What it makes, in a sentence.
+        seed: Everything random starts from it.
+    """
+
+    name: str
+    description: str = ""
+    seed: int = Field(default=42, ge=0)
+    data: DataOptions = DataOptions()
+    text: TextLimits = TextLimits()
+    model: ModelOptions
+    loss: LossOptions = LossOptions()
+    optim: OptimOptions = OptimOptions()
+    schedule: ScheduleOptions = ScheduleOptions()
+    batch: BatchOptions = BatchOptions()
+    run: RunOptions = RunOptions()
+    decision: DecisionOptions = DecisionOptions()
+
+
+def load_recipe(name: str | Path, over: Mapping[str, Any] | None = None) -> TrainRecipe:
+    """Read a recipe by path or by name and lay overrides over it.
+
+    Args:
+        name: A TOML file, or the name of a recipe that ottenok has.
+        over: Nested mapping of the keys to replace, as `ottenok.core.config.override` makes it.
+
+    Raises:
+        ConfigError: There is no such recipe, or a key or a value is wrong.
+    """
+    path = recipe_file(name)
+    return parse(TrainRecipe, merge(read_toml(path), over or {}), file=str(path))

@@ -1,0 +1,171 @@
+"""Scores of many texts by a torch model, and the measures of an epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+
+from ottenok.core.progress import SILENT, Progress
+from ottenok.decision.decision import Decision, probabilities
+from ottenok.evaluation.figures import fitting
+from ottenok.evaluation.metrics import EvaluationOptions, evaluate
+from ottenok.evaluation.tally import Kind
+from ottenok.models.problems import PROBLEMS
+from ottenok.training.batches import length_order
+from ottenok.training.tokens import pad
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+    from torch import Tensor, nn
+
+    from ottenok.core.schemes import LabelScheme
+    from ottenok.decision.decision import Activation
+    from ottenok.models.losses import LossSetting
+    from ottenok.models.options import Problem
+    from ottenok.training.examples import Examples
+    from ottenok.training.tokens import TokenTable
+
+    Scores = npt.NDArray[np.float32]
+
+__all__ = ["Validation", "measure_names", "measures", "plain_decision", "score"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """Scores a model on validation rows, and names the measures.
+
+    Attributes:
+        examples: The rows.
+        answers: What the loss compares with, see `ottenok.training.examples.targets`.
+        scheme: The labels.
+        decision: The untuned decision of the problem.
+        loss: The training loss.
+        setting: Its class weights and smoothing.
+        padding: The padding token's id.
+        size: Rows in a batch.
+        progress: Whom to tell.
+        rank: This process.
+        world: All processes.
+    """
+
+    examples: Examples
+    answers: npt.NDArray[Any]
+    scheme: LabelScheme
+    decision: Decision
+    loss: Callable[[Tensor, Tensor, LossSetting], Tensor]
+    setting: LossSetting
+    padding: int
+    size: int
+    progress: Progress = SILENT
+    rank: int = 0
+    world: int = 1
+
+    def scores(self, model: nn.Module) -> Scores:
+        """Return float32 `[rows, outputs]`; with several processes each scores its share and gets all."""
+        return score(
+            model,
+            self.examples.tokens,
+            padding=self.padding,
+            size=self.size,
+            progress=self.progress,
+            share=(self.rank, self.world),
+        )
+
+    def __call__(self, model: nn.Module) -> dict[str, float]:
+        """Return `loss` and every measure that follows from counts."""
+        scores = self.scores(model)
+        setting = type(self.setting)(
+            class_weights=None if self.setting.class_weights is None else self.setting.class_weights.cpu(),
+            smoothing=self.setting.smoothing,
+        )
+        loss = float(self.loss(torch.from_numpy(scores), torch.from_numpy(self.answers), setting))
+        return {"loss": loss} | measures(scores, self.examples, self.scheme, self.decision)
+
+
+def score(
+    model: nn.Module,
+    tokens: TokenTable,
+    *,
+    padding: int,
+    size: int,
+    progress: Progress = SILENT,
+    share: tuple[int, int] = (0, 1),
+) -> Scores:
+    """Score texts in batches of about equal length.
+
+    Args:
+        model: A sequence classifier; it is left in evaluation mode.
+        tokens: The texts.
+        padding: The padding token's id.
+        size: Texts in a batch.
+        progress: Whom to tell.
+        share: This process and all processes; the shares' results are summed over `torch.distributed`.
+
+    Returns:
+        float32 `[texts, outputs]`, in the texts' order.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    result: Tensor | None = None
+    rank, world = share
+    progress.start("validating", total=len(tokens), unit="texts")
+    with torch.inference_mode():
+        for indices in length_order(tokens.lengths, size)[rank::world]:
+            batch = {key: value.to(device) for key, value in pad(tokens.rows(indices.tolist()), padding).items()}
+            scores = model(**batch).logits.to(torch.float32)
+            if result is None:
+                result = torch.zeros(len(tokens), scores.shape[1], device=device)
+            result[torch.from_numpy(indices).to(device)] = scores
+            progress.advance(len(indices) * world)
+    progress.finish()
+    return _joined(result, len(tokens), model, world)
+
+
+def _joined(result: Tensor | None, rows: int, model: nn.Module, world: int) -> Scores:
+    config: Any = model.config
+    outputs = getattr(config, "outputs", None) or config.num_labels
+    if result is None:
+        result = torch.zeros(rows, outputs, device=next(model.parameters()).device)
+    if world > 1:
+        torch.distributed.all_reduce(result)
+    scores: Scores = result.cpu().numpy()
+    return scores
+
+
+def plain_decision(problem: Problem, scheme: LabelScheme, empty: str) -> Decision:
+    """Return the untuned decision of a problem."""
+    activation = cast("Activation", PROBLEMS[problem].activation)
+    return Decision(
+        activation=activation,
+        empty=empty if problem == "multi-label" else "allow",
+        values=scheme.values if problem == "regression" else (),
+    )
+
+
+def measure_names(scheme: LabelScheme) -> tuple[str, ...]:
+    """Return the names that `measures` may give for a scheme."""
+    return (*fitting(Kind.of(scheme)), "source_f1")
+
+
+def measures(scores: Scores, examples: Examples, scheme: LabelScheme, decision: Decision) -> dict[str, float]:
+    """Return every figure of `ottenok.evaluation.metrics` that is defined for these rows, without intervals.
+
+    `source_f1` is the mean over sources of the macro F1 of the labels that a source has, so that a small source counts
+    as much as a large one.
+    """
+    report = evaluate(
+        examples.truth,
+        probabilities(scores, decision),
+        scheme=scheme,
+        decision=decision,
+        sources=examples.sources.tolist(),
+        options=EvaluationOptions(resamples=0),
+    )
+    name = "macro_f1" if scheme.kind == "multi-label" else "macro_f1_present"
+    by_source = [source.figures[name].value for source in report.sources]
+    return {name: figure.value for name, figure in report.figures.items()} | {"source_f1": float(np.mean(by_source))}
