@@ -101,6 +101,13 @@ def test_quotes_without_meaning_are_found_out(tmp_path: Path) -> None:
     assert [row.text for row in rows if isinstance(row, Record)] == ['"Да" и "нет"', '"Ура!" сказал он']
 
 
+def test_quotes_keep_their_meaning_beside_a_broken_row(tmp_path: Path) -> None:
+    """One unclosed quote does not make the quotes of the other rows a part of their texts."""
+    rows = _read(tmp_path, 'text;label\n"Да";"pos"\n"Ну;neg\n"Нет";"neg"\n', **AUTO)
+
+    assert _pairs(rows) == [(1, "Да", "pos"), (2, "", "unclosed quote"), (3, "Нет", "neg")]
+
+
 def test_an_unclosed_quote_costs_its_own_line_only(tmp_path: Path) -> None:
     """The rows after an unclosed quote are read, up to the end of the file."""
     rows = _read(tmp_path, 'text,label\nа,pos\n"б,neg\nв,pos\n"г, и",neg\nд,pos\n')
@@ -166,6 +173,13 @@ def test_a_broken_row_is_rejected_with_its_reason(tmp_path: Path, line: str, rea
     assert rows[1] == Rejected(row=2, reason=reason, content=rows[1].content)  # type: ignore[union-attr]
     assert isinstance(rows[0], Record)
     assert isinstance(rows[2], Record)
+
+
+def test_a_nul_byte_in_the_last_line_is_seen(tmp_path: Path) -> None:
+    """Wherever the pieces of a file end, none of its NUL bytes gets through."""
+    rows = _read(tmp_path, "text,label\nда,pos\nн\0ет,neg\n")
+
+    assert _pairs(rows) == [(1, "да", "pos"), (2, "", "NUL byte")]
 
 
 def test_bytes_that_are_not_utf8_cost_their_row_only(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def _parse_array(pieces: Iterator[Piece], file: str) -> Iterator[_Item]:
         if text.startswith("]", at):
             return
         value, end = _next_value(text, at)
-        if end < len(text):  # a value that ends with the text may go on in the next piece
+        if isinstance(value, dict) or end < len(text):  # a number that ends with the text may go on in the next piece
             row, at = row + 1, end
             yield value if isinstance(value, dict) else "not a JSON object"
             continue
@@ -129,5 +129,5 @@ def _check_keys(head: list[_Item], wanted: tuple[str | int, ...], *, file: str) 
     if names:
         find_columns(names, [str(column) for column in wanted], file=file, kind="key")
     elif head:
-        reason = next(item for item in head if isinstance(item, str))
+        reason = next((item for item in head if isinstance(item, str)), "the objects are empty")
         raise DataError(f"none of the first {len(head)} records can be used: {reason}", hint=_JSON_HINT, file=file)

@@ -100,7 +100,8 @@ def line_blocks(stream: IO[bytes], *, encoding: str, file: str) -> Iterator[tupl
             raise too_long(number + len(lines) + 1, file=file)
         number += len(lines)
         yield lines, piece.clean and carried
-        carried = piece.clean
+        # The rest began in this piece only if a line ended in it.
+        carried = piece.clean and (carried or bool(lines))
     if rest:
         yield [rest], carried
 
