@@ -34,6 +34,8 @@ class ModelOptions(Table):
 
     Attributes:
         encoder: Folder or hub name of any encoder that transformers' `AutoModel` loads.
+        origin: For the model card: whose encoder it is, and what was done to it.
+        licence: SPDX identifier of the encoder's licence, or `unknown`.
         revision: Branch, tag or commit on the hub.
         pooling: A name of `ottenok.models.pooling.POOLINGS`. `cls` with a linear head is the architecture's own
             sequence classifier, with its own layer between the first token and the scores (BERT's pooler, RoBERTa's
@@ -50,6 +52,8 @@ class ModelOptions(Table):
     """
 
     encoder: str
+    origin: str = ""
+    licence: str = "unknown"
     revision: str | None = None
     pooling: str = "mean"
     problem: Literal["auto", "multi-class", "multi-label", "ordinal", "regression"] = "auto"
@@ -67,10 +71,11 @@ class LossOptions(Table):
     Attributes:
         name: A name of `ottenok.models.losses.LOSSES`, or `auto` for the problem's usual one: `ce` (multi-class,
             ordinal), `bce` (multi-label), `mse` (regression).
-        class_weights: `none`, `balanced` (inverse class frequency), `sqrt` (its square root), or one weight per label.
+        class_weights: A method of `ottenok.data.balance.class_weights` (of `positive_weights`, for multi-label
+            problems), or one weight per label.
         label_smoothing: Share of the target's mass that is spread over all labels, 0..1.
     """
 
     name: str = "auto"
-    class_weights: Literal["none", "balanced", "sqrt"] | tuple[float, ...] = "none"
+    class_weights: Literal["none", "balanced", "sqrt", "effective"] | tuple[float, ...] = "none"
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)

@@ -1,24 +1,28 @@
-"""From a fitted network to the classifier's files."""
+"""From a fitted network to the classifier's folder."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ottenok.decision.temperature import fit_temperature
+from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
+from ottenok.bundle.manifest import BundleManifest, SchemeFacts, WindowRule
+from ottenok.decision.decision import probabilities
+from ottenok.evaluation.metrics import EvaluationOptions, evaluate
 from ottenok.models.folder import save
-from ottenok.models.scaling import fold_temperature
+from ottenok.training.facts import data_facts, encoder_facts, languages, text_options, versions, weights_licence
 from ottenok.training.prepare import rank
-from ottenok.training.scoring import plain_decision
+from ottenok.training.scoring import plain_decision, score
+from ottenok.training.tuning import Tuned, tune
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     import numpy.typing as npt
 
-    from ottenok.decision.decision import Decision
+    from ottenok.evaluation.report import Report
+    from ottenok.training.examples import Examples
     from ottenok.training.folder import RunFolder
     from ottenok.training.history import History
     from ottenok.training.prepare import Parts
@@ -31,51 +35,111 @@ class Fitted:
     """A finished run.
 
     Attributes:
-        folder: The classifier's files.
-        decision: From the saved model's scores to labels.
-        temperature: The fitted temperature. It is already in the saved weights where they can hold it, and in
-            `decision` otherwise.
-        scores: float32 `[validation rows, outputs]` of the saved model, in fp32; None without validation.
+        bundle: The classifier; without its ONNX graphs and its card, which are made from it.
+        reports: Split (`validation`, `test`) to what was measured on it, in fp32, with the saved weights.
+        scores: float32 `[validation rows, outputs]` of the saved model; None without validation.
         truth: bool `[validation rows, labels]`; None without validation.
         epochs: The rows of `history.jsonl`.
         best: Position of the chosen epoch in `epochs`; None without validation: the last one.
     """
 
-    folder: Path
-    decision: Decision
-    temperature: float
+    bundle: Bundle
+    reports: dict[str, Report]
     scores: npt.NDArray[np.float32] | None
     truth: npt.NDArray[np.bool_] | None
     epochs: list[dict[str, float]]
     best: int | None
 
 
-def finish(parts: Parts, folder: RunFolder, history: History) -> Fitted:
-    """Score the validation rows in fp32, fit the temperature, and write the files."""
-    model: Any = parts.network.model
-    validation = parts.validation
-    scores = None if validation is None else validation.scores(model)
+def finish(parts: Parts, folder: RunFolder, history: History) -> Fitted | None:
+    """Fit the decision, measure, write the files, and delete the checkpoints.
+
+    Returns:
+        None in processes other than the first, which write nothing.
+    """
     decision = plain_decision(parts.network.problem, parts.scheme, parts.recipe.decision.empty)
-    temperature = 1.0
-    if scores is not None and validation is not None and _wants_temperature(parts):
-        temperature = fit_temperature(scores, validation.examples.truth, decision).temperature
-        if fold_temperature(model, temperature):
-            scores = scores / temperature
-        else:
-            decision = replace(decision, temperature=temperature)
-    if rank() == 0:
-        save(model, parts.network.tokenizer, folder.path, max_length=parts.recipe.text.max_length)
-        shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    tuned = tune(parts, decision)
+    if rank() != 0:
+        return None
+    reports = _reports(parts, tuned)
+    save(parts.network.model, parts.network.tokenizer, folder.path, max_length=parts.recipe.text.max_length)
+    write_manifest(folder.path, _manifest(parts, tuned, history, reports))
+    bundle = open_bundle(folder.path)
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return Fitted(
-        folder=folder.path,
-        decision=decision,
-        temperature=temperature,
-        scores=scores,
-        truth=None if validation is None else validation.examples.truth,
+        bundle=bundle,
+        reports=reports,
+        scores=tuned.scores,
+        truth=None if parts.validation is None else parts.validation.examples.truth,
         epochs=history.rows,
         best=history.best(),
     )
 
 
-def _wants_temperature(parts: Parts) -> bool:
-    return parts.recipe.decision.temperature and parts.network.problem != "regression"
+def _reports(parts: Parts, tuned: Tuned) -> dict[str, Report]:
+    reports = {}
+    if parts.validation is not None and tuned.scores is not None:
+        reports["validation"] = _report(parts, tuned, parts.validation.examples, tuned.scores)
+    test = parts.sources.read("test") if parts.recipe.run.test else None
+    if test is not None and len(test):
+        scores = score(
+            parts.network.model,
+            test.tokens,
+            padding=parts.network.tokenizer.pad_token_id,
+            size=parts.recipe.batch.evaluation,
+            progress=parts.progress,
+        )
+        reports["test"] = _report(parts, tuned, test, scores)
+    return reports
+
+
+def _report(parts: Parts, tuned: Tuned, examples: Examples, scores: npt.NDArray[np.float32]) -> Report:
+    return evaluate(
+        examples.truth,
+        probabilities(scores, tuned.decision),
+        scheme=parts.scheme,
+        decision=tuned.decision,
+        sources=examples.sources.tolist(),
+        options=EvaluationOptions(system=parts.recipe.name),
+    )
+
+
+def _manifest(parts: Parts, tuned: Tuned, history: History, reports: dict[str, Report]) -> BundleManifest:
+    recipe, corpus = parts.recipe, parts.sources.corpus
+    data = data_facts(corpus)
+    length = recipe.text.max_length
+    return BundleManifest(
+        name=recipe.name,
+        description=recipe.description,
+        created=datetime.now(tz=UTC).date().isoformat(),
+        scheme=SchemeFacts.of(parts.scheme),
+        problem_type=parts.network.problem,
+        decision=tuned.decision,
+        languages=languages(corpus),
+        text=text_options(corpus),
+        max_length=length,
+        window=WindowRule(overlap=min(32, length // 4)),
+        encoder=encoder_facts(recipe.model),
+        recipe=_public(recipe.model_dump(mode="json")),
+        data=data,
+        metrics={name: report.to_json() for name, report in reports.items()},
+        versions=versions(),
+        licence=weights_licence(recipe.licence, data.sources),
+        notes=(*_epoch_notes(history), *tuned.notes),
+    )
+
+
+def _public(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return the recipe without the folders of the machine that it ran on."""
+    data = recipe["data"] | {"corpus": None}
+    return recipe | {"data": data}
+
+
+def _epoch_notes(history: History) -> tuple[str, ...]:
+    if not history.rows:
+        return ()
+    best = history.best()
+    row = history.rows[-1 if best is None else best]
+    chosen = "the last epoch" if best is None else f"epoch {row['epoch']:g} of {len(history.rows)}"
+    reason = "" if history.metric is None else f", the best by {history.metric} on validation rows"
+    return (f"The weights are those of {chosen}{reason}.",)

@@ -10,6 +10,8 @@ from transformers import TrainerState
 
 from ottenok.core.config import suggest
 from ottenok.core.errors import ConfigError
+from ottenok.data.balance import plan
+from ottenok.decision.labels import codes
 from ottenok.training.batches import LengthBatches
 from ottenok.training.checkpoints import WEIGHTS, checkpoint_path, list_checkpoints
 from ottenok.training.examples import ExampleSet, targets
@@ -24,6 +26,7 @@ from ottenok.training.tensorboard import tensorboard
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy.typing as npt
     from transformers import TrainerCallback
 
     from ottenok.training.batches import EpochRows
@@ -90,8 +93,17 @@ def _batches(parts: Parts) -> LengthBatches:
 
 
 def _epoch_rows(parts: Parts) -> EpochRows:
-    every = np.arange(len(parts.learning), dtype=np.int64)
-    return lambda epoch: every  # noqa: ARG005
+    """Return the balance plan, drawn anew for each epoch."""
+    learning, options = parts.learning, parts.recipe.balance
+    labels = learning.truth if parts.scheme.kind == "multi-label" else codes(learning.truth)
+    most = parts.recipe.data.epoch_rows
+
+    def rows(epoch: int) -> npt.NDArray[np.int64]:
+        # A seed of its own for each epoch, and other than that of the epoch's order.
+        seed = int(np.random.SeedSequence([parts.recipe.seed, epoch]).generate_state(1)[0])
+        return plan(labels, learning.sources, options, seed=seed)[:most]
+
+    return rows
 
 
 def _last_checkpoint(folder: RunFolder) -> Path | None:

@@ -11,7 +11,6 @@ import torch
 
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.progress import SILENT, Progress
-from ottenok.core.schemes import load_scheme
 from ottenok.models.build import Network, build
 from ottenok.models.losses import LossSetting, find_loss
 from ottenok.models.problems import PROBLEMS
@@ -29,22 +28,18 @@ if TYPE_CHECKING:
     from ottenok.data.corpus import Corpus, Split
     from ottenok.training.recipe import TrainRecipe
 
-__all__ = ["Parts", "prepare", "rank", "world"]
+__all__ = ["Parts", "Sources", "prepare", "rank", "world"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What a run is made of.
+class Sources:
+    """What rows are read with.
 
     Attributes:
         recipe: The recipe.
         corpus: The corpus.
         scheme: Its labels.
         network: The network, drawn from the recipe's seed.
-        learning: The rows to learn from.
-        validation: The rows to validate on; None if the corpus has none.
-        loss: Scores, targets and setting to a scalar.
-        setting: Class weights and smoothing.
         progress: Whom to tell.
     """
 
@@ -52,32 +47,10 @@ class Parts:
     corpus: Corpus
     scheme: LabelScheme
     network: Network
-    learning: Examples
-    validation: Validation | None
-    loss: Callable[[Tensor, Tensor, LossSetting], Tensor]
-    setting: LossSetting
-    progress: Progress
-
-
-def rank() -> int:
-    """Return this process's number among those that torchrun started; 0 without it."""
-    return int(os.environ.get("RANK", "0"))
-
-
-def world() -> int:
-    """Return how many processes torchrun started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reader:
-    recipe: TrainRecipe
-    corpus: Corpus
-    scheme: LabelScheme
-    network: Network
     progress: Progress
 
     def read(self, split: Split) -> Examples:
+        """Read and tokenise a split; tell of texts that are cut."""
         limit = self.recipe.text.max_length
         examples = read_examples(
             self.corpus,
@@ -95,6 +68,55 @@ class _Reader:
         return examples
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a run is made of.
+
+    Attributes:
+        sources: Recipe, corpus, scheme, network.
+        learning: The rows to learn from.
+        validation: The rows to validate on; None if the corpus has none.
+        loss: Scores, targets and setting to a scalar.
+        setting: Class weights and smoothing.
+    """
+
+    sources: Sources
+    learning: Examples
+    validation: Validation | None
+    loss: Callable[[Tensor, Tensor, LossSetting], Tensor]
+    setting: LossSetting
+
+    @property
+    def recipe(self) -> TrainRecipe:
+        """The recipe."""
+        return self.sources.recipe
+
+    @property
+    def scheme(self) -> LabelScheme:
+        """The labels."""
+        return self.sources.scheme
+
+    @property
+    def network(self) -> Network:
+        """The network."""
+        return self.sources.network
+
+    @property
+    def progress(self) -> Progress:
+        """Whom to tell."""
+        return self.sources.progress
+
+
+def rank() -> int:
+    """Return this process's number among those that torchrun started; 0 without it."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def world() -> int:
+    """Return how many processes torchrun started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def prepare(recipe: TrainRecipe, corpus: Corpus, progress: Progress) -> Parts:
     """Build the network and read the corpus. Seed everything before.
 
@@ -103,27 +125,23 @@ def prepare(recipe: TrainRecipe, corpus: Corpus, progress: Progress) -> Parts:
         DataError: The corpus has no rows to learn from.
         ModelError: The encoder can't be loaded.
     """
-    scheme = load_scheme(corpus.scheme)
-    observer = progress if rank() == 0 else SILENT
+    scheme = corpus.label_scheme
     network = build(recipe.model, scheme)
     _check_length(recipe, network)
-    reader = _Reader(recipe=recipe, corpus=corpus, scheme=scheme, network=network, progress=observer)
-    learning = reader.read("train")
+    observer = progress if rank() == 0 else SILENT
+    sources = Sources(recipe=recipe, corpus=corpus, scheme=scheme, network=network, progress=observer)
+    learning = sources.read("train")
     if not len(learning):
         raise DataError("the corpus has no rows to learn from", file=str(corpus.folder))
     facts = PROBLEMS[network.problem]
     loss = find_loss(facts.loss if recipe.loss.name == "auto" else recipe.loss.name)
     setting = _setting(recipe, learning, network)
     return Parts(
-        recipe=recipe,
-        corpus=corpus,
-        scheme=scheme,
-        network=network,
+        sources=sources,
         learning=learning,
-        validation=_validation(reader, loss, setting),
+        validation=_validation(sources, loss, setting),
         loss=loss,
         setting=setting,
-        progress=observer,
     )
 
 
@@ -146,26 +164,26 @@ def _setting(recipe: TrainRecipe, learning: Examples, network: Network) -> LossS
 
 
 def _validation(
-    reader: _Reader, loss: Callable[[Tensor, Tensor, LossSetting], Tensor], setting: LossSetting
+    sources: Sources, loss: Callable[[Tensor, Tensor, LossSetting], Tensor], setting: LossSetting
 ) -> Validation | None:
-    examples = reader.read("validation")
+    examples = sources.read("validation")
     if not len(examples):
         return None
-    most = reader.recipe.data.validation_rows
+    recipe, problem = sources.recipe, sources.network.problem
+    most = recipe.data.validation_rows
     if most is not None and most < len(examples):
-        random = np.random.default_rng(reader.recipe.seed)
+        random = np.random.default_rng(recipe.seed)
         examples = examples.take(np.sort(random.choice(len(examples), most, replace=False)))
-    problem = reader.network.problem
     return Validation(
         examples=examples,
-        answers=targets(examples.truth, problem, reader.scheme.values),
-        scheme=reader.scheme,
-        decision=plain_decision(problem, reader.scheme, reader.recipe.decision.empty),
+        answers=targets(examples.truth, problem, sources.scheme.values),
+        scheme=sources.scheme,
+        decision=plain_decision(problem, sources.scheme, recipe.decision.empty),
         loss=loss,
         setting=setting,
-        padding=reader.network.tokenizer.pad_token_id,
-        size=reader.recipe.batch.evaluation,
-        progress=reader.progress,
+        padding=sources.network.tokenizer.pad_token_id,
+        size=recipe.batch.evaluation,
+        progress=sources.progress,
         rank=rank(),
         world=world(),
     )

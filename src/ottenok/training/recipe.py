@@ -9,6 +9,8 @@ from pydantic import Field
 from ottenok.core.config import merge, parse, read_toml
 from ottenok.core.recipes import recipe_file
 from ottenok.core.table import Table
+from ottenok.data.balance import BalanceOptions
+from ottenok.decision.thresholds import ThresholdOptions
 from ottenok.models.options import LossOptions, ModelOptions
 
 if TYPE_CHECKING:
@@ -34,11 +36,21 @@ class DataOptions(Table):
     Attributes:
         recipe: Name or path of the corpus recipe that builds the corpus.
         corpus: A built corpus folder; given, it is used instead of building one.
+        file: The user's own file, from which a corpus is built; see `ottenok.data.recipe.OwnData`.
+        text: Its text column.
+        label: Its label column, or the names of several 0/1 columns.
+        scheme: The label scheme that its labels belong to; `own`: they are a scheme of their own.
+        epoch_rows: Rows of an epoch, drawn anew for each from what the balance plan gives; None: all of them.
         validation_rows: Most validation rows that an epoch is measured on (drawn once, by the seed); None: all.
     """
 
     recipe: str | None = None
     corpus: str | None = None
+    file: str | None = None
+    text: str | int = "text"
+    label: str | int | tuple[str, ...] = "label"
+    scheme: str = "own"
+    epoch_rows: int | None = Field(default=None, gt=0)
     validation_rows: int | None = Field(default=None, gt=0)
 
 
@@ -117,6 +129,7 @@ class RunOptions(Table):
         checkpoint_steps: Save a checkpoint after so many optimiser steps; None: not by steps.
         checkpoint_minutes: Save a checkpoint after so many minutes; None: not by time.
         keep: Checkpoints that are kept, besides the best epoch's.
+        test: Score the corpus's test rows at the end, for the model card.
         tensorboard: Log to TensorBoard, in the folder `tensorboard` of the run.
     """
 
@@ -127,6 +140,7 @@ class RunOptions(Table):
     checkpoint_steps: int | None = Field(default=None, gt=0)
     checkpoint_minutes: float | None = Field(default=10.0, gt=0)
     keep: int = Field(default=2, gt=0)
+    test: bool = True
     tensorboard: bool = False
 
 
@@ -135,10 +149,12 @@ class DecisionOptions(Table):
 
     Attributes:
         temperature: Fit a temperature on the validation rows.
+        thresholds: Fit thresholds on the validation rows (multi-label only); None: 0.5 for every label.
         empty: What a multi-label answer without labels becomes; see `ottenok.decision.decision.Decision`.
     """
 
     temperature: bool = True
+    thresholds: ThresholdOptions | None = None
     empty: str = "allow"
 
 
@@ -147,17 +163,20 @@ class TrainRecipe(Table):
 
     Attributes:
         name: Short name; a recipe of the repository has the name of its file.
+        licence: SPDX identifier of the trained weights' licence; `unknown` where the data's terms leave it open.
         description: What it makes, in a sentence.
         seed: Everything random starts from it.
     """
 
     name: str
     description: str = ""
+    licence: str = "unknown"
     seed: int = Field(default=42, ge=0)
     data: DataOptions = DataOptions()
     text: TextLimits = TextLimits()
     model: ModelOptions
     loss: LossOptions = LossOptions()
+    balance: BalanceOptions = BalanceOptions()
     optim: OptimOptions = OptimOptions()
     schedule: ScheduleOptions = ScheduleOptions()
     batch: BatchOptions = BatchOptions()

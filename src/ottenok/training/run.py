@@ -23,7 +23,7 @@ __all__ = ["train"]
 
 def train(
     recipe: TrainRecipe, *, corpus: Corpus, out: Path, resume: bool = False, progress: Progress = SILENT
-) -> Fitted:
+) -> Fitted | None:
     """Train a classifier.
 
     The run can be killed at any moment. Taken up again with `resume`, it goes on from its last checkpoint and ends
@@ -35,6 +35,9 @@ def train(
         out: Folder of the run, which becomes the classifier's; empty or absent unless `resume`.
         resume: Take up the run that is in `out`; if there is none, begin.
         progress: Whom to tell.
+
+    Returns:
+        What came out; None in processes other than the first, where torchrun started several.
 
     Raises:
         ConfigError: The recipe does not fit the corpus, or `out` is in use.

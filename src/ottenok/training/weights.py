@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from ottenok.core.errors import ConfigError
+from ottenok.data.balance import class_counts, positive_weights
+from ottenok.data.balance import class_weights as softmax_weights
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from ottenok.data.balance import WeightMethod
     from ottenok.models.options import Problem
 
 __all__ = ["class_weights"]
@@ -20,9 +23,6 @@ def class_weights(
     wish: str | tuple[float, ...], truth: npt.NDArray[np.bool_], problem: Problem
 ) -> npt.NDArray[np.float32] | None:
     """Return one weight per label, or None for equal weights.
-
-    `balanced` is scikit-learn's for one-label problems: rows / (labels * the label's rows). For multi-label problems
-    the weight multiplies the positive term, and `balanced` is negatives / positives. `sqrt` is its square root.
 
     Args:
         wish: The recipe's `loss.class_weights`.
@@ -41,8 +41,8 @@ def class_weights(
                 f"found {list(wish)}, expected {labels} positive numbers, one per label", key="loss.class_weights"
             )
         return np.asarray(wish, dtype=np.float32)
-    # A label without rows has nothing to weigh; it counts as if it had one.
-    support = np.maximum(truth.sum(axis=0), 1).astype(np.float64)
-    balanced = (rows - support) / support if problem == "multi-label" else rows / (labels * support)
-    weights = np.sqrt(balanced) if wish == "sqrt" else balanced
-    return np.asarray(weights, dtype=np.float32)
+    method = cast("WeightMethod", wish)
+    counts = class_counts(truth, labels)
+    if problem == "multi-label":
+        return positive_weights(counts, rows, method)
+    return softmax_weights(counts, method)
