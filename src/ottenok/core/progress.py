@@ -6,6 +6,7 @@ default ignores everything.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-__all__ = ["SILENT", "Progress", "Silent", "tracked"]
+__all__ = ["SILENT", "Progress", "Silent", "stage", "tracked"]
 
 
 class Progress(Protocol):
@@ -49,6 +50,16 @@ class Silent:
 
 
 SILENT: Progress = Silent()
+
+
+@contextmanager
+def stage(progress: Progress, name: str, *, total: int | None, unit: str) -> Iterator[None]:
+    """Report a stage around a block that advances by itself; the stage ends also when the block fails."""
+    progress.start(name, total=total, unit=unit)
+    try:
+        yield
+    finally:
+        progress.finish()
 
 
 def tracked(items: Iterable[_T], progress: Progress, stage: str, *, total: int | None, unit: str) -> Iterator[_T]:

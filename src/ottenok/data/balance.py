@@ -85,7 +85,7 @@ def _targets(sizes: NDArray[np.integer], options: BalanceOptions) -> NDArray[np.
     if options.method == "up":
         return np.full(len(sizes), sizes.max(), dtype=np.int64)
     shares = sizes.astype(np.float64) ** options.alpha
-    return np.maximum(np.rint(shares / shares.sum() * sizes.sum()), 1).astype(np.int64)
+    return np.asarray(np.maximum(np.rint(shares / shares.sum() * sizes.sum()), 1), dtype=np.int64)
 
 
 def _repeat(rows: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ottenok.core.progress import SILENT
+from ottenok.core.progress import SILENT, stage
 from ottenok.data.dedupe import FREE, TEST, TRAIN, resolve_near, resolve_same
 from ottenok.data.keys import mix, salt
 from ottenok.data.near import find_groups
@@ -100,11 +100,10 @@ class Cleaning:
 
     def _drop_same(self, progress: Progress) -> None:
         rows = self._alive
-        progress.start("exact duplicates", total=len(rows), unit="rows")
         ledger, rule = self._ledger, self._recipe.clean.conflicts
-        self._settle(rows, resolve_same(ledger.text[rows], ledger.split[rows], self._label[rows], rule=rule))
-        progress.advance(len(rows))
-        progress.finish()
+        with stage(progress, "exact duplicates", total=len(rows), unit="rows"):
+            self._settle(rows, resolve_same(ledger.text[rows], ledger.split[rows], self._label[rows], rule=rule))
+            progress.advance(len(rows))
 
     def _drop_near(self, spill: Spill, work: Path, progress: Progress) -> NDArray[np.int32]:
         """Return the group of each row of the ledger; every row is a group of its own unless it is near another."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ottenok.core.errors import ConfigError, DataError
@@ -14,7 +15,6 @@ from ottenok.data.stats import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ottenok.core.progress import Progress
     from ottenok.data.card import Card
@@ -41,6 +41,12 @@ class InputFile:
     source: int
     number: int
     split: int
+
+    @property
+    def name(self) -> str:
+        """The file as manifests and reports name it: a user's own without its folders, others as in the card."""
+        path = self.located.file.path
+        return Path(path).name if Path(path).is_absolute() else path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ottenok.core.language import detect_language
-from ottenok.core.progress import SILENT
+from ottenok.core.progress import SILENT, stage
 from ottenok.data.harmonise import Harmoniser, clean_text, find_route
 from ottenok.data.keys import key_digest
 from ottenok.data.ledger import Codes, LedgerRow, LedgerWriter
@@ -86,12 +86,9 @@ def take_in(intake: Intake, progress: Progress = SILENT) -> Noted:
     harmonisers = [_harmoniser(one, intake.scheme) for one in intake.inputs.sources]
     for number, file in enumerate(intake.inputs.files):
         one = intake.inputs.sources[file.source]
-        progress.start(f"reading {one.card.name}", total=file.located.file.rows, unit="rows")
-        try:
-            reading = _Reading(intake=intake, one=one, file=file, number=number, harmonise=harmonisers[file.source])
+        reading = _Reading(intake=intake, one=one, file=file, number=number, harmonise=harmonisers[file.source])
+        with stage(progress, f"reading {one.card.name}", total=file.located.file.rows, unit="rows"):
             reading.run(progress)
-        finally:
-            progress.finish()
     return intake.noted
 
 
@@ -173,5 +170,4 @@ class _Reading:
 
     def _reject(self, rejected: Rejected) -> None:
         self.intake.noted.rejected[self.number, rejected.reason] += 1
-        path = self.file.located.file.path
-        self.intake.rejects.write(source=self.one.card.name, file=path, rejected=rejected)
+        self.intake.rejects.write(source=self.one.card.name, file=self.file.name, rejected=rejected)

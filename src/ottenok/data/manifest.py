@@ -6,7 +6,7 @@ import json
 import platform
 from collections import Counter
 from importlib import metadata
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,7 +91,7 @@ class Account:
         distinct = self._noted.overlaps.distinct(len(self._inputs.files))
         return [
             FileStats(
-                path=_shown(file.located.file.path),
+                path=file.name,
                 sha256=file.located.sha256,
                 bytes=file.located.bytes,
                 split=file.located.file.split,
@@ -145,7 +145,7 @@ class Account:
         return dict(sorted(zip(names, sizes.tolist(), strict=True)))
 
     def _overlaps(self) -> tuple[Overlap, ...]:
-        names = [f"{self._inputs.names[file.source]}/{_shown(file.located.file.path)}" for file in self._inputs.files]
+        names = [f"{self._inputs.names[file.source]}:{_inner(file.name)}" for file in self._inputs.files]
         found = self._noted.overlaps.count(len(names))
         return tuple(
             Overlap(
@@ -175,9 +175,10 @@ def _percentiles(lengths: NDArray[np.int32]) -> dict[str, int]:
     return {str(percentile): int(length) for percentile, length in zip(_PERCENTILES, found, strict=True)}
 
 
-def _shown(path: str) -> str:
-    """The file's name as the manifest shows it; a user's own file without its folders."""
-    return Path(path).name if Path(path).is_absolute() else path
+def _inner(path: str) -> str:
+    """A file's path within its data set's folder."""
+    parts = PurePosixPath(path).parts
+    return "/".join(parts[1:] or parts)
 
 
 def manifest_text(stats: CorpusStats, recipe: CorpusRecipe, scheme: LabelScheme) -> str:

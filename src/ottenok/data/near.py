@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ottenok.core.lazy import require
-from ottenok.core.progress import SILENT
+from ottenok.core.progress import SILENT, stage
 from ottenok.data.sketches import write_bands
 
 if TYPE_CHECKING:
@@ -52,14 +52,11 @@ def find_groups(
     """
     bands = write_bands(keys_of, rows, options=options, folder=folder, progress=progress)
     groups = np.arange(len(rows), dtype=np.int32)
-    progress.start("near duplicates: comparing", total=bands.count, unit="bands")
-    try:
+    with stage(progress, "near duplicates: comparing", total=bands.count, unit="bands"):
         for band in range(bands.count):
             for left, right in _candidates(bands.read(band)):
                 groups = _compare(groups, bands.rows[left], bands.rows[right], rows, keys_of, options)
             progress.advance()
-    finally:
-        progress.finish()
     return groups
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ottenok.core.progress import SILENT
+from ottenok.core.progress import SILENT, stage
 from ottenok.data.dedupe import TEST, TRAIN, VALIDATION
 from ottenok.data.reasons import Reason
 
@@ -51,18 +51,17 @@ class RowWriter:
 
     def write(self, spill: Spill, path: Path, progress: Progress = SILENT) -> None:
         """Write the corpus file."""
-        progress.start("writing", total=len(self._ledger), unit="rows")
-        try:
-            with pq.ParquetWriter(path, SCHEMA, compression="zstd") as sink:
-                start = 0
-                for batch in spill.batches():
-                    kept = np.flatnonzero(self._cleaned.reason[start : start + len(batch)] == Reason.KEPT)
-                    if len(kept):
-                        sink.write_batch(self._batch(batch.take(pa.array(kept)), start + kept))
-                    start += len(batch)
-                    progress.advance(len(batch))
-        finally:
-            progress.finish()
+        start = 0
+        with (
+            stage(progress, "writing", total=len(self._ledger), unit="rows"),
+            pq.ParquetWriter(path, SCHEMA, compression="zstd") as sink,
+        ):
+            for batch in spill.batches():
+                kept = np.flatnonzero(self._cleaned.reason[start : start + len(batch)] == Reason.KEPT)
+                if len(kept):
+                    sink.write_batch(self._batch(batch.take(pa.array(kept)), start + kept))
+                start += len(batch)
+                progress.advance(len(batch))
 
     def _batch(self, texts: pa.RecordBatch, rows: NDArray[np.int64]) -> pa.RecordBatch:
         ledger, cleaned = self._ledger, self._cleaned

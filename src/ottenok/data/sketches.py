@@ -9,13 +9,14 @@ cost under a minute against more than one, and it has wheels wherever torch and 
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ottenok.core.lazy import require
-from ottenok.core.progress import SILENT
+from ottenok.core.progress import SILENT, stage
 from ottenok.data.keys import mix
 from ottenok.data.shingles import Shingles, cut_shingles
 
@@ -102,20 +103,15 @@ def write_bands(
         MissingExtraError: `rensa` is not installed (extra `data`).
     """
     count, width = band_plan(options.threshold)
-    files = [_file(folder, band).open("wb") for band in range(count)]
     sketched = [np.empty(0, dtype=np.int32)]
-    progress.start("near duplicates: sketching", total=len(rows), unit="rows")
-    try:
+    with ExitStack() as opened, stage(progress, "near duplicates: sketching", total=len(rows), unit="rows"):
+        files = [opened.enter_context(_file(folder, band).open("wb")) for band in range(count)]
         for start in range(0, len(rows), _BATCH):
             chunk = rows[start : start + _BATCH]
             shingles, enough = _without_short(options.cut(keys_of(chunk)), options.minimum)
             _write(files, _band_hashes(shingles, count, width))
             sketched.append((start + np.flatnonzero(enough)).astype(np.int32))
             progress.advance(len(chunk))
-    finally:
-        progress.finish()
-        for file in files:
-            file.close()
     return Bands(folder=folder, count=count, rows=np.concatenate(sketched))
 
 

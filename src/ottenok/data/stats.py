@@ -104,8 +104,8 @@ class Overlap:
     """What two files share, counted before anything was removed.
 
     Attributes:
-        first: `source/file`.
-        second: `source/file`.
+        first: `source:file`.
+        second: `source:file`.
         texts: Different texts (letters and digits, case ignored) that are in both.
         long_texts: Those with at least six letters or digits; shorter ones meet by chance.
         first_rows: Rows of the first whose text is in the second.
