@@ -1,7 +1,7 @@
 """From a card and its files to records, and from a user's own file to a card.
 
-A user's file goes the very same way as a public data set: `user_card` looks at the file and writes down what a card says,
-so that nothing after it knows the difference.
+A user's file goes the very same way as a public data set: `user_card` looks at the file and writes down what a card
+says, so that nothing after it knows the difference.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def card_scheme(card: Card) -> LabelScheme:
 # More different values than this are no labels: free text, a number, an id.
 _MOST_LABELS = 200
 _PEEK = 200
-_HUB_OPTIONS: Mapping[str, Option] = {"class_names": True}
+_HUB_OPTIONS: dict[str, Option] = {"class_names": True}
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -180,16 +180,12 @@ def user_card(
 
 
 def _draft(source: str | Path, text: str | int, label: str | int | Sequence[str], options: UserOptions) -> Card:
-    path = Path(source)
-    on_hub = not path.exists() and _HUB_NAME.fullmatch(str(source)) is not None and not is_file_name(path)
-    if not on_hub and not path.is_file():
+    path = None if _is_hub_name(source) else Path(source)
+    if path is not None and not path.is_file():
         raise DataError(
             "there is no such file", hint="Check the path. A hub data set is named owner/name.", file=str(source)
         )
-    kind, guessed = ("hub", _HUB_OPTIONS) if on_hub else guess_reader(path, member=options.reader.get("member"))
-    config = {"config": options.config} if on_hub and options.config else {}
-    several = () if isinstance(label, (str, int)) else tuple(label)
-    name = options.name or (str(source) if on_hub else path.stem)
+    name = options.name or (path.stem if path else str(source))
     return Card(
         name=name,
         title=name,
@@ -197,21 +193,35 @@ def _draft(source: str | Path, text: str | int, label: str | int | Sequence[str]
         languages=options.languages,
         domain="own",
         annotation="unknown",
-        reader=ReaderSpec(
-            kind=kind,
-            text=text,
-            label=label if isinstance(label, (str, int)) else None,
-            labels=several,
-            label_list=options.label_list,
-            part=options.part,
-            options={**guessed, **config, **options.reader},
-        ),
-        files=() if on_hub else (_file(path, options),),
-        hub=str(source) if on_hub else None,
+        reader=_reader(path, text, label, options),
+        files=(_file(path, options),) if path else (),
+        hub=None if path else str(source),
         label=Label(scheme=OWN, map={}),
         licence=Licence(id=options.licence, redistribute=False, statement="As the user says."),
         citation="",
-        homepage=f"https://huggingface.co/datasets/{source}" if on_hub else "",
+        homepage="" if path else f"https://huggingface.co/datasets/{source}",
+    )
+
+
+def _is_hub_name(source: str | Path) -> bool:
+    path = Path(source)
+    return _HUB_NAME.fullmatch(str(source)) is not None and not is_file_name(path) and not path.exists()
+
+
+def _reader(path: Path | None, text: str | int, label: str | int | Sequence[str], options: UserOptions) -> ReaderSpec:
+    if path is not None:
+        kind, guessed = guess_reader(path, member=options.reader.get("member"))
+    else:
+        kind, guessed = "hub", _HUB_OPTIONS | ({"config": options.config} if options.config else {})
+    one = label if isinstance(label, (str, int)) else None
+    return ReaderSpec(
+        kind=kind,
+        text=text,
+        label=one,
+        labels=() if isinstance(label, (str, int)) else tuple(label),
+        label_list=options.label_list,
+        part=options.part,
+        options={**guessed, **options.reader},
     )
 
 
@@ -267,7 +277,8 @@ def _with_lists(source: Source) -> Source:
 
 def _discover(source: Source, progress: Progress) -> tuple[list[str], bool]:
     """Return the labels of all rows, sorted, and whether a row has none or several of them."""
-    found: Counter[str] = Counter()
+    # A 0/1 column that is never on is a label all the same: the user named it.
+    found = Counter(dict.fromkeys(source.card.reader.labels, 0))
     reasons: Counter[str] = Counter()
     several, usable = False, False
     for _, row in tracked(read_source(source), progress, f"looking at {source.name}", total=None, unit="rows"):
@@ -297,34 +308,40 @@ def _no_labels(source: Source, found: Counter[str]) -> DataError:
 
 def _label(found: Sequence[str], scheme: str | None, label_map: Mapping[str, str] | None) -> Label:
     if label_map is not None:
-        missing = [label for label in found if label not in label_map]
-        if missing:
-            raise SchemeError(
-                f"the label map says nothing about: {', '.join(map(repr, missing))}",
-                hint='Map each label, to "" where it is to be dropped.',
-            )
-        table = dict(label_map)
-    elif scheme is None:
-        table = {label: label for label in found}
+        table = _checked(found, label_map, None if scheme is None else load_scheme(scheme))
+    elif scheme is not None:
+        table = _by_name(found, load_scheme(scheme))
     else:
-        table = {label: _same(label, load_scheme(scheme)) for label in found}
-    if scheme is not None:
-        known = load_scheme(scheme)
-        for target in filter(None, table.values()):
-            known.index(target)
+        table = {label: label for label in found}
     return Label(
         scheme=scheme or OWN, map=table, rule="The user's own map." if label_map else "The labels as they are."
     )
 
 
-def _same(label: str, scheme: LabelScheme) -> str:
-    """Return the scheme's label that a label is, by its name or its name in Russian or Chinese."""
-    wanted = label.casefold()
-    for names in (scheme.labels, *scheme.titles.values()):
-        for name, own in zip(names, scheme.labels, strict=True):
-            if name.casefold() == wanted:
-                return own
-    raise SchemeError(
-        f"the scheme {scheme.name} has no label {label!r}",
-        hint=f"{suggest(label, scheme.labels)} Give a label map to say what it means.",
-    )
+def _checked(found: Sequence[str], label_map: Mapping[str, str], scheme: LabelScheme | None) -> dict[str, str]:
+    missing = [label for label in found if label not in label_map]
+    if missing:
+        raise SchemeError(
+            f"the label map says nothing about: {', '.join(map(repr, missing))}",
+            hint='Map each label, to "" where it is to be dropped.',
+        )
+    for target in label_map.values():
+        if scheme is not None and target:
+            scheme.index(target)
+    return dict(label_map)
+
+
+def _by_name(found: Sequence[str], scheme: LabelScheme) -> dict[str, str]:
+    """Return which of a scheme's labels each label is, by its name or a name in another language."""
+    known = {
+        name.casefold(): label
+        for names in (*scheme.titles.values(), scheme.labels)
+        for name, label in zip(names, scheme.labels, strict=True)
+    }
+    strange = [label for label in found if label.casefold() not in known]
+    if strange:
+        raise SchemeError(
+            f"the scheme {scheme.name} has no label {', '.join(map(repr, strange))}",
+            hint=f"{suggest(strange[0], scheme.labels)} Or give a label map that says what each one means.",
+        )
+    return {label: known[label.casefold()] for label in found}
