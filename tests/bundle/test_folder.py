@@ -55,8 +55,8 @@ def test_a_bundle_for_prediction_alone_opens(tmp_path: Path, make_manifest: Make
 
 
 def test_what_training_leaves_is_no_part(folder: Path, make_manifest: Maker) -> None:
-    """Checkpoints, logs, hidden files and the card are not listed."""
-    for name in ("checkpoints/1/optimizer.pt", "tensorboard/events", ".cache.json", "README.md"):
+    """Checkpoints, logs, a run's state, hidden files and the card are not listed."""
+    for name in ("checkpoints/1/optimizer.pt", "tensorboard/events", ".cache.json", "README.md", "run.json"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("x", encoding="utf-8")
 

@@ -46,7 +46,26 @@ MANIFEST = "ottenok.json"
 CARD = "README.md"
 
 _FOLDERS = ("onnx", "report")
-_SUFFIXES = frozenset({".json", ".txt", ".model", ".safetensors", ".onnx", ".onnx_data", ".toml"})
+# What transformers and tokenizers write beside the three above. Whatever else lies at the folder's top (a run's state,
+# logs, a user's notes) is no part of the bundle.
+_TOP = frozenset(
+    {
+        CONFIG,
+        WEIGHTS,
+        TOKENIZER,
+        "model.safetensors.index.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.txt",
+        "vocab.json",
+        "merges.txt",
+        "sentencepiece.bpe.model",
+        "spiece.model",
+        "spm.model",
+    }
+)
+_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt", ".npy", ".npz"})
 # Plain relative paths with forward slashes: no absolute ones, no `..`, no drives, no hidden files.
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
@@ -68,7 +87,7 @@ def listed_files(folder: Path) -> tuple[str, ...]:
     """
     if found := pickles(folder):
         raise BundleError(f"found {found[0]}, a format that runs code when it is read", file=str(folder))
-    own = [path for path in folder.iterdir() if path.suffix in _SUFFIXES and path.name != MANIFEST]
+    own = [path for path in folder.iterdir() if path.name in _TOP or _SHARD.fullmatch(path.name)]
     below = [path for name in _FOLDERS if (folder / name).is_dir() for path in (folder / name).rglob("*")]
     files = [path for path in (*own, *below) if path.is_file() and not path.name.startswith(".")]
     names = sorted(path.relative_to(folder).as_posix() for path in files)

@@ -33,8 +33,8 @@ __all__ = ["Baseline", "LabelledTexts", "Majority", "TfidfLinear", "baseline_rep
 
 # Hashed n-grams keep memory bounded and need no vocabulary. Collisions at these sizes cost nothing measurable.
 _WORD_BITS, _CHARACTER_BITS = 18, 19
-# Weak regularisation: on RuSentiment and on Chinese shop reviews macro F1 was .692 and .925 with 1, .718 and .932 with 4,
-# .719 and .935 with 16, which took three times as long as 4.
+# Weak regularisation: on RuSentiment and on Chinese shop reviews macro F1 was .692 and .925 with 1, .718 and .932 with
+# 4, .719 and .935 with 16, which took three times as long as 4.
 _INVERSE_PENALTY = 4.0
 _CERTAIN = 10.0
 
