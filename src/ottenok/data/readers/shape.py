@@ -138,7 +138,7 @@ class Shaper:
         for value in values:
             if "\0" in value:
                 raise Fault("NUL byte")
-            surrogate = _SURROGATE.search(value)
+            surrogate = None if value.isascii() else _SURROGATE.search(value)
             if surrogate:
                 raise Fault(self._undecodable if "\udc80" <= surrogate[0] <= "\udcff" else "half a surrogate pair")
 
