@@ -16,7 +16,6 @@ from ottenok.models.encoder import (
     load_config,
     load_encoder,
     load_tokenizer,
-    refuse_missing,
     text_limit,
 )
 from ottenok.models.problems import PROBLEMS, resolve_problem
@@ -106,18 +105,14 @@ def _label_fields(scheme: LabelScheme, problem: Problem) -> dict[str, Any]:
 def _native(options: ModelOptions, config: Any, labels: dict[str, Any]) -> Any:  # noqa: ANN401
     for key, value in labels.items():
         setattr(config, key, value)
-    model, info = AutoModelForSequenceClassification.from_pretrained(
-        options.encoder,
-        config=config,
-        revision=options.revision or "main",
-        dtype=torch.float32,
-        attn_implementation=attention_kind(options),
-        use_safetensors=True,
-        output_loading_info=True,
+    # The head is always new, also where the encoder is a classifier of its own: its labels may have another order.
+    encoder = load_encoder(options, config, pooler=True)
+    model: Any = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
+        config, dtype=torch.float32, attn_implementation=attention_kind(options)
     )
-    prefix = f"{model.base_model_prefix}."
-    missing = [key for key in info["missing_keys"] if key.startswith(prefix) and ".pooler." not in key]
-    refuse_missing(options.encoder, missing)
+    inner = model.base_model
+    known = inner.state_dict().keys()
+    inner.load_state_dict({key: value for key, value in encoder.state_dict().items() if key in known})
     return model
 
 

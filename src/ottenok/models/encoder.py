@@ -9,6 +9,7 @@ import torch
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
 from ottenok.core.errors import ConfigError, ModelError
+from ottenok.models.quiet import quiet
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,27 +70,33 @@ def attention_kind(options: ModelOptions) -> str | None:
     return None if torch.cuda.is_available() else "eager"
 
 
-def load_encoder(options: ModelOptions, config: Any) -> nn.Module:  # noqa: ANN401
-    """Load the encoder's weights in float32, without its pooler, which no pooling of ours reads.
+def load_encoder(options: ModelOptions, config: Any, *, pooler: bool = False) -> nn.Module:  # noqa: ANN401
+    """Load the encoder's weights in float32.
+
+    Args:
+        options: Which encoder.
+        config: Its configuration.
+        pooler: Keep the architecture's pooler, where it has one; no pooling of ours reads it.
 
     Raises:
         ModelError: There are no safetensors weights, or some of the encoder's weights are not in them.
     """
-    extra = {"add_pooling_layer": False} if accepts_no_pooler(config) else {}
+    extra = {"add_pooling_layer": False} if accepts_no_pooler(config) and not pooler else {}
     try:
-        encoder, info = AutoModel.from_pretrained(
-            options.encoder,
-            config=config,
-            revision=options.revision or "main",
-            dtype=torch.float32,
-            attn_implementation=attention_kind(options),
-            use_safetensors=True,
-            output_loading_info=True,
-            **extra,
-        )
+        with quiet():
+            encoder, info = AutoModel.from_pretrained(
+                options.encoder,
+                config=config,
+                revision=options.revision or "main",
+                dtype=torch.float32,
+                attn_implementation=attention_kind(options),
+                use_safetensors=True,
+                output_loading_info=True,
+                **extra,
+            )
     except (OSError, ValueError) as error:
         raise _no_encoder(options.encoder, error) from error
-    refuse_missing(options.encoder, [key for key in info["missing_keys"] if not key.startswith("pooler.")])
+    _refuse_missing(options.encoder, [key for key in info["missing_keys"] if not key.startswith("pooler.")])
     return encoder  # type: ignore[no-any-return]
 
 
@@ -99,7 +106,7 @@ def accepts_no_pooler(config: Any) -> bool:  # noqa: ANN401
     return model_class is not None and "add_pooling_layer" in inspect.signature(model_class).parameters
 
 
-def refuse_missing(name: str, missing: list[str]) -> None:
+def _refuse_missing(name: str, missing: list[str]) -> None:
     """Refuse an encoder that would start with random weights.
 
     Raises:

@@ -10,6 +10,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from ottenok.core.errors import ModelError
 from ottenok.models.classifier import register
+from ottenok.models.quiet import quiet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,8 @@ def save(model: Any, tokenizer: Any, folder: Path, *, max_length: int) -> None: 
     part = folder / ".model.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    model.save_pretrained(part, max_shard_size="50GB")
+    with quiet():
+        model.save_pretrained(part, max_shard_size="50GB")
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
@@ -50,9 +52,10 @@ def load(folder: Path, *, attention: str | None = None) -> Any:  # noqa: ANN401 
     """
     register()
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation=attention, use_safetensors=True
-        )
+        with quiet():
+            model = AutoModelForSequenceClassification.from_pretrained(
+                folder, dtype=torch.float32, attn_implementation=attention, use_safetensors=True
+            )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"this model can't be opened: {error}", file=str(folder)) from error
     return model.eval()

@@ -87,6 +87,7 @@ def _reports(parts: Parts, tuned: Tuned) -> dict[str, Report]:
             test.tokens,
             padding=parts.network.tokenizer.pad_token_id,
             size=parts.recipe.batch.evaluation,
+            stage="testing",
             progress=parts.progress,
         )
         reports["test"] = _report(parts, tuned, test, scores)

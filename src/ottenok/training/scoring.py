@@ -93,6 +93,7 @@ def score(
     *,
     padding: int,
     size: int,
+    stage: str = "validating",
     progress: Progress = SILENT,
     share: tuple[int, int] = (0, 1),
 ) -> Scores:
@@ -103,6 +104,7 @@ def score(
         tokens: The texts.
         padding: The padding token's id.
         size: Texts in a batch.
+        stage: What the progress calls it.
         progress: Whom to tell.
         share: This process and all processes; the shares' results are summed over `torch.distributed`.
 
@@ -113,7 +115,7 @@ def score(
     device = next(model.parameters()).device
     result: Tensor | None = None
     rank, world = share
-    progress.start("validating", total=len(tokens), unit="texts")
+    progress.start(stage, total=len(tokens), unit="texts")
     with torch.inference_mode():
         for indices in length_order(tokens.lengths, size)[rank::world]:
             batch = {key: value.to(device) for key, value in pad(tokens.rows(indices.tolist()), padding).items()}

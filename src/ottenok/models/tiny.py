@@ -1,0 +1,99 @@
+"""Tiny random encoders of the published architectures, made in code: for tests, and to try a recipe in seconds.
+
+They know nothing; what they share with the real ones is the architecture, the files and the kind of tokenizer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+
+from ottenok.core.config import suggest
+from ottenok.core.errors import ModelError
+from ottenok.models.quiet import quiet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["FAMILIES", "tiny_encoder"]
+
+_LETTERS = (
+    "абвгдеёжзийклмнопрстуфхцчшщъыьэюяabcdefghijklmnopqrstuvwxyz0123456789"
+    "!?.,:;()-«»，。！？我你他她的了是不很好坏差喜欢讨厌爱电影书店酒菜味道服务一般还行非常太棒糟糕"
+)
+_MARKS = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
+_POSITIONS = 64
+
+_BERT_SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": _POSITIONS,
+}
+
+# Architecture to the names and values of its sizes.
+FAMILIES: dict[str, dict[str, Any]] = {
+    "bert": _BERT_SIZES,
+    "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "max_position_embeddings": _POSITIONS},
+    "electra": _BERT_SIZES,
+    "qwen2": {**_BERT_SIZES, "num_key_value_heads": 2},
+    "roberta": _BERT_SIZES,
+    "xlm-roberta": _BERT_SIZES,
+}
+
+
+def tiny_encoder(folder: Path, *, family: str = "bert", seed: int = 0, sizes: dict[str, Any] | None = None) -> Path:
+    """Write a random encoder with its tokenizer into a folder.
+
+    Args:
+        folder: Where to; made if need be.
+        family: A name of `FAMILIES`.
+        seed: Of the weights.
+        sizes: Sizes to use in place of the usual ones.
+
+    Raises:
+        ModelError: There is no such family.
+    """
+    if family not in FAMILIES:
+        raise ModelError(f"there is no tiny encoder {family!r}", hint=suggest(family, FAMILIES))
+    tokenizer = _tokenizer(decoder=family == "qwen2")
+    marks = {"pad_token_id": tokenizer.pad_token_id, "vocab_size": len(tokenizer)}
+    config = AutoConfig.for_model(family, **{**FAMILIES[family], **(sizes or {}), **marks})
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model: Any = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
+    with quiet():
+        model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _tokenizer(*, decoder: bool) -> Any:  # noqa: ANN401
+    """Return a WordPiece tokenizer of single letters; a decoder's puts no marks around texts."""
+    pieces = [*_MARKS.values(), *_LETTERS, *(f"##{letter}" for letter in _LETTERS)]
+    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    inner = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))  # noqa: S106 - a token of texts, no secret
+    inner.normalizer = normalizers.BertNormalizer(strip_accents=False)
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    inner.decoder = decoders.WordPiece()
+    if not decoder:
+        inner.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]",
+            special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
+        )
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=inner,
+        model_max_length=_POSITIONS,
+        model_input_names=["input_ids", "attention_mask"],
+        **_MARKS,
+    )
