@@ -194,6 +194,12 @@ def test_a_one_label_answer_below_its_threshold_is_empty() -> None:
     assert decide([[0.4, 0.3, 0.3]], SENTIMENT, replace(unsure, empty="neutral")) == [("neutral",)]
 
 
+@pytest.mark.parametrize("empty", ["allow", "top", "neutral"])
+def test_a_row_of_zeros_has_no_answer(empty: str) -> None:
+    """A text of which nothing could be read is not called negative only because that label comes first."""
+    assert decide(np.zeros((1, 3)), SENTIMENT, replace(SOFTMAX, empty=empty)) == [()]
+
+
 def test_one_hot_sigmoids_still_give_one_label() -> None:
     """A one-label scheme under sigmoid (Douban's stars) is answered by its best label, however low."""
     assert decide([[0.1, 0.2, 0.3, 0.1, 0.1]], STARS, SIGMOID) == [("Star_3",)]

@@ -211,7 +211,8 @@ def chosen(probs: npt.ArrayLike, scheme: LabelScheme, decision: Decision) -> Mas
     """Say which labels are in each answer.
 
     One-label schemes answer with the label that `decision.pick` says, if it reaches its threshold. Multi-label schemes
-    answer with every label that reaches its threshold.
+    answer with every label that reaches its threshold. A one-label row of zeros, which stands for a text of which
+    nothing could be read, has no answer, whatever the decision says.
 
     Args:
         probs: `[rows, labels]`, from `probabilities`.
@@ -231,7 +232,10 @@ def chosen(probs: npt.ArrayLike, scheme: LabelScheme, decision: Decision) -> Mas
         raise ModelError(
             f"found {numbers.shape[1]} probabilities, expected one for each of {len(scheme.labels)} labels"
         )
-    return _fill_empty(_above(numbers, scheme, decision), numbers, scheme, decision)
+    mask = _fill_empty(_above(numbers, scheme, decision), numbers, scheme, decision)
+    if scheme.kind != "multi-label":
+        mask[~numbers.any(axis=1)] = False
+    return mask
 
 
 def _above(probs: Probabilities, scheme: LabelScheme, decision: Decision) -> Mask:
