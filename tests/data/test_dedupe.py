@@ -19,7 +19,7 @@ from ottenok.data.overlaps import OverlapCounter
 from ottenok.data.raters import aggregate_ratings
 from ottenok.data.reasons import Reason
 from ottenok.data.shingles import cut_shingles
-from ottenok.data.sketches import NearOptions, band_plan
+from ottenok.data.sketches import NearOptions, Texts, band_plan, chunks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,7 +203,9 @@ def group(keys: list[str], folder: Path, options: NearOptions | None = None) -> 
     options = options or NearOptions()
     folder.mkdir(exist_ok=True)
     numbers = np.arange(len(keys), dtype=np.int64)
-    return find_groups(lambda rows: [keys[row] for row in rows], numbers, options=options, folder=folder).tolist()
+    lengths = np.array([len(key) for key in keys], dtype=np.int64)
+    texts = Texts(rows=numbers, lengths=lengths, keys_of=lambda rows: [keys[row] for row in rows])
+    return find_groups(texts, options=options, folder=folder).tolist()
 
 
 def planted(dice: random.Random, letters: str, count: int) -> tuple[list[str], list[tuple[int, int]]]:
@@ -269,6 +271,24 @@ def test_a_crowd_of_alike_texts_is_one_group(tmp_path: Path) -> None:
 def test_nothing_is_grouped_where_there_is_nothing(tmp_path: Path) -> None:
     """No rows, no groups."""
     assert group([], tmp_path / "bands") == []
+
+
+def test_long_texts_are_compared_by_their_beginnings(tmp_path: Path) -> None:
+    """A book takes no more memory than ten thousand letters: two with one beginning are near, whatever follows."""
+    dice = random.Random(6)
+    start = "".join(dice.choices(RUSSIAN, k=10_000))
+    assert group([start + "".join(dice.choices(HAN, k=20_000)) for _ in range(2)], tmp_path / "bands") == [0, 0]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 2_500_000), max_size=40), st.integers(1, 5))
+def test_chunks_are_bounded(lengths: list[int], most: int) -> None:
+    """Every thing is in one chunk, in order; a chunk has at most so many, and a million characters before its last."""
+    found = list(chunks(np.array(lengths, dtype=np.int64), most))
+    assert [place for chunk in found for place in range(chunk.start, chunk.stop)] == list(range(len(lengths)))
+    for chunk in found:
+        assert chunk.stop - chunk.start <= most
+        assert sum(lengths[chunk.start : chunk.stop - 1]) <= 1_000_000
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.7, 0.8, 0.9, 0.99])

@@ -13,7 +13,7 @@ from ottenok.data.keys import mix, salt
 from ottenok.data.near import find_groups
 from ottenok.data.raters import aggregate_ratings
 from ottenok.data.reasons import Reason
-from ottenok.data.sketches import NearOptions
+from ottenok.data.sketches import NearOptions, Texts
 from ottenok.data.split import Groups, Shares, assign_splits
 from ottenok.data.stats import NearStats
 
@@ -117,7 +117,8 @@ class Cleaning:
                 han_size=options.shingle_han,
                 minimum=options.minimum_shingles,
             )
-            found = find_groups(spill.keys, rows, options=near, folder=work, progress=progress)
+            texts = Texts(rows=rows, lengths=self._ledger.length[rows], keys_of=spill.keys)
+            found = find_groups(texts, options=near, folder=work, progress=progress)
             self._near = _near_stats(found)
             self._settle(rows, resolve_near(found, self._ledger.split[rows], self._label[rows]))
             groups[rows] = rows[found]

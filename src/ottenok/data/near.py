@@ -16,7 +16,7 @@ import numpy as np
 
 from ottenok.core.lazy import require
 from ottenok.core.progress import SILENT, stage
-from ottenok.data.sketches import write_bands
+from ottenok.data.sketches import chunks, write_bands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,24 +25,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ottenok.core.progress import Progress
-    from ottenok.data.sketches import KeysOf, NearOptions
+    from ottenok.data.sketches import NearOptions, Texts
 
 __all__ = ["find_groups", "jaccard"]
 
-_PAIRS = 65_536  # pairs compared at once
+_PAIRS = 16_384  # pairs compared at once
 _WINDOW = 16  # in a bucket, each text is compared with this many that follow it,
 _CROWD = 4  # and with this many only where the bucket holds more
 _COLUMN_BITS = 31
 
 
-def find_groups(
-    keys_of: KeysOf, rows: NDArray[np.int64], *, options: NearOptions, folder: Path, progress: Progress = SILENT
-) -> NDArray[np.int32]:
-    """Group near duplicates: int32[n], the place in `rows` of the first text of each text's group.
+def find_groups(texts: Texts, *, options: NearOptions, folder: Path, progress: Progress = SILENT) -> NDArray[np.int32]:
+    """Group near duplicates: int32[n], the place of the first text of each text's group.
 
     Args:
-        keys_of: Gives the duplicate keys of rows (ascending), wherever they are kept.
-        rows: int64[n], ascending.
+        texts: What is grouped.
         options: What is near.
         folder: An empty folder for temporary files.
         progress: Told about two stages.
@@ -50,12 +47,12 @@ def find_groups(
     Raises:
         MissingExtraError: `rensa` or `scipy` is not installed (extra `data`).
     """
-    bands = write_bands(keys_of, rows, options=options, folder=folder, progress=progress)
-    groups = np.arange(len(rows), dtype=np.int32)
+    bands = write_bands(texts, options=options, folder=folder, progress=progress)
+    groups = np.arange(len(texts.rows), dtype=np.int32)
     with stage(progress, "near duplicates: comparing", total=bands.count, unit="bands"):
         for band in range(bands.count):
             for left, right in _candidates(bands.read(band)):
-                groups = _compare(groups, bands.rows[left], bands.rows[right], rows, keys_of, options)
+                groups = _compare(groups, texts, bands.places[left], bands.places[right], options)
             progress.advance()
     return groups
 
@@ -81,22 +78,22 @@ def _candidates(hashes: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.int64],
 
 def _compare(
     groups: NDArray[np.int32],
+    texts: Texts,
     left: NDArray[np.int32],
     right: NDArray[np.int32],
-    rows: NDArray[np.int64],
-    keys_of: KeysOf,
     options: NearOptions,
 ) -> NDArray[np.int32]:
     """Join the groups of those pairs that are near and not in one group yet."""
-    for start in range(0, len(left), _PAIRS):
-        a, b = left[start : start + _PAIRS], right[start : start + _PAIRS]
+    apart = groups[left] != groups[right]
+    left, right = left[apart], right[apart]
+    for chunk in chunks(texts.lengths[left] + texts.lengths[right], _PAIRS):
+        a, b = left[chunk], right[chunk]
         apart = groups[a] != groups[b]
         a, b = a[apart], b[apart]
-        if len(a):
-            places, pairs = np.unique(np.concatenate((a, b)), return_inverse=True)
-            index = jaccard(keys_of(rows[places]), pairs[: len(a)], pairs[len(a) :], options)
-            near = index >= options.threshold
-            groups = _join(groups, a[near], b[near])
+        places, pairs = np.unique(np.concatenate((a, b)), return_inverse=True)
+        index = jaccard(texts.keys(places), pairs[: len(a)], pairs[len(a) :], options)
+        near = index >= options.threshold
+        groups = _join(groups, a[near], b[near])
     return groups
 
 

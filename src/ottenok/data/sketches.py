@@ -21,7 +21,7 @@ from ottenok.data.keys import mix
 from ottenok.data.shingles import Shingles, cut_shingles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 
     from ottenok.core.progress import Progress
 
-    KeysOf = Callable[[NDArray[np.int64]], Sequence[str]]
-
-__all__ = ["Bands", "NearOptions", "band_plan", "write_bands"]
+__all__ = ["Bands", "NearOptions", "Texts", "band_plan", "chunks", "write_bands"]
 
 _PERMUTATIONS = 128
 _MISS = 0.005
 _SEED = 1  # of the permutations: fixed, so that near duplicates do not depend on the recipe's seed
-_BATCH = 8_192
+_BATCH = 8_192  # texts sketched at once
+_CHARACTERS = 1_000_000  # of texts that are cut into shingles at once, which takes some 70 bytes each
+_LONGEST = 10_000
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearOptions:
-    """What makes two texts near duplicates.
+    """What makes two texts near duplicates. Of a text, the first 10,000 letters and digits are compared.
 
     Attributes:
         threshold: Least Jaccard index of the two sets of shingles, 0.5..1.
@@ -58,7 +58,41 @@ class NearOptions:
 
     def cut(self, keys: Sequence[str]) -> Shingles:
         """Cut keys into shingles of these sizes."""
-        return cut_shingles(keys, size=self.size, han_size=self.han_size)
+        return cut_shingles([key[:_LONGEST] for key in keys], size=self.size, han_size=self.han_size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """Texts that are kept somewhere else.
+
+    Attributes:
+        rows: int64[n], their row numbers, ascending.
+        lengths: int[n], their characters.
+        keys_of: Gives the duplicate keys of rows, ascending.
+    """
+
+    rows: NDArray[np.int64]
+    lengths: NDArray[np.integer]
+    keys_of: Callable[[NDArray[np.int64]], Sequence[str]]
+
+    def keys(self, places: NDArray[np.integer] | slice) -> Sequence[str]:
+        """Return the duplicate keys of the texts in these places, ascending."""
+        return self.keys_of(self.rows[places])
+
+
+def chunks(lengths: NDArray[np.integer], most: int) -> Iterator[slice]:
+    """Cut a row of things into slices of at most `most`, and of about a million characters unless one alone has more.
+
+    Args:
+        lengths: int[n], the characters of each thing.
+        most: Most things in a slice.
+    """
+    weights = np.maximum(lengths, -(-_CHARACTERS // most))
+    bins = (np.cumsum(weights, dtype=np.int64) - weights) // _CHARACTERS
+    edges = np.concatenate(([0], np.flatnonzero(np.diff(bins)) + 1, [len(lengths)]))
+    for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        if start < end:
+            yield slice(start, end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +102,12 @@ class Bands:
     Attributes:
         folder: Where the files are.
         count: How many there are.
-        rows: int32[m], which of the rows asked for each sketch belongs to, ascending; short texts have none.
+        places: int32[m], which of the texts each sketch belongs to, ascending; short texts have none.
     """
 
     folder: Path
     count: int
-    rows: NDArray[np.int32]
+    places: NDArray[np.int32]
 
     def read(self, band: int) -> NDArray[np.uint64]:
         """Read one band: uint64[m], equal where two sketches agree in it."""
@@ -87,14 +121,11 @@ def band_plan(threshold: float, permutations: int = _PERMUTATIONS) -> tuple[int,
     return max(good, key=lambda plan: plan[1], default=(permutations, 1))
 
 
-def write_bands(
-    keys_of: KeysOf, rows: NDArray[np.int64], *, options: NearOptions, folder: Path, progress: Progress = SILENT
-) -> Bands:
-    """Sketch the texts of `rows` and write their bands, 8 bytes per text and band, into `folder`.
+def write_bands(texts: Texts, *, options: NearOptions, folder: Path, progress: Progress = SILENT) -> Bands:
+    """Sketch texts and write their bands, 8 bytes per text and band, into `folder`.
 
     Args:
-        keys_of: Gives the duplicate keys of rows (ascending), wherever they are kept.
-        rows: int64[n], ascending.
+        texts: What is sketched.
         options: The shingles, and the threshold that the bands are made for.
         folder: An empty folder.
         progress: Told about one stage.
@@ -104,15 +135,14 @@ def write_bands(
     """
     count, width = band_plan(options.threshold)
     sketched = [np.empty(0, dtype=np.int32)]
-    with ExitStack() as opened, stage(progress, "near duplicates: sketching", total=len(rows), unit="rows"):
+    with ExitStack() as opened, stage(progress, "near duplicates: sketching", total=len(texts.rows), unit="rows"):
         files = [opened.enter_context(_file(folder, band).open("wb")) for band in range(count)]
-        for start in range(0, len(rows), _BATCH):
-            chunk = rows[start : start + _BATCH]
-            shingles, enough = _without_short(options.cut(keys_of(chunk)), options.minimum)
+        for chunk in chunks(texts.lengths, _BATCH):
+            shingles, enough = _without_short(options.cut(texts.keys(chunk)), options.minimum)
             _write(files, _band_hashes(shingles, count, width))
-            sketched.append((start + np.flatnonzero(enough)).astype(np.int32))
-            progress.advance(len(chunk))
-    return Bands(folder=folder, count=count, rows=np.concatenate(sketched))
+            sketched.append((chunk.start + np.flatnonzero(enough)).astype(np.int32))
+            progress.advance(len(enough))
+    return Bands(folder=folder, count=count, places=np.concatenate(sketched))
 
 
 def _file(folder: Path, band: int) -> Path:

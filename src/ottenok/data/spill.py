@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Spill", "SpillWriter", "open_spill", "write_spill"]
 
-BATCH = 16_384
+_ROWS = 16_384  # of a batch at most,
+_CHARACTERS = 4_000_000  # or as many characters, so that long texts do not fill the memory
 _SCHEMA = pa.schema([("text", pa.string()), ("key", pa.string()), ("part", pa.string())])
 
 
 class SpillWriter:
-    """Takes rows one by one and writes them in batches of equal size."""
+    """Takes rows one by one and writes them in batches."""
 
     def __init__(self, sink: pa.ipc.RecordBatchFileWriter) -> None:
         self._sink = sink
         self._columns: tuple[list[str], list[str], list[str | None]] = ([], [], [])
+        self._characters = 0
 
     def add(self, text: str, key: str, part: str | None) -> None:
         """Write one row."""
@@ -33,14 +35,16 @@ class SpillWriter:
         texts.append(text)
         keys.append(key)
         parts.append(part)
-        if len(texts) == BATCH:
+        self._characters += len(text)
+        if len(texts) >= _ROWS or self._characters >= _CHARACTERS:
             self.flush()
 
     def flush(self) -> None:
-        """Write the rows that wait; only the last batch may be smaller than the others."""
+        """Write the rows that wait."""
         if self._columns[0]:
             self._sink.write_batch(pa.record_batch(list(self._columns), schema=_SCHEMA))
             self._columns = ([], [], [])
+            self._characters = 0
 
 
 @contextmanager
@@ -57,15 +61,16 @@ class Spill:
 
     def __init__(self, reader: pa.ipc.RecordBatchFileReader) -> None:
         self._reader = reader
+        sizes = [reader.get_batch(number).num_rows for number in range(reader.num_record_batches)]
+        self._starts = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
 
     def keys(self, rows: NDArray[np.int64]) -> list[str]:
         """Return the duplicate keys of rows: int64[n], ascending."""
         keys: list[str] = []
-        cuts = np.flatnonzero(np.diff(rows // BATCH)) + 1
-        for part in np.split(rows, cuts):
-            if len(part):
-                column = self._reader.get_batch(int(part[0]) // BATCH).column("key")
-                keys.extend(column.take(pa.array(part % BATCH)).to_pylist())
+        batches = np.searchsorted(self._starts, rows, side="right") - 1
+        for batch in np.unique(batches):
+            column = self._reader.get_batch(int(batch)).column("key")
+            keys.extend(column.take(pa.array(rows[batches == batch] - self._starts[batch])).to_pylist())
         return keys
 
     def batches(self) -> Iterator[pa.RecordBatch]:

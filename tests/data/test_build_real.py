@@ -1,0 +1,152 @@
+"""The pipeline on the real data sets: the overlaps that are known are found, and no recipe's corpus leaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ottenok.core.config import parse
+from ottenok.data.build import build
+from ottenok.data.corpus import open_corpus
+from ottenok.data.recipe import CorpusRecipe, load_recipe
+from ottenok.data.stats import corpus_stats
+from ottenok.text.normalise import dedupe_key
+
+if TYPE_CHECKING:
+    from ottenok.data.corpus import Corpus
+    from ottenok.data.stats import CorpusStats, Overlap
+
+pytestmark = pytest.mark.data
+RECIPES = Path(__file__).parents[2] / "recipes" / "data"
+
+
+def stats_of(root: Path, tmp_path: Path, scheme: str, *sources: str | dict[str, Any]) -> CorpusStats:
+    """Build a corpus of cards or own files without looking for near duplicates, and return its numbers."""
+    listed = [{"card": source} if isinstance(source, str) else source for source in sources]
+    recipe = parse(CorpusRecipe, {"name": "real", "scheme": scheme, "sources": listed, "clean": {"near": False}})
+    stats = corpus_stats(build(recipe, root=root, cache=tmp_path / "cache", out=tmp_path / "corpus"))
+    for source in stats.sources:
+        assert source.read == (
+            sum(source.kept.values()) + sum(one.rows for one in source.dropped) + sum(source.rejected.values())
+        )
+    return stats
+
+
+def shared(stats: CorpusStats, first: str, second: str) -> Overlap:
+    """Find what two files share, named by the ends of their names."""
+    found = []
+    for one in stats.overlaps:
+        names = (one.first, one.second)
+        if any(name.endswith(first) for name in names) and any(name.endswith(second) for name in names):
+            found.append(one)
+    assert len(found) == 1
+    return found[0]
+
+
+def dropped(stats: CorpusStats, source: str, reason: str, of: str) -> int:
+    """Return how many rows of a source were dropped for a reason, in favour of another source."""
+    own = next(one for one in stats.sources if one.name == source)
+    return sum(one.rows for one in own.dropped if (one.reason, one.of) == (reason, of))
+
+
+def test_rusentiment(data_root: Path, tmp_path: Path) -> None:
+    """The test shares 91 texts with the random posts and 17 with the preselected ones; train loses them."""
+    stats = stats_of(data_root, tmp_path, "sentiment-3", "rusentiment")
+    assert shared(stats, "random_posts.csv", "rusentiment_test.csv").texts == 91
+    assert shared(stats, "preselected_posts.csv", "rusentiment_test.csv").texts == 17
+    assert dropped(stats, "rusentiment", "same text in test", "rusentiment") > 100
+    assert stats.rows["test"] > 2_200
+
+
+def test_smp2020(data_root: Path, tmp_path: Path) -> None:
+    """Usual train shares 245 texts with its test; with its validation 129 of six letters or more, and a shorter one."""
+    stats = stats_of(data_root, tmp_path, "emotions-7", "smp2020-usual")
+    assert shared(stats, "usual_train_evanshao.txt", "usual_test_labeled.txt").texts == 245
+    validation = shared(stats, "usual_train_evanshao.txt", "usual_eval_labeled.txt")
+    assert (validation.texts, validation.long_texts) == (130, 129)
+
+
+def test_app_reviews(data_root: Path, tmp_path: Path) -> None:
+    """Of the test's texts of six letters or more 228 are in train, and more of the shorter ones."""
+    found = shared(stats_of(data_root, tmp_path, "sentiment-3", "app-reviews-ru"), "train.csv", "test.csv")
+    assert found.long_texts == 228
+    assert found.texts > 300
+
+
+def test_sentirueval_of_two_years(data_root: Path, tmp_path: Path) -> None:
+    """2016's train holds all 2015 etalons and nearly all of 2015's train; its pair rows are the etalons' texts."""
+    pairs = {
+        "name": "pairs",
+        "file": str(data_root / "sentirueval-2016" / "preprocessed_banks_test.csv"),
+        "label_map": {"-1": "negative", "0": "neutral", "1": "positive"},
+        "reader": {"delimiter": "\t"},
+    }
+    names = ("sentirueval-2015-banks", "sentirueval-2016-banks")
+    stats = stats_of(data_root, tmp_path, "sentiment-3", *names, {"own": pairs})
+    texts = {f"{source.name}/{file.split}": file.texts for source in stats.sources for file in source.files}
+    answers = shared(stats, "2015-banks:banks_test_etalon.xml", "preprocessed_banks_train.csv")
+    assert answers.texts == texts["sentirueval-2015-banks/test"] == 4_541
+    train = shared(stats, "banks_train.xml", "preprocessed_banks_train.csv")
+    assert train.texts > 0.95 * texts["sentirueval-2015-banks/train"]
+    repeated = shared(stats, "preprocessed_banks_test.csv", "2016-banks:banks_test_etalon.xml")
+    assert repeated.texts == texts["sentirueval-2016-banks/test"] == texts["pairs/None"] == 3_300
+
+
+def test_hotels(data_root: Path, tmp_path: Path) -> None:
+    """Nine in ten of the hotel reviews are in the shopping reviews; as a test they leave them."""
+    hotels = {"card": "chnsenticorp-htl", "use": "test-only"}
+    stats = stats_of(data_root, tmp_path, "sentiment-3", hotels, "online-shopping-10-cats")
+    assert stats.overlaps[0].long_texts == 7_015
+    assert dropped(stats, "online-shopping-10-cats", "same text in test", "chnsenticorp-htl") > 7_000
+    assert next(one.kept for one in stats.sources if one.name == "chnsenticorp-htl") == {
+        "train": 0,
+        "validation": 0,
+        "test": 7_764,
+    }
+
+
+def test_translated_emotions(data_root: Path, tmp_path: Path) -> None:
+    """Kryptonit is Ru-GoEmotions' validation row for row; ru-izard's train shares about 170 texts with each part."""
+    stats = stats_of(data_root, tmp_path, "emotions-7", "kryptonit", "ru-goemotions", "ru-izard-emotions")
+    same = shared(stats, "valid.csv", "simplified-validation.csv")
+    assert (same.first_rows, same.second_rows) == (5_426, 5_426)
+    for part in ("simplified-validation.csv", "simplified-test.csv"):
+        assert 170 <= shared(stats, part, "ru-izard-emotions:train.csv").texts <= 180
+    assert next(one.kept for one in stats.sources if one.name == "ru-goemotions")["validation"] == 0
+
+
+@pytest.fixture(scope="module")
+def default(data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Build the corpus of the embedded default."""
+    folder = tmp_path_factory.mktemp("default")
+    recipe = load_recipe(RECIPES / "sentiment-ru-zh.toml")
+    return build(recipe, root=data_root, cache=folder / "cache", out=folder / "corpus")
+
+
+def test_the_default_corpus_does_not_leak(default: Corpus) -> None:
+    """No text is in two splits, held-out sets are in the test alone, and RuSentiment's train is nowhere."""
+    table = open_corpus(default.folder).table(columns=("text", "source", "split"))
+    seen: dict[str, str] = {}
+    for row in table.to_pylist():
+        assert seen.setdefault(dedupe_key(row["text"]), row["split"]) == row["split"]
+    assert len(seen) == table.num_rows
+    kept = {source.name: source.kept for source in corpus_stats(default).sources}
+    for name in ("rusentiment", "chnsenticorp-htl"):
+        assert (kept[name]["train"], kept[name]["validation"]) == (0, 0)
+    for name in ("app-reviews-ru", "romip-2012", "sentirueval-2016-banks", "sentirueval-2016-telecom"):
+        assert kept[name]["test"] > 2_000
+    for name in ("online-shopping-10-cats", "waimai-10k"):
+        assert kept[name]["test"] == pytest.approx(sum(kept[name].values()) / 10, abs=2)
+
+
+@pytest.mark.parametrize("name", ["sentiment-union", "sentiment-balanced", "kinopoisk", "douban-stars", "emotions-7"])
+def test_the_published_systems_corpora_are_built(name: str, data_root: Path, tmp_path: Path) -> None:
+    """Each recipe builds from what is at hand, names what is not, and no split is empty."""
+    recipe = load_recipe(RECIPES / f"{name}.toml")
+    stats = corpus_stats(build(recipe, root=data_root, cache=tmp_path / "cache", out=tmp_path / "corpus"))
+    assert {one.name for one in stats.sources} | {one.name for one in stats.skipped} == {
+        spec.name for spec in recipe.sources
+    }
+    assert min(stats.rows.values()) > 200
