@@ -105,6 +105,24 @@ def test_reports_share_the_models_metric_code() -> None:
     assert [source.rows for source in linear.sources] == [8, 2]
 
 
+def test_thresholds_are_tuned_on_rows_of_their_own() -> None:
+    """A label whose best sign is right in fewer than half of its texts is found with tuning rows, and never by 0.5."""
+    rng = np.random.default_rng(0)
+    joy = rng.random(600) < 0.3
+    sign = rng.random(600) < np.where(joy, 0.6, 0.25)
+    rows = LabelledTexts(
+        texts=["весёлый день" if there else "ровный день" for there in sign],
+        truth=indicator([("joy",) if there else () for there in joy], CEDR),
+    )
+    options = EvaluationOptions(resamples=0)
+
+    _, plain = baseline_reports(rows, rows, scheme=CEDR, options=options)
+    _, tuned = baseline_reports(rows, rows, scheme=CEDR, options=options, tuning=rows)
+
+    assert plain.labels[0].f1.value == 0.0
+    assert tuned.labels[0].f1.value > 0.5
+
+
 @pytest.mark.parametrize(("texts", "rows"), [([], 0), (["a"], 2)])
 def test_rows_without_their_labels_are_refused(texts: list[str], rows: int) -> None:
     """No rows, and another number of labels than texts, are refused."""

@@ -16,6 +16,7 @@ from ottenok.core.lazy import require
 from ottenok.core.progress import SILENT, Progress, tracked
 from ottenok.decision.activations import log_sigmoid
 from ottenok.decision.decision import Decision, probabilities
+from ottenok.decision.thresholds import fit_thresholds
 from ottenok.evaluation.metrics import EvaluationOptions, evaluate
 
 if TYPE_CHECKING:
@@ -187,6 +188,7 @@ def baseline_reports(
     *,
     scheme: LabelScheme,
     options: EvaluationOptions,
+    tuning: LabelledTexts | None = None,
     progress: Progress = SILENT,
 ) -> tuple[Report, ...]:
     """Fit both baselines on training rows and evaluate them, for the table that the model stands in too.
@@ -196,10 +198,20 @@ def baseline_reports(
         test: The rows that the model is evaluated on.
         scheme: The labels, in the order of the columns.
         options: Intervals as the model's; the systems' names are the baselines' own.
+        tuning: Validation rows on which a multi-label linear baseline chooses thresholds; give them where the model has
+            thresholds of its own, or the comparison is not fair.
         progress: Told about the fitting.
     """
-    fitted: tuple[Baseline, ...] = (fit_majority(train.truth, scheme), fit_tfidf(train, scheme, progress=progress))
+    linear = fit_tfidf(train, scheme, progress=progress)
+    if tuning is not None and scheme.kind == "multi-label":
+        linear = _tuned(linear, tuning)
+    fitted: tuple[Baseline, ...] = (fit_majority(train.truth, scheme), linear)
     return tuple(_report(baseline, test, scheme, options) for baseline in fitted)
+
+
+def _tuned(baseline: TfidfLinear, rows: LabelledTexts) -> TfidfLinear:
+    fit = fit_thresholds(probabilities(baseline.logits(rows.texts), baseline.decision), rows.truth)
+    return replace(baseline, decision=replace(baseline.decision, thresholds=fit.thresholds))
 
 
 def _report(baseline: Baseline, test: LabelledTexts, scheme: LabelScheme, options: EvaluationOptions) -> Report:
