@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ottenok.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import BaseModel
 
     _Model = TypeVar("_Model", bound=BaseModel)
 
-__all__ = ["merge", "override", "parse", "read_toml", "suggest"]
+__all__ = ["assignments", "merge", "override", "parse", "read_toml", "suggest"]
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -37,6 +37,27 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError("there is no such file", hint="Check the path.", file=str(path)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"this is not valid TOML: {error}", file=str(path)) from error
+
+
+def assignments(arguments: Sequence[str]) -> list[str]:
+    """Turn what follows a command, `--section.key value` or `--section.key=value`, into `section.key=value`.
+
+    Raises:
+        ConfigError: An argument is no `--section.key`, or its value is missing.
+    """
+    found = []
+    waiting = iter(arguments)
+    for argument in waiting:
+        if not argument.startswith("--") or "." not in argument.partition("=")[0]:
+            raise ConfigError(
+                f"there is no option {argument!r}", hint="Keys of the recipe are given as --section.key value."
+            )
+        name = argument.removeprefix("--")
+        value = "" if "=" in name else next(waiting, None)
+        if value is None:
+            raise ConfigError("the value is missing", hint="Give it as --section.key value.", key=name)
+        found.append(name if "=" in name else f"{name}={value}")
+    return found
 
 
 def override(assignments: Iterable[str]) -> dict[str, Any]:

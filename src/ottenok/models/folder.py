@@ -40,6 +40,9 @@ def save(model: Any, tokenizer: Any, folder: Path, *, max_length: int) -> None: 
     tokenizer.model_max_length = max_length
     tokenizer.save_pretrained(part)
     for file in sorted(part.iterdir()):
+        # Weights come out readable by their owner only; a model is as public as the rest of its folder.
+        shutil.copymode(part / "config.json", file)
+    for file in sorted(part.iterdir()):
         file.replace(folder / file.name)
     part.rmdir()
 

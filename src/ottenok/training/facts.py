@@ -12,14 +12,26 @@ from ottenok.bundle.manifest import DataFacts, EncoderFacts, LicenceFacts, Sourc
 from ottenok.text.normalise import TextOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ottenok.data.corpus import Corpus
     from ottenok.models.options import ModelOptions
+    from ottenok.training.recipe import TrainRecipe
 
-__all__ = ["data_facts", "encoder_facts", "languages", "text_options", "versions", "weights_licence"]
+__all__ = [
+    "data_facts",
+    "encoder_facts",
+    "languages",
+    "licence_facts",
+    "public_name",
+    "public_recipe",
+    "text_options",
+    "versions",
+]
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "numpy")
+# Licences that surely allow commercial use; of any other that does not say NC, nothing is claimed.
+_PERMISSIVE = frozenset(
+    {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "CC-BY-SA-4.0", "CC0-1.0", "ISC", "MIT", "Unlicense"}
+)
 # A language with fewer rows than this share of the corpus is noise of detection, not what a model is meant for.
 _LEAST_SHARE = 0.01
 
@@ -71,34 +83,35 @@ def languages(corpus: Corpus) -> tuple[str, ...]:
 
 def encoder_facts(options: ModelOptions) -> EncoderFacts:
     """Return what the recipe says of the encoder; a local folder is named without its path."""
-    name = options.encoder if not _is_local(options.encoder) else PurePath(options.encoder).name
     return EncoderFacts(
-        name=name, origin=options.origin, licence=LicenceFacts(id=options.licence, commercial=None, statement="recipe")
+        name=public_name(options.encoder), origin=options.origin, licence=licence_facts(options.licence)
     )
 
 
-def _is_local(encoder: str) -> bool:
+def public_name(place: str) -> str:
+    """Return a hub name as it is, and the last part of a path."""
     # Hub names have at most one slash and begin with a letter or digit.
-    return encoder.startswith((".", "/", "~", "\\")) or len(PurePath(encoder).parts) > 2 or ":" in encoder
+    local = place.startswith((".", "/", "~", "\\")) or len(PurePath(place).parts) > 2 or ":" in place
+    return PurePath(place).name if local else place
 
 
-def weights_licence(identifier: str, sources: Sequence[SourceFacts]) -> LicenceFacts:
-    """Say under which terms the weights are: the recipe's licence, and what the data's licences do to it.
+def licence_facts(identifier: str) -> LicenceFacts:
+    """Return the facts of a licence that a recipe names."""
+    commercial = None
+    if identifier in _PERMISSIVE:
+        commercial = True
+    elif "-NC" in identifier.upper():
+        commercial = False
+    return LicenceFacts(id=identifier, commercial=commercial, statement="As the training recipe states.")
 
-    Data that forbids commercial use makes the weights non-commercial, whatever else is written on them; data without
-    stated terms leaves it open.
-    """
-    used = [source for source in sources if source.rows.get("train", 0)]
-    barring = [source.name for source in used if source.licence.commercial is False]
-    open_ = [source.name for source in used if source.licence.commercial is None]
-    if barring:
-        statement = f"Trained on data that is licensed for non-commercial use only: {', '.join(barring)}."
-        return LicenceFacts(id=identifier, commercial=False, statement=statement)
-    if open_:
-        statement = f"Trained on data whose publishers state no terms for commercial use: {', '.join(open_)}."
-        return LicenceFacts(id=identifier, commercial=None, statement=statement)
-    statement = "All data that it was trained on may be used commercially." if used else ""
-    return LicenceFacts(id=identifier, commercial=True if used else None, statement=statement)
+
+def public_recipe(recipe: TrainRecipe) -> dict[str, Any]:
+    """Return the resolved recipe as JSON, without the folders of the machine that it ran on."""
+    tree = recipe.model_dump(mode="json")
+    file = tree["data"]["file"]
+    tree["data"] |= {"corpus": None, "file": file and PurePath(file).name}
+    tree["model"]["encoder"] = public_name(recipe.model.encoder)
+    return tree
 
 
 def versions() -> dict[str, str]:

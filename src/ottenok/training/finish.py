@@ -5,14 +5,25 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
+from ottenok.bundle.layout import MANIFEST
 from ottenok.bundle.manifest import BundleManifest, SchemeFacts, WindowRule
 from ottenok.decision.decision import probabilities
 from ottenok.evaluation.metrics import EvaluationOptions, evaluate
+from ottenok.evaluation.report import Report
 from ottenok.models.folder import save
-from ottenok.training.facts import data_facts, encoder_facts, languages, text_options, versions, weights_licence
+from ottenok.training.facts import (
+    data_facts,
+    encoder_facts,
+    languages,
+    licence_facts,
+    public_recipe,
+    text_options,
+    versions,
+)
+from ottenok.training.history import read_history
 from ottenok.training.prepare import rank
 from ottenok.training.scoring import plain_decision, score
 from ottenok.training.tuning import Tuned, tune
@@ -21,13 +32,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from ottenok.evaluation.report import Report
     from ottenok.training.examples import Examples
     from ottenok.training.folder import RunFolder
     from ottenok.training.history import History
     from ottenok.training.prepare import Parts
 
-__all__ = ["Fitted", "finish"]
+__all__ = ["Fitted", "finish", "finished"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +47,9 @@ class Fitted:
     Attributes:
         bundle: The classifier; without its ONNX graphs and its card, which are made from it.
         reports: Split (`validation`, `test`) to what was measured on it, in fp32, with the saved weights.
-        scores: float32 `[validation rows, outputs]` of the saved model; None without validation.
-        truth: bool `[validation rows, labels]`; None without validation.
+        scores: float32 `[validation rows, outputs]` of the saved model; None without validation, and for a run that
+            was finished before.
+        truth: bool `[validation rows, labels]`; None likewise.
         epochs: The rows of `history.jsonl`.
         best: Position of the chosen epoch in `epochs`; None without validation: the last one.
     """
@@ -76,6 +87,22 @@ def finish(parts: Parts, folder: RunFolder, history: History) -> Fitted | None:
     )
 
 
+def finished(folder: RunFolder) -> Fitted | None:
+    """Return what came out of a run that is finished already, or None if it is not; scores are no longer known."""
+    if not (folder.path / MANIFEST).is_file():
+        return None
+    bundle = open_bundle(folder.path)
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    return Fitted(
+        bundle=bundle,
+        reports={name: Report.from_json(report) for name, report in bundle.manifest.metrics.items()},
+        scores=None,
+        truth=None,
+        epochs=read_history(folder.path),
+        best=None,
+    )
+
+
 def _reports(parts: Parts, tuned: Tuned) -> dict[str, Report]:
     reports = {}
     if parts.validation is not None and tuned.scores is not None:
@@ -107,7 +134,6 @@ def _report(parts: Parts, tuned: Tuned, examples: Examples, scores: npt.NDArray[
 
 def _manifest(parts: Parts, tuned: Tuned, history: History, reports: dict[str, Report]) -> BundleManifest:
     recipe, corpus = parts.recipe, parts.sources.corpus
-    data = data_facts(corpus)
     length = recipe.text.max_length
     return BundleManifest(
         name=recipe.name,
@@ -121,19 +147,13 @@ def _manifest(parts: Parts, tuned: Tuned, history: History, reports: dict[str, R
         max_length=length,
         window=WindowRule(overlap=min(32, length // 4)),
         encoder=encoder_facts(recipe.model),
-        recipe=_public(recipe.model_dump(mode="json")),
-        data=data,
+        recipe=public_recipe(recipe),
+        data=data_facts(corpus),
         metrics={name: report.to_json() for name, report in reports.items()},
         versions=versions(),
-        licence=weights_licence(recipe.licence, data.sources),
+        licence=licence_facts(recipe.licence),
         notes=(*_epoch_notes(history), *tuned.notes),
     )
-
-
-def _public(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return the recipe without the folders of the machine that it ran on."""
-    data = recipe["data"] | {"corpus": None}
-    return recipe | {"data": data}
 
 
 def _epoch_notes(history: History) -> tuple[str, ...]:

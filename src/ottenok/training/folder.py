@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ottenok.core.errors import ConfigError
 from ottenok.core.files import atomic_write_text, sha256_file
 from ottenok.data.corpus import CORPUS_FILE
+from ottenok.training.facts import public_recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ __all__ = ["RunFolder", "open_run"]
 _RUN_FILE = "run.json"
 
 # Options that change how a run goes and not what comes out; they may differ when a run is taken up again.
-_FREE = {"data.corpus", "run.keep", "run.checkpoint_steps", "run.checkpoint_minutes", "run.tensorboard"}
+_FREE = {"run.keep", "run.checkpoint_steps", "run.checkpoint_minutes", "run.tensorboard"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ def open_run(out: Path, recipe: TrainRecipe, corpus: Corpus, *, resume: bool) ->
     Raises:
         ConfigError: The folder is in use and `resume` is not asked for, or it holds a run of another recipe or corpus.
     """
-    identity = {"recipe": recipe.model_dump(mode="json"), "corpus": sha256_file(corpus.folder / CORPUS_FILE)}
+    identity = {"recipe": public_recipe(recipe), "corpus": sha256_file(corpus.folder / CORPUS_FILE)}
     file = out / _RUN_FILE
     if not resume:
         _refuse_used(out)

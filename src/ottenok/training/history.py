@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ottenok.core.progress import Progress
 
-__all__ = ["HISTORY_FILE", "History", "epoch_rows"]
+__all__ = ["HISTORY_FILE", "History", "epoch_rows", "read_history"]
 
 HISTORY_FILE = "history.jsonl"
 
@@ -49,6 +49,12 @@ def epoch_rows(log_history: list[dict[str, Any]]) -> list[dict[str, float]]:
         }
         rows.append(row)
     return rows
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """Return the rows of a folder's `history.jsonl`."""
+    lines = (folder / HISTORY_FILE).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
 
 
 class History:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from transformers import set_seed
 
 from ottenok.core.progress import SILENT, Progress
-from ottenok.training.finish import Fitted, finish
+from ottenok.training.finish import Fitted, finish, finished
 from ottenok.training.fit import fit
 from ottenok.training.folder import open_run
 from ottenok.training.prepare import prepare
@@ -45,6 +45,9 @@ def train(
         ModelError: The encoder can't be loaded, or the loss is no longer a number.
     """
     folder = open_run(out, recipe, corpus, resume=resume)
+    if (there := finished(folder)) is not None:
+        progress.note("this run is finished already")
+        return there
     # Before anything random is made, the head's first weights included.
     set_seed(recipe.seed)
     parts = prepare(recipe, corpus, progress)
