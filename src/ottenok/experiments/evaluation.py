@@ -1,0 +1,173 @@
+"""Evaluate a model on labelled rows, in one table with the baselines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ottenok.core.progress import SILENT, Progress, tracked
+from ottenok.evaluation.baselines import LabelledTexts, baseline_reports
+from ottenok.evaluation.metrics import EvaluationOptions
+from ottenok.evaluation.metrics import evaluate as measure
+from ottenok.evaluation.tables import label_table, source_table, system_table
+from ottenok.experiments.rows import Columns, Rows, read_rows
+from ottenok.inference.api import load
+from ottenok.inference.predictor import Predictor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from ottenok.core.schemes import LabelScheme
+    from ottenok.data.corpus import Split
+    from ottenok.decision.decision import Decision
+    from ottenok.evaluation.grid import Grid
+    from ottenok.evaluation.report import Report
+    from ottenok.training.inputs import Places
+
+__all__ = ["Evaluation", "EvaluationSpec", "evaluate", "evaluate_on"]
+
+# A linear baseline learns little more from more rows, and takes its time.
+_BASELINE_ROWS = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSpec:
+    """What to evaluate on, and how.
+
+    Attributes:
+        split: Of a corpus.
+        columns: Of a file.
+        baselines: Whether to fit baselines on the corpus's training rows.
+        resamples: Bootstrap resamples of the intervals; 0: none.
+        seed: Of the resamples and of the rows that baselines are fitted on, where there are more than 50,000.
+        places: Where data sets and built corpora are.
+    """
+
+    split: Split = "test"
+    columns: Columns = field(default_factory=Columns)
+    baselines: bool = True
+    resamples: int = 1000
+    seed: int = 0
+    places: Places
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What came out.
+
+    Attributes:
+        data: What the rows are.
+        reports: The model's first, then the baselines'.
+        left_out: Reason to number of records that could not be evaluated.
+        notes: What a reader should know, a sentence each.
+    """
+
+    data: str
+    reports: tuple[Report, ...]
+    left_out: dict[str, int]
+    notes: tuple[str, ...]
+
+    def tables(self) -> dict[str, Grid]:
+        """Return heading to table: the model's labels, all systems, and each source where there are several."""
+        model = self.reports[0]
+        tables = {f"{model.system} on {self.data}": label_table(model), "Systems": system_table(self.reports)}
+        if len(model.sources) > 1:
+            tables["Macro F1 per source"] = source_table(self.reports)
+            if model.kind != "multi-label" and _has_gaps(model):
+                tables["Macro F1 per source, over the labels that it has"] = source_table(
+                    self.reports, name="macro_f1_present"
+                )
+        return tables
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the evaluation as a mapping that JSON can hold."""
+        return {
+            "data": self.data,
+            "reports": [report.to_json() for report in self.reports],
+            "left_out": self.left_out,
+            "notes": list(self.notes),
+        }
+
+
+def _has_gaps(report: Report) -> bool:
+    """Say whether a source lacks labels, so that the two macro averages differ."""
+    names = ("macro_f1", "macro_f1_present")
+    return any(len({source.figures[name].value for name in names}) > 1 for source in report.sources)
+
+
+def evaluate(
+    model: Predictor | str | Path | None,
+    data: str | Path,
+    *,
+    spec: EvaluationSpec,
+    progress: Progress = SILENT,
+) -> Evaluation:
+    """Evaluate a model.
+
+    Args:
+        model: A predictor, or what `ottenok.load` takes.
+        data: A corpus folder, a file with texts and labels, or a corpus recipe.
+        spec: What to evaluate on, and how.
+        progress: Whom to tell.
+
+    Raises:
+        OttenokError: The model or the data can't be used; see `ottenok.load` and `ottenok.experiments.rows`.
+    """
+    predictor = model if isinstance(model, Predictor) else load(model, progress=progress)
+    scheme = predictor.manifest.scheme.canonical_scheme()
+    rows = read_rows(data, scheme, split=spec.split, columns=spec.columns, places=spec.places, progress=progress)
+    return evaluate_on(predictor, rows, spec=spec, progress=progress)
+
+
+def evaluate_on(predictor: Predictor, rows: Rows, *, spec: EvaluationSpec, progress: Progress = SILENT) -> Evaluation:
+    """Evaluate a predictor on rows that are read already; see `evaluate`."""
+    scheme, decision = predictor.manifest.scheme.canonical_scheme(), predictor.manifest.decision
+    options = EvaluationOptions(system=predictor.manifest.name, resamples=spec.resamples, seed=spec.seed)
+    report = measure(
+        rows.test.truth,
+        _probabilities(predictor, rows.test.texts, progress),
+        scheme=scheme,
+        decision=_in_terms_of(decision, predictor.scheme, scheme),
+        sources=rows.test.sources,
+        options=options,
+    )
+    notes = list(predictor.manifest.notes)
+    baselines: tuple[Report, ...] = ()
+    if spec.baselines and rows.train is not None:
+        train = _sample(rows.train, spec.seed)
+        notes.append(f"The baselines were fitted on {len(train.texts):,} of {len(rows.train.texts):,} training rows.")
+        tuning = rows.tuning if decision.thresholds else None
+        baselines = baseline_reports(train, rows.test, scheme=scheme, options=options, tuning=tuning, progress=progress)
+    elif spec.baselines:
+        notes.append("There are no baselines, because these rows come without training rows.")
+    return Evaluation(data=rows.name, reports=(report, *baselines), left_out=rows.left_out, notes=tuple(notes))
+
+
+def _in_terms_of(decision: Decision, own: LabelScheme, scheme: LabelScheme) -> Decision:
+    """Return the decision with its fallback label as `scheme` spells it."""
+    if decision.empty in own.labels:
+        return replace(decision, empty=scheme.labels[own.index(decision.empty)])
+    return decision
+
+
+def _probabilities(predictor: Predictor, texts: Sequence[str], progress: Progress) -> npt.NDArray[np.float32]:
+    stage = tracked(predictor.stream(texts), progress, "classifying", total=len(texts), unit="texts")
+    return np.array([list(prediction.scores.values()) for prediction in stage], dtype=np.float32)
+
+
+def _sample(rows: LabelledTexts, seed: int) -> LabelledTexts:
+    """Return at most 50,000 rows, drawn by the seed, in their order."""
+    if len(rows.texts) <= _BASELINE_ROWS:
+        return rows
+    chosen = np.sort(np.random.default_rng(seed).choice(len(rows.texts), _BASELINE_ROWS, replace=False))
+    sources = rows.sources
+    return LabelledTexts(
+        texts=[rows.texts[i] for i in chosen],
+        truth=rows.truth[chosen],
+        sources=None if sources is None else [sources[i] for i in chosen],
+    )
