@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ottenok.data.corpus import Corpus, open_corpus
     from ottenok.evaluation.report import Report
+    from ottenok.experiments.evaluation import evaluate
+    from ottenok.experiments.training import train
     from ottenok.inference.api import classify, load
     from ottenok.inference.predictor import Prediction, Predictor
-    from ottenok.training.api import evaluate, train
 
 __all__ = [
     "Corpus",
@@ -40,10 +41,10 @@ _HOMES = {
     "Predictor": "ottenok.inference.predictor",
     "Report": "ottenok.evaluation.report",
     "classify": "ottenok.inference.api",
-    "evaluate": "ottenok.training.api",
+    "evaluate": "ottenok.experiments.evaluation",
     "load": "ottenok.inference.api",
     "open_corpus": "ottenok.data.corpus",
-    "train": "ottenok.training.api",
+    "train": "ottenok.experiments.training",
 }
 
 

@@ -52,11 +52,11 @@ def train(
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from ottenok.cli.bars import Bars
     from ottenok.core.config import assignments, override
-    from ottenok.training.api import train as run
+    from ottenok.experiments.training import train as run
     from ottenok.training.inputs import Places
 
     given = [*assignments(overrides), *([] if corpus is None else [f"data.corpus={corpus}"])]
     places = Places(cache=cache, root=data_root)
-    fitted = run(recipe, out, places=places, over=override(given), resume=resume, progress=Bars())
-    if fitted is not None:
-        click.echo(f"The classifier is in {fitted.bundle.folder}")
+    trained = run(recipe, out, over=override(given), resume=resume, places=places, progress=Bars())
+    if trained is not None:
+        click.echo(f"The classifier is in {trained.bundle.folder}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ class Places:
         root: Folder of data sets that is looked into first, or None.
     """
 
-    cache: Path
+    cache: Path = field(default_factory=lambda: Path.home() / ".cache" / "ottenok")
     root: Path | None = None
 
 
