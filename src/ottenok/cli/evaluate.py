@@ -1,0 +1,115 @@
+"""`ottenok evaluate`: how good a classifier is on labelled rows, beside its baselines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from ottenok.experiments.evaluation import Evaluation
+
+__all__ = ["evaluate"]
+
+
+@click.command()
+@click.argument("model")
+@click.argument("data")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    default="test",
+    show_default=True,
+    help="Of a corpus.",
+)
+@click.option("--text", default="text", show_default=True, help="Column of the texts, for a file.")
+@click.option(
+    "--label", multiple=True, default=("label",), show_default=True, help="Column of the labels; several 0/1 columns."
+)
+@click.option("--baselines/--no-baselines", default=True, help="Fit and measure the baselines too.")
+@click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Of the bootstrap.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to FILE: .json, .md or plain text."
+)
+@click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    envvar="OTTENOK_DATA",
+    help="Folder of data sets that is looked into first.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    envvar="OTTENOK_CACHE",
+    default=Path.home() / ".cache" / "ottenok",
+    show_default="~/.cache/ottenok",
+    help="Folder of fetched data sets and built corpora.",
+)
+def evaluate(  # noqa: PLR0913 - click passes each option by name
+    model: str,
+    data: str,
+    split: Literal["train", "validation", "test"],
+    text: str,
+    label: tuple[str, ...],
+    *,
+    baselines: bool,
+    resamples: int,
+    seed: int,
+    as_json: bool,
+    out: Path | None,
+    data_root: Path | None,
+    cache: Path,
+) -> None:
+    """Measure MODEL on DATA.
+
+    MODEL is a trained classifier's folder, a hub name, or "default". DATA is a corpus folder, a file with texts and
+    labels (CSV, TSV, JSONL, Parquet, XLSX), or the name of a corpus recipe.
+
+    Prints precision, recall, F1, AUC and support per label with their averages; accuracy, F1 and more for the model and
+    two baselines, fitted on the corpus's training rows; and macro F1 per source. Brackets are 95 % bootstrap intervals.
+    """
+    from ottenok.cli.bars import Bars
+    from ottenok.experiments.evaluation import EvaluationSpec
+    from ottenok.experiments.evaluation import evaluate as run
+    from ottenok.experiments.rows import Columns
+    from ottenok.training.inputs import Places
+
+    spec = EvaluationSpec(
+        split=split,
+        columns=Columns(text=text, label=label[0] if len(label) == 1 else label),
+        baselines=baselines,
+        resamples=resamples,
+        seed=seed,
+        places=Places(cache=cache, root=data_root),
+    )
+    found = run(None if model == "default" else model, data, spec=spec, progress=Bars())
+    _show(found, as_json=as_json, out=out)
+
+
+def _show(found: Evaluation, *, as_json: bool, out: Path | None) -> None:
+    suffix = ".json" if as_json else (out.suffix.lower() if out else "")
+    text = _rendered(found, suffix)
+    if out is None:
+        click.echo(text)
+        return
+    from ottenok.core.files import atomic_write_text
+
+    atomic_write_text(out, text + "\n")
+    click.echo(f"Written to {out}", err=True)
+
+
+def _rendered(found: Evaluation, suffix: str) -> str:
+    if suffix == ".json":
+        return json.dumps(found.to_json(), ensure_ascii=False, indent=2, allow_nan=False)
+    markdown = suffix == ".md"
+    parts = [
+        f"{'## ' if markdown else ''}{heading}\n\n{grid.markdown() if markdown else grid.text()}"
+        for heading, grid in found.tables().items()
+    ]
+    left_out = [f"Left out, {reason}: {rows:,} rows." for reason, rows in found.left_out.items()]
+    notes = "\n".join(f"- {line}" if markdown else line for line in (*left_out, *found.notes))
+    return "\n\n".join([*parts, notes] if notes else parts)

@@ -1,0 +1,73 @@
+"""`ottenok evaluate` on the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from ottenok.cli.evaluate import evaluate
+from ottenok.inference.fake import fake_predictor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a file of labelled rows; models are the fake one."""
+    monkeypatch.setattr("ottenok.experiments.evaluation.load", lambda _model, **_options: fake_predictor())
+    path = tmp_path / "rows.csv"
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        rows = [("хороший день", "positive"), ("плохой день", "negative"), ("день", "neutral"), ("", "neutral")]
+        csv.writer(stream).writerows([("text", "label"), *rows])
+    return path
+
+
+def _run(*arguments: str) -> str:
+    found = CliRunner().invoke(evaluate, list(arguments), catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return found.stdout
+
+
+def test_tables_are_printed(file: Path) -> None:
+    """The label table, the systems with intervals, and what was left out."""
+    out = _run("MODEL", str(file))
+
+    assert out.splitlines()[0] == "fake on rows.csv"
+    assert [line.split("  ")[0] for line in out.splitlines()[3:8]] == [
+        "precision",
+        "recall",
+        "f1-score",
+        "auc-roc",
+        "support",
+    ]
+    assert "macro F1" in out
+    assert "Left out, empty text: 1 rows." in out
+
+
+def test_json_is_printed(file: Path) -> None:
+    """With --json the output is one JSON object and nothing else."""
+    tree = json.loads(_run("MODEL", str(file), "--json", "--resamples", "10"))
+
+    assert tree["reports"][0]["system"] == "fake"
+    assert tree["reports"][0]["resamples"] == 10
+
+
+@pytest.mark.parametrize(("name", "begin"), [("r.json", "{"), ("r.md", "## fake on"), ("r.txt", "fake on")])
+def test_the_suffix_of_the_file_says_its_form(file: Path, tmp_path: Path, name: str, begin: str) -> None:
+    """-o writes JSON, Markdown or plain text, and prints nothing else."""
+    assert _run("MODEL", str(file), "-o", str(tmp_path / name)) == ""
+
+    assert (tmp_path / name).read_text(encoding="utf-8").startswith(begin)
+
+
+def test_a_seed_below_zero_is_refused(file: Path) -> None:
+    """Options out of range are refused before anything is read."""
+    found = CliRunner().invoke(evaluate, ["MODEL", str(file), "--seed", "-1"])
+
+    assert found.exit_code == 2
+    assert "--seed" in found.stderr
