@@ -7,12 +7,12 @@ when something is parsed.
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ottenok.core.errors import ConfigError
+from ottenok.core.suggest import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -130,10 +130,3 @@ def _fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
         if info is not None:
             fields = info.annotation
     return list(getattr(fields, "model_fields", {}))
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Return `Did you mean 'x'?`, or the list of known names when none is near."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(names)}."

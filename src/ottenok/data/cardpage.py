@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ottenok.data.card import Card, CardFile
 
-__all__ = ["render", "write_page"]
+__all__ = ["render", "render_card", "write_page"]
 
 _LANGUAGES = {"ru": "Russian", "zh": "Chinese"}
 _MAKERS = {
@@ -42,7 +42,7 @@ is for you to judge; the card of a model names every set that the model has seen
 def render(cards: Iterable[Card]) -> str:
     """Return the page in Markdown, the cards in the given order; the same for the same cards."""
     cards = list(cards)
-    blocks = [_HEAD, _overview(cards), *(_section(card) for card in cards)]
+    blocks = [_HEAD, _overview(cards), *(render_card(card) for card in cards)]
     return "\n".join(blocks)
 
 
@@ -81,7 +81,8 @@ def _access(card: Card) -> str:
     return "fetch, checked" if all(file.sha256 for file in files) else "fetch, no checksum published"
 
 
-def _section(card: Card) -> str:
+def render_card(card: Card) -> str:
+    """Return the section about one data set in Markdown."""
     return "\n".join([f"## {card.name}\n", f"**{card.title}.** {card.task}\n", *_facts(card), "", _files(card)])
 
 

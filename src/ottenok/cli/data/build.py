@@ -1,0 +1,144 @@
+"""`ottenok data build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ottenok.cli.places import cache_option, data_root_option, json_option, write_json
+from ottenok.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ottenok.data.corpus import Corpus
+    from ottenok.data.recipe import CorpusRecipe
+
+__all__ = ["build"]
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("source", metavar="RECIPE|FILE|HUB_NAME")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the corpus.")
+@click.option("--text", help="Text column of a file of your own.")
+@click.option("--label", "labels", multiple=True, help="Its label column; repeat it for several 0/1 columns.")
+@click.option("--scheme", help="Label scheme that its labels belong to.  [default: the labels as they are]")
+@click.option(
+    "--label-map", "label_map", multiple=True, metavar="THEIRS=OURS", help="Rename a label; THEIRS= drops it."
+)
+@data_root_option()
+@cache_option()
+@json_option()
+@click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
+def build(out: Path, data_root: Path | None, cache: Path, as_json: bool, **given: Any) -> None:  # noqa: FBT001, ANN401 - click passes options by name
+    """Make a corpus.
+
+    From a recipe, by name or as a TOML file:
+
+      ottenok data build sentiment-ru-zh -o corpora/ru-zh
+
+    Or from a file of your own (CSV, TSV, JSON, JSON lines, Parquet, XLSX) or a hub data set:
+
+      ottenok data build reviews.csv --text review --label mark -o corpora/reviews
+
+    Every key of a recipe can be given here, for example: --clean.threshold 0.9 --split.test 0.2
+    """
+    from ottenok.cli.bars import Bars
+    from ottenok.data.build import build as run
+
+    recipe = _recipe(**given)
+    corpus = run(recipe, root=data_root, cache=cache, out=out, progress=Bars())
+    _report(corpus, as_json=as_json)
+
+
+def _recipe(
+    *,
+    source: str,
+    text: str | None,
+    labels: tuple[str, ...],
+    scheme: str | None,
+    label_map: tuple[str, ...],
+    overrides: tuple[str, ...],
+) -> CorpusRecipe:
+    from ottenok.core.config import assignments, merge, override, parse
+    from ottenok.core.recipes import recipe_file
+    from ottenok.data.recipe import CorpusRecipe, load_recipe
+
+    over = override(assignments(overrides))
+    if text is None and not labels:
+        return load_recipe(_recipe_path(source, recipe_file), over)
+    if text is None or not labels:
+        raise ConfigError(
+            "a file of your own needs both --text and --label",
+            hint="Name its columns.",
+            key="--label" if text else "--text",
+        )
+    tree = _own_recipe(source, text=text, labels=labels, scheme=scheme, label_map=label_map)
+    return parse(CorpusRecipe, merge(tree, over))
+
+
+def _recipe_path(source: str, recipe_file: Any) -> Path:  # noqa: ANN401 - a function
+    path = Path(source)
+    if path.is_file() and path.suffix != ".toml":
+        raise ConfigError(
+            "this is no recipe",
+            hint="If it is data of your own, say which columns hold texts and labels: --text COLUMN --label COLUMN",
+            file=source,
+        )
+    found: Path = recipe_file(source, "data")
+    return found
+
+
+def _own_recipe(
+    source: str, *, text: str, labels: tuple[str, ...], scheme: str | None, label_map: tuple[str, ...]
+) -> dict[str, Any]:
+    """The recipe that stands for one file and its columns."""
+    name = Path(source).stem
+    own: dict[str, Any] = {
+        "name": name,
+        _place(source): source,
+        "text": _column(text),
+        "label": _column(labels[0]) if len(labels) == 1 else list(labels),
+    }
+    if label_map:
+        own["label_map"] = dict(_pair(entry) for entry in label_map)
+    return {"name": name, "scheme": scheme or "own", "sources": [{"own": own}]}
+
+
+def _place(source: str) -> str:
+    """Whether a source is a file or a hub data set: `owner/name` that is no path here is on the hub."""
+    path = Path(source)
+    on_hub = not path.exists() and source.count("/") == 1 and not path.suffix and not source.startswith((".", "/"))
+    return "hub" if on_hub else "file"
+
+
+def _column(name: str) -> str | int:
+    return int(name) if name.isascii() and name.isdigit() else name
+
+
+def _pair(entry: str) -> tuple[str, str]:
+    theirs, equals, ours = entry.partition("=")
+    if not equals:
+        raise ConfigError(f"expected THEIRS=OURS, found {entry!r}", key="--label-map")
+    return theirs, ours
+
+
+def _report(corpus: Corpus, *, as_json: bool) -> None:
+    from ottenok.data.corpus import REJECTS_FILE
+    from ottenok.data.stats import corpus_stats
+
+    found = corpus_stats(corpus)
+    if as_json:
+        write_json({"folder": str(corpus.folder), **found.to_json()})
+        return
+    kept = ", ".join(f"{split} {rows:,}" for split, rows in found.rows.items())
+    click.echo(f"{corpus.folder}: {sum(found.rows.values()):,} texts ({kept})")
+    for one in found.skipped:
+        click.echo(f"Left out: {one.name}: {one.why}")
+    rejected = {source.name: source.rejected for source in found.sources if source.rejected}
+    for name, reasons in rejected.items():
+        told = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.items())
+        click.echo(f"{name}: {sum(reasons.values()):,} records were rejected ({told})")
+    if rejected:
+        click.echo(f"The rejected records are in {corpus.folder / REJECTS_FILE}")
+    click.echo(f"What was dropped and why: ottenok data stats {corpus.folder}")
