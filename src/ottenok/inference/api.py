@@ -1,0 +1,119 @@
+"""The front door: load a classifier by folder, by hub name, or the one that ottenok ships, and classify."""
+
+from __future__ import annotations
+
+from functools import cache as remember
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ottenok.bundle.folder import Bundle, open_bundle
+from ottenok.bundle.layout import ONNX, ONNX_INT8, TOKENIZER
+from ottenok.core.errors import BundleError
+from ottenok.inference.onnx import OnnxBackend
+from ottenok.inference.places import find_folder
+from ottenok.inference.predictor import Predictor
+from ottenok.inference.tokens import Tokeniser, read_tokenizer
+
+if TYPE_CHECKING:
+    from ottenok.core.progress import Progress
+
+__all__ = ["classify", "load", "load_bundle", "predictor_of"]
+
+Precision = Literal["auto", "int8", "fp32"]
+
+_GRAPHS = {"int8": ONNX_INT8, "fp32": ONNX}
+
+
+def load(
+    model: str | Path | None = None,
+    *,
+    precision: Precision = "auto",
+    threads: int | None = None,
+    max_windows: int | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Predictor:
+    """Load a classifier.
+
+    Args:
+        model: A bundle folder; a folder or hub name (`owner/name`) of a sequence classifier of transformers with
+            safetensors, which is converted to ONNX on first use (extra `train`); None: the one that ottenok ships.
+        precision: `int8`, `fp32`, or `auto`: int8 where the bundle has it.
+        threads: Threads for one batch; None: as many as there are processors to use.
+        max_windows: Most windows that are read of a long text; None: all. What is left unread is said in
+            `Prediction.truncated`.
+        cache: Folder for what is fetched and converted; None: `~/.cache/ottenok`.
+        progress: Hears of fetching and converting.
+
+    Raises:
+        BundleError: There is no such model, or its files are incomplete, altered or pickles.
+        ModelError: The model can't be converted or run.
+        MissingExtraError: Fetching needs the extra `data`, or converting the extra `train`.
+    """
+    folder = find_folder(model, cache=cache, progress=progress)
+    return load_bundle(open_bundle(folder), precision=precision, threads=threads, max_windows=max_windows)
+
+
+def load_bundle(
+    bundle: Bundle, *, precision: Precision = "auto", threads: int | None = None, max_windows: int | None = None
+) -> Predictor:
+    """Make a predictor of an opened bundle; the checksums of what is loaded are verified.
+
+    Raises:
+        BundleError: The bundle has no graph of this precision, or a file's bytes are not those of the manifest.
+        ModelError: The graph can't be read, or does not fit the labels.
+    """
+    name = _graph(bundle, precision)
+    graph = bundle.file(name, verify=bundle.own)
+    return predictor_of(bundle, graph, threads=threads, max_windows=max_windows)
+
+
+def predictor_of(
+    bundle: Bundle, graph: Path, *, threads: int | None = None, max_windows: int | None = None
+) -> Predictor:
+    """Make a predictor of a bundle's tokenizer and rules and a graph that need not be in it.
+
+    Raises:
+        BundleError: The tokenizer can't be read.
+        ModelError: The graph can't be read, or does not fit the labels.
+    """
+    manifest = bundle.manifest
+    tokeniser = Tokeniser(
+        read_tokenizer(bundle.file(TOKENIZER, verify=bundle.own)),
+        max_length=manifest.max_length,
+        overlap=manifest.window.overlap,
+        max_windows=max_windows,
+    )
+    name = "onnx int8" if graph.name == Path(ONNX_INT8).name else "onnx fp32"
+    return Predictor(manifest=manifest, tokeniser=tokeniser, backend=OnnxBackend(graph, name=name, threads=threads))
+
+
+def _graph(bundle: Bundle, precision: Precision) -> str:
+    wanted = _GRAPHS.values() if precision == "auto" else (_GRAPHS[precision],)
+    for name in wanted:
+        if bundle.has(name):
+            return name
+    raise BundleError(
+        f"the bundle has no {' or '.join(wanted)}",
+        hint=f"Make it with: ottenok export {bundle.folder}",
+        file=str(bundle.folder),
+    )
+
+
+@remember
+def _default() -> Predictor:
+    return load()
+
+
+def classify(texts: Any, *, model: Predictor | str | Path | None = None) -> Any:  # noqa: ANN401 - see Predictor
+    """Classify with the model that ottenok ships, or another; see `Predictor.__call__` for what goes in and out.
+
+    To classify with one model many times, `load` it once.
+
+    Args:
+        texts: A string, a list or column of strings, or an iterator of them.
+        model: A predictor, or what `load` takes.
+    """
+    if isinstance(model, Predictor):
+        return model(texts)
+    return (_default() if model is None else load(model))(texts)

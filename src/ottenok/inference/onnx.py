@@ -1,0 +1,146 @@
+"""The backend on onnxruntime."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ottenok.core.errors import ModelError
+from ottenok.core.files import sha256_file
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ottenok.inference.tokens import TokenBatch
+
+__all__ = ["OnnxBackend", "available_threads"]
+
+# What a graph may ask for, and what it gets: batches hold no padding, and one text is one segment.
+_FILL = {"attention_mask": 1, "token_type_ids": 0}
+_TYPES: dict[str, type[np.int64 | np.int32]] = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+_OUTPUT = "logits"
+# On x86 processors without VNNI the fast product of 8-bit numbers overflows; this takes the slower exact one there.
+_SETTINGS = {"session.x64quantprecision": "1"}
+# Fusions of onnxruntime that are slower on a CPU than what they replace (benchmarks/quantise.py): its fused layer norm
+# takes ten times as long as the sum and the norm apart.
+_WORSE = ("SkipLayerNormFusion", "BiasGeluFusion")
+
+
+def available_threads() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class OnnxBackend:
+    """A sequence classifier as an ONNX graph.
+
+    Its inputs are `input_ids` and, if the graph asks for them, `attention_mask` and `token_type_ids`, all
+    `[batch, length]`; its output `logits`, or the only one, is `[batch, outputs]`.
+
+    Args:
+        file: The graph.
+        name: For people.
+        threads: Threads for one batch; None: as many as there are processors to use.
+
+    Raises:
+        ModelError: onnxruntime can't read the graph, or it asks for other inputs.
+    """
+
+    def __init__(self, file: Path, *, name: str = "onnx", threads: int | None = None) -> None:
+        self._file = str(file)
+        self._name = name
+        self._session = _open(file, threads or available_threads())
+        self._inputs = {entry.name: _input_type(entry, self._file) for entry in self._session.get_inputs()}
+        if "input_ids" not in self._inputs:
+            raise ModelError("the graph has no input named input_ids", file=self._file)
+        self._output = _logits(self._session, self._file)
+
+    @property
+    def name(self) -> str:
+        """The name that it was given."""
+        return self._name
+
+    @property
+    def identity(self) -> str:
+        """The graph's sha256."""
+        return sha256_file(Path(self._file))
+
+    @property
+    def outputs(self) -> int:
+        """Logits per row; 0 if the graph does not say."""
+        width = self._output.shape[-1]
+        return width if isinstance(width, int) else 0
+
+    def run(self, batch: TokenBatch) -> npt.NDArray[np.float32]:
+        """Return float32 `[rows, outputs]`.
+
+        Raises:
+            ModelError: onnxruntime fails, as it does where there is too little memory.
+        """
+        feed = {
+            name: batch.ids.astype(dtype, copy=False)
+            if name == "input_ids"
+            else np.full(batch.ids.shape, _FILL[name], dtype=dtype)
+            for name, dtype in self._inputs.items()
+        }
+        try:
+            (logits,) = self._session.run([self._output.name], feed)
+        except _failures() as error:
+            raise ModelError(f"onnxruntime can't run this model: {_first_line(error)}", file=self._file) from error
+        return np.asarray(logits, dtype=np.float32)
+
+
+def _open(file: Path, threads: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Errors only: what goes wrong is raised, and a library does not write to the terminal.
+    options.log_severity_level = 3
+    for key, value in _SETTINGS.items():
+        options.add_session_config_entry(key, value)
+    try:
+        return ort.InferenceSession(
+            str(file), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_WORSE)
+        )
+    except _failures() as error:
+        raise ModelError(f"onnxruntime can't read this graph: {_first_line(error)}", file=str(file)) from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return onnxruntime's exceptions: they have no base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    found = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
+    return (*found, RuntimeError, ValueError)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no reason given"])[0][:300]
+
+
+def _input_type(entry: Any, file: str) -> type[np.int64 | np.int32]:  # noqa: ANN401
+    if entry.name != "input_ids" and entry.name not in _FILL:
+        raise ModelError(
+            f"the graph asks for an input {entry.name!r}",
+            hint=f"ottenok gives input_ids, {' and '.join(_FILL)}: export the model again with `ottenok export`.",
+            file=file,
+        )
+    if entry.type not in _TYPES:
+        raise ModelError(f"the input {entry.name} is {entry.type}, expected {' or '.join(_TYPES)}", file=file)
+    return _TYPES[entry.type]
+
+
+def _logits(session: Any, file: str) -> Any:  # noqa: ANN401
+    outputs = session.get_outputs()
+    for output in outputs:
+        if output.name == _OUTPUT or len(outputs) == 1:
+            return output
+    names = ", ".join(output.name for output in outputs)
+    raise ModelError(f"the graph has no output named {_OUTPUT}, only {names}", file=file)

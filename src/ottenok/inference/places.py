@@ -1,0 +1,124 @@
+"""Where a model is: the embedded one, a folder, or a name on the hub, fetched and converted into a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ottenok
+from ottenok.bundle.layout import CONFIG, MANIFEST, ONNX, ONNX_INT8, TOKENIZER, WEIGHTS, pickles
+from ottenok.core.errors import BundleError
+from ottenok.core.files import sha256_file
+from ottenok.core.lazy import load_object, require
+from ottenok.core.progress import SILENT
+
+if TYPE_CHECKING:
+    from ottenok.core.progress import Progress
+
+__all__ = ["DEFAULT_CACHE", "embedded_folder", "find_folder"]
+
+DEFAULT_CACHE = "~/.cache/ottenok"
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")
+# What is fetched of a repository: never pickles, nor weights for other frameworks.
+_WANTED = ("*.json", "*.txt", "*.model", "model*.safetensors", ONNX, ONNX_INT8, "README.md")
+# What a conversion depends on, beside the weights.
+_READ = (CONFIG, TOKENIZER, "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt")
+# Raised when the same files would be converted otherwise.
+_CONVERSION = "1"
+
+
+def embedded_folder() -> Path:
+    """Return the folder of the classifier that ottenok ships.
+
+    Raises:
+        BundleError: This installation has none.
+    """
+    folder = Path(ottenok.__file__).parent / "weights" / "default"
+    if not (folder / MANIFEST).is_file():
+        raise BundleError(
+            "this installation of ottenok ships no classifier",
+            hint="Name one: the folder of a bundle, or a model on the hub.",
+        )
+    return folder
+
+
+def find_folder(model: str | Path | None, *, cache: Path | None, progress: Progress | None) -> Path:
+    """Return a folder with everything that prediction needs.
+
+    Args:
+        model: None for the embedded classifier, a folder, or a hub name `owner/name`.
+        cache: Folder for what is fetched and converted; None: `DEFAULT_CACHE`.
+        progress: Hears of fetching and converting.
+
+    Raises:
+        BundleError: There is no such model, or it has no weights that can be read.
+        MissingExtraError: Fetching needs the extra `data`, or converting the extra `train`.
+        ModelError: The model can't be converted.
+    """
+    if model is None:
+        return embedded_folder()
+    cache = cache or Path(DEFAULT_CACHE).expanduser()
+    progress = progress or SILENT
+    folder, name = Path(model), Path(model).name
+    if not folder.is_dir():
+        folder, name = _from_hub(str(model), cache, progress), str(model).replace("/", "--")
+    return folder if _is_ready(folder) else _convert(folder, name, cache, progress)
+
+
+def _is_ready(folder: Path) -> bool:
+    """Say whether nothing has to be converted; a folder that is no model at all is left to the bundle's own checks."""
+    if (folder / MANIFEST).is_file() or not (folder / CONFIG).is_file():
+        return True
+    has_graph = any((folder / name).is_file() for name in (ONNX, ONNX_INT8))
+    return has_graph and (folder / TOKENIZER).is_file()
+
+
+def _from_hub(name: str, cache: Path, progress: Progress) -> Path:
+    if _HUB_NAME.fullmatch(name) is None:
+        raise BundleError(
+            "there is no such folder",
+            hint="Give the folder of a trained classifier, or a name on the hub such as owner/name.",
+            file=name,
+        )
+    hub = require("huggingface_hub", extra="data")
+    errors = require("huggingface_hub.errors", extra="data")
+    progress.start(f"fetch {name}", total=None, unit="files")
+    try:
+        return Path(hub.snapshot_download(name, cache_dir=cache / "hub", allow_patterns=list(_WANTED)))
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
+        raise BundleError(
+            f"the model {name!r} can't be fetched: {str(error).strip().splitlines()[0][:200]}",
+            hint="Check the name and the network, or give a folder.",
+        ) from error
+    finally:
+        progress.finish()
+
+
+def _convert(folder: Path, name: str, cache: Path, progress: Progress) -> Path:
+    weights = sorted(folder.glob("model*.safetensors"))
+    if not weights:
+        found = pickles(folder)
+        raise BundleError(
+            f"there are no weights: neither {WEIGHTS} nor {ONNX}" + (f", only {found[0]}" if found else ""),
+            hint="ottenok never reads pickled weights, which can run code: save the model again with safetensors."
+            if found
+            else None,
+            file=str(folder),
+        )
+    target = cache / "converted" / f"{name}-{_digest(folder, weights)}"
+    if not _is_ready(target) or not target.is_dir():
+        convert = load_object("ottenok.export.convert:convert", extra="train")
+        convert(folder, target, progress=progress)
+    return target
+
+
+def _digest(folder: Path, weights: list[Path]) -> str:
+    """Return a name that says which bytes were converted."""
+    digest = hashlib.sha256(_CONVERSION.encode())
+    for file in [*(folder / name for name in _READ), *weights]:
+        if file.is_file():
+            digest.update(f"{file.name} {sha256_file(file)}\n".encode())
+    return digest.hexdigest()[:16]
