@@ -66,20 +66,32 @@ def test_titles_stand_in_for_labels() -> None:
 
 
 def test_systems_stand_side_by_side_with_intervals() -> None:
-    """Each system has a row; figures that follow from counts show their interval."""
+    """Each system has a column; figures that follow from counts show their interval."""
     grid = system_table([_report("model", resamples=200), _report("baseline")])
 
-    accuracy = grid.header.index("accuracy")
-    assert grid.rows[0][0] == "model"
-    assert grid.rows[0][accuracy].startswith("0.833 [")
-    assert grid.rows[1][accuracy] == "0.833"
+    accuracy = {row[0]: row[1:] for row in grid.rows}["accuracy"]
+    assert grid.header == ("", "model", "baseline")
+    assert accuracy[0].startswith("0.833 [")
+    assert accuracy[1] == "0.833"
+
+
+def test_many_systems_go_down() -> None:
+    """A leaderboard has its systems in rows."""
+    grid = system_table([_report("model"), _report("baseline")], names=["accuracy"], down="systems")
+
+    assert grid == Grid(header=("", "accuracy"), rows=(("model", "0.833"), ("baseline", "0.833")))
+
+
+def test_micro_f1_is_shown_only_where_it_is_not_the_accuracy() -> None:
+    """With one label a row the micro average repeats the accuracy, so the table leaves it out."""
+    assert "micro F1" not in {row[0] for row in system_table([_report()]).rows}
 
 
 def test_the_figures_can_be_chosen() -> None:
     """A table shows the figures that were asked for, and a dash for one that a report has not."""
     grid = system_table([_report()], names=["polar_f1", "subset_accuracy"])
 
-    assert grid.rows == (("model", "0.833", "-"),)
+    assert grid.rows == (("F1 of the two poles", "0.833"), ("subset accuracy", "-"))
 
 
 def test_sources_are_rows() -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ottenok.cli.places import cache_option, data_root_option, json_option
+
 if TYPE_CHECKING:
     from ottenok.experiments.evaluation import Evaluation
 
@@ -31,24 +33,12 @@ __all__ = ["evaluate"]
 @click.option("--baselines/--no-baselines", default=True, help="Fit and measure the baselines too.")
 @click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Of the bootstrap.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@json_option()
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to FILE: .json, .md or plain text."
 )
-@click.option(
-    "--data-root",
-    type=click.Path(path_type=Path),
-    envvar="OTTENOK_DATA",
-    help="Folder of data sets that is looked into first.",
-)
-@click.option(
-    "--cache",
-    type=click.Path(path_type=Path),
-    envvar="OTTENOK_CACHE",
-    default=Path.home() / ".cache" / "ottenok",
-    show_default="~/.cache/ottenok",
-    help="Folder of fetched data sets and built corpora.",
-)
+@data_root_option()
+@cache_option()
 def evaluate(  # noqa: PLR0913 - click passes each option by name
     model: str,
     data: str,

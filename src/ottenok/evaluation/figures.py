@@ -48,14 +48,14 @@ class Figure:
         meaning: One sentence for documents and help.
         fits: Kinds of scheme that have it.
         better: Whether more or less of it is better.
-        headline: Whether tables of systems show it.
+        headline: In which schemes tables of systems show it; None: only when it is asked for.
     """
 
     title: str
     meaning: str
     fits: Fits
     better: Literal["higher", "lower"]
-    headline: bool
+    headline: Literal["any", "multi-label"] | None
 
 
 def label_precision(counts: Tally) -> Floats:
@@ -172,7 +172,7 @@ def figures() -> Mapping[str, Figure]:
             meaning=entry["meaning"],
             fits=entry["fits"],
             better=entry.get("better", "higher"),
-            headline=entry.get("headline", False),
+            headline=entry.get("headline"),
         )
         for name, entry in tomllib.loads(text).items()
     }

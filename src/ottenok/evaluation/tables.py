@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ottenok.core.errors import ConfigError
 from ottenok.evaluation.figures import figures
@@ -50,12 +50,19 @@ def _f1(column: LabelFigures | AverageFigures) -> float:
     return column.f1 if isinstance(column.f1, float) else column.f1.value
 
 
-def system_table(reports: Sequence[Report], *, names: Sequence[str] | None = None, digits: int = 3) -> Grid:
-    """Return a row per system and a column per figure, with intervals where a figure has one.
+def system_table(
+    reports: Sequence[Report],
+    *,
+    names: Sequence[str] | None = None,
+    down: Literal["figures", "systems"] = "figures",
+    digits: int = 3,
+) -> Grid:
+    """Return systems side by side, with intervals where a figure has one.
 
     Args:
         reports: Of the same rows, one per system.
         names: Figures to show; None: the headline figures that any of the reports has.
+        down: What the rows are: figures, which suits few systems, or systems, which suits many.
         digits: After the point.
 
     Raises:
@@ -63,15 +70,26 @@ def system_table(reports: Sequence[Report], *, names: Sequence[str] | None = Non
     """
     _check_alike(reports)
     known = figures()
-    shown = names or [
-        name for name, figure in known.items() if figure.headline and any(name in report.figures for report in reports)
+    shown = tuple(names or _headlines(reports))
+    titles = tuple(known[name].title if name in known else name for name in shown)
+    systems = tuple(report.system for report in reports)
+    cells = [[_interval(report.figures.get(name), digits) for name in shown] for report in reports]
+    if down == "systems":
+        return _grid(systems, titles, cells)
+    return _grid(titles, systems, [list(column) for column in zip(*cells, strict=True)])
+
+
+def _grid(down: tuple[str, ...], across: tuple[str, ...], cells: list[list[str]]) -> Grid:
+    return Grid(header=("", *across), rows=tuple((name, *row) for name, row in zip(down, cells, strict=True)))
+
+
+def _headlines(reports: Sequence[Report]) -> list[str]:
+    kinds = {"any", reports[0].kind}
+    return [
+        name
+        for name, figure in figures().items()
+        if figure.headline in kinds and any(name in report.figures for report in reports)
     ]
-    return Grid(
-        header=("", *(known[name].title if name in known else name for name in shown)),
-        rows=tuple(
-            (report.system, *(_interval(report.figures.get(name), digits) for name in shown)) for report in reports
-        ),
-    )
 
 
 def source_table(reports: Sequence[Report], *, name: str = "macro_f1", digits: int = 3) -> Grid:
