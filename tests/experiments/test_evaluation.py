@@ -78,13 +78,13 @@ def test_the_tables_show_what_the_published_cards_do(tmp_path: Path, places: Pla
 
     assert list(tables) == [
         "fake on small, test",
-        "Systems",
-        "Macro F1 per source",
-        "Macro F1 per source, over the labels that it has",
+        "fake on small, test: figures",
+        "fake on small, test: macro F1 per source",
+        "fake on small, test: macro F1 per source, over the labels that it has",
     ]
     assert tables["fake on small, test"].header == ("", *SENTIMENT.labels, "macro avg", "weighted avg")
-    assert [row[0] for row in tables["Macro F1 per source"].rows] == ["news", "shops"]
-    assert tables["Systems"].header == ("", "fake", "majority", "TF-IDF linear")
+    assert [row[0] for row in tables["fake on small, test: macro F1 per source"].rows] == ["news", "shops"]
+    assert tables["fake on small, test: figures"].header == ("", "fake", "majority", "TF-IDF linear")
 
 
 def test_json_holds_every_report(tmp_path: Path, places: Places) -> None:

@@ -214,7 +214,8 @@ class BundleManifest(Table):
         encoder: The pretrained model; None if unknown.
         recipe: The resolved training recipe.
         data: The corpus; None if unknown.
-        metrics: Name of a set of rows (`test`, `validation`, ...) to an evaluation report as JSON.
+        metrics: Name of a set of rows (`test` and `validation` are its own corpus's) to an evaluation report as JSON.
+        baselines: The same name to the reports of the baselines on those rows.
         versions: Package to version, at training.
         licence: Of the weights.
         files: File to its checksum and size; empty for bundles of other tools.
@@ -236,6 +237,7 @@ class BundleManifest(Table):
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
     data: DataFacts | None = None
     metrics: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    baselines: dict[str, tuple[dict[str, JsonValue], ...]] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
     licence: LicenceFacts
     files: dict[SafeName, FileFacts] = Field(default_factory=dict)

@@ -33,6 +33,7 @@ __all__ = ["evaluate"]
 @click.option("--baselines/--no-baselines", default=True, help="Fit and measure the baselines too.")
 @click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Of the bootstrap.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--record", "keep", is_flag=True, help="Keep the figures in MODEL's manifest and card.")
 @json_option()
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to FILE: .json, .md or plain text."
@@ -49,6 +50,7 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
     baselines: bool,
     resamples: int,
     seed: int,
+    keep: bool,
     as_json: bool,
     out: Path | None,
     data_root: Path | None,
@@ -76,7 +78,13 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
         seed=seed,
         places=Places(cache=cache, root=data_root),
     )
-    found = run(None if model == "default" else model, data, spec=spec, progress=Bars())
+    source = None if model == "default" else model
+    found = run(source, data, spec=spec, progress=Bars())
+    if keep:
+        from ottenok.experiments.cards import record
+        from ottenok.inference.places import find_folder
+
+        record(find_folder(source, cache=cache, progress=None), found)
     _show(found, as_json=as_json, out=out)
 
 

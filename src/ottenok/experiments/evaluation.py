@@ -11,7 +11,7 @@ from ottenok.core.progress import SILENT, Progress, tracked
 from ottenok.evaluation.baselines import LabelledTexts, baseline_reports
 from ottenok.evaluation.metrics import EvaluationOptions
 from ottenok.evaluation.metrics import evaluate as measure
-from ottenok.evaluation.tables import label_table, source_table, system_table
+from ottenok.experiments.cards import report_tables
 from ottenok.experiments.rows import Columns, Rows, read_rows
 from ottenok.inference.api import load
 from ottenok.inference.predictor import Predictor
@@ -61,43 +61,35 @@ class Evaluation:
     """What came out.
 
     Attributes:
-        data: What the rows are.
+        data: What the rows are, for headings.
+        corpus: The corpus's name; None for a file.
+        split: Of the corpus; None for a file.
         reports: The model's first, then the baselines'.
         left_out: Reason to number of records that could not be evaluated.
         notes: What a reader should know, a sentence each.
     """
 
     data: str
+    corpus: str | None
+    split: Split | None
     reports: tuple[Report, ...]
     left_out: dict[str, int]
     notes: tuple[str, ...]
 
     def tables(self) -> dict[str, Grid]:
-        """Return heading to table: the model's labels, all systems, and each source where there are several."""
-        model = self.reports[0]
-        tables = {f"{model.system} on {self.data}": label_table(model), "Systems": system_table(self.reports)}
-        if len(model.sources) > 1:
-            tables["Macro F1 per source"] = source_table(self.reports)
-            if model.kind != "multi-label" and _has_gaps(model):
-                tables["Macro F1 per source, over the labels that it has"] = source_table(
-                    self.reports, name="macro_f1_present"
-                )
-        return tables
+        """Return heading to table, as for the model card."""
+        return report_tables(self.reports, heading=f"{self.reports[0].system} on {self.data}")
 
     def to_json(self) -> dict[str, Any]:
         """Return the evaluation as a mapping that JSON can hold."""
         return {
             "data": self.data,
+            "corpus": self.corpus,
+            "split": self.split,
             "reports": [report.to_json() for report in self.reports],
             "left_out": self.left_out,
             "notes": list(self.notes),
         }
-
-
-def _has_gaps(report: Report) -> bool:
-    """Say whether a source lacks labels, so that the two macro averages differ."""
-    names = ("macro_f1", "macro_f1_present")
-    return any(len({source.figures[name].value for name in names}) > 1 for source in report.sources)
 
 
 def evaluate(
@@ -118,7 +110,7 @@ def evaluate(
     Raises:
         OttenokError: The model or the data can't be used; see `ottenok.load` and `ottenok.experiments.rows`.
     """
-    predictor = model if isinstance(model, Predictor) else load(model, progress=progress)
+    predictor = model if isinstance(model, Predictor) else load(model, cache=spec.places.cache, progress=progress)
     scheme = predictor.manifest.scheme.canonical_scheme()
     rows = read_rows(data, scheme, split=spec.split, columns=spec.columns, places=spec.places, progress=progress)
     return evaluate_on(predictor, rows, spec=spec, progress=progress)
@@ -145,7 +137,14 @@ def evaluate_on(predictor: Predictor, rows: Rows, *, spec: EvaluationSpec, progr
         baselines = baseline_reports(train, rows.test, scheme=scheme, options=options, tuning=tuning, progress=progress)
     elif spec.baselines:
         notes.append("There are no baselines, because these rows come without training rows.")
-    return Evaluation(data=rows.name, reports=(report, *baselines), left_out=rows.left_out, notes=tuple(notes))
+    return Evaluation(
+        data=rows.name,
+        corpus=rows.corpus,
+        split=rows.split,
+        reports=(report, *baselines),
+        left_out=rows.left_out,
+        notes=tuple(notes),
+    )
 
 
 def _in_terms_of(decision: Decision, own: LabelScheme, scheme: LabelScheme) -> Decision:

@@ -43,6 +43,8 @@ class Rows:
 
     Attributes:
         name: What the rows are, for headings.
+        corpus: The corpus's name; None for a file.
+        split: Of the corpus; None for a file.
         test: The rows to evaluate on.
         train: Rows to fit baselines on; None for a file, which has no splits.
         tuning: Validation rows; None likewise.
@@ -50,6 +52,8 @@ class Rows:
     """
 
     name: str
+    corpus: str | None = None
+    split: Split | None = None
     test: LabelledTexts
     train: LabelledTexts | None = None
     tuning: LabelledTexts | None = None
@@ -93,9 +97,17 @@ def _from_corpus(corpus: Corpus, scheme: LabelScheme, split: Split) -> Rows:
         raise DataError(
             f"the corpus has no {split} rows", hint="Choose another one with --split.", file=str(corpus.folder)
         )
-    name = f"{corpus.manifest.get('name', corpus.folder.name)}, {split}"
+    name = str(corpus.manifest.get("name", corpus.folder.name))
     others = {part: _split(corpus, scheme, part) for part in ("train", "validation") if part != split}
-    return Rows(name=name, test=test, train=others.get("train"), tuning=others.get("validation"), left_out={})
+    return Rows(
+        name=f"{name}, {split}",
+        corpus=name,
+        split=split,
+        test=test,
+        train=others.get("train"),
+        tuning=others.get("validation"),
+        left_out={},
+    )
 
 
 def _split(corpus: Corpus, scheme: LabelScheme, split: Split) -> LabelledTexts | None:
