@@ -133,8 +133,6 @@ def _report(corpus: Corpus, *, as_json: bool) -> None:
         return
     kept = ", ".join(f"{split} {rows:,}" for split, rows in found.rows.items())
     click.echo(f"{corpus.folder}: {sum(found.rows.values()):,} texts ({kept})")
-    for one in found.skipped:
-        click.echo(f"Left out: {one.name}: {one.why}")
     rejected = {source.name: source.rejected for source in found.sources if source.rejected}
     for name, reasons in rejected.items():
         told = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.items())
