@@ -303,6 +303,10 @@ def test_a_recipe_may_define_a_scheme_and_the_way_to_it(tmp_path: Path) -> None:
     stats = corpus_stats(corpus).sources[0]
     assert Counter(row["labels"][0] for row in rows_of(corpus)) == {"bad": 20, "good": 20}
     assert [(one.reason, one.rows) for one in stats.dropped] == [("label left out by the map", 20)]
+    table = [(text, ["bad", "good"][number % 2]) for number, (text, _) in enumerate(many(40, offset=100))]
+    plain = {"name": "b", "file": write(tmp_path / "b.jsonl", table)}
+    both = make(recipe(source, plain, scheme="two", own_scheme=scheme), tmp_path, "both")
+    assert Counter(row["labels"][0] for row in rows_of(both)) == {"bad": 40, "good": 40}
     with pytest.raises(SchemeError, match="says nothing about: positive"):
         make(recipe({**source, "map": {"negative": "bad", "neutral": ""}}, scheme="two", own_scheme=scheme), tmp_path)
 

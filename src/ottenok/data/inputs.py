@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,26 +104,16 @@ def find_inputs(recipe: CorpusRecipe, *, root: Path | None, cache: Path, progres
     files: list[InputFile] = []
     skipped: list[Skipped] = []
     for spec in sorted(recipe.sources, key=lambda spec: spec.name):
-        card = source_card(spec, recipe, cache=cache, progress=progress)
-        narrow = _narrow(card, spec)
-        lost = _absent(narrow, spec, root=root, cache=cache)
-        if isinstance(lost, Skipped):
-            skipped.append(lost)
-            progress.note(f"{lost.name} is left out: {lost.why}")
+        found = _skip(spec) or _find(spec, recipe, root=root, cache=cache, progress=progress)
+        if isinstance(found, Skipped):
+            skipped.append(found)
+            progress.note(f"{found.name} is left out: {found.why}")
             continue
-        found = _files(card, locate(narrow, root=root, cache=cache), spec, source=len(sources))
-        files.extend(found)
-        has_validation = any(file.split == VALIDATION for file in found)
-        sources.append(
-            Input(
-                card=card,
-                spec=spec,
-                missing=lost,
-                validation_from_train=recipe.split.validation_from_train and not has_validation,
-            )
-        )
-        for path in lost:
-            progress.note(f"{card.name} goes without an optional file that is not there: {path}")
+        one, located = found
+        files.extend(_files(one, located, source=len(sources)))
+        sources.append(one)
+        for path in one.missing:
+            progress.note(f"{one.card.name} goes without an optional file that is not there: {path}")
     if not sources:
         raise _nothing(skipped)
     return Inputs(sources=tuple(sources), files=tuple(files), skipped=tuple(skipped))
@@ -136,6 +126,28 @@ def _check(recipe: CorpusRecipe, root: Path | None) -> None:
             raise ConfigError(f"the source {name!r} is listed {names.count(name)} times", key="sources")
     if root is not None and not root.is_dir():
         raise DataError("the data root is not a folder", hint="Check --data-root or OTTENOK_DATA.", file=str(root))
+
+
+def _skip(spec: SourceSpec) -> Skipped | None:
+    """Why an optional source of the user's own is skipped, which can't even be looked at if it is not there."""
+    own = spec.own
+    if own is None or not spec.optional:
+        return None
+    lost = [Path(file).name for file in (own.file, *own.files.values()) if file and not Path(file).is_file()]
+    return Skipped(name=spec.name, why=f"not there: {', '.join(lost)}") if lost else None
+
+
+def _find(
+    spec: SourceSpec, recipe: CorpusRecipe, *, root: Path | None, cache: Path, progress: Progress
+) -> tuple[Input, list[Located]] | Skipped:
+    card = source_card(spec, recipe, cache=cache, progress=progress)
+    narrow = _narrow(card, spec)
+    lost = _absent(narrow, spec, root=root, cache=cache)
+    if isinstance(lost, Skipped):
+        return lost
+    located = _as_used(locate(narrow, root=root, cache=cache), spec)
+    cut = recipe.split.validation_from_train and not any(one.file.split == "validation" for one in located)
+    return Input(card=card, spec=spec, missing=lost, validation_from_train=cut), located
 
 
 def _narrow(card: Card, spec: SourceSpec) -> Card:
@@ -162,28 +174,28 @@ def _absent(card: Card, spec: SourceSpec, *, root: Path | None, cache: Path) -> 
     return tuple(file.path for file in lost if file.optional)
 
 
-def _files(card: Card, located: Sequence[Located], spec: SourceSpec, *, source: int) -> list[InputFile]:
-    numbers = {file.path: number for number, file in enumerate(card.files)}
-    files = [
-        InputFile(
-            located=one,
-            source=source,
-            number=numbers.get(one.file.path, place),
-            split=_SPLITS[one.file.split],
-        )
-        for place, one in enumerate(located)
-    ]
-    return _as_used(files, spec)
-
-
-def _as_used(files: list[InputFile], spec: SourceSpec) -> list[InputFile]:
-    """Choose files and the splits of their rows; hub-only cards learn their files only when these are located."""
+def _as_used(located: list[Located], spec: SourceSpec) -> list[Located]:
+    """Choose files once more: hub-only cards learn theirs only when these are located."""
     if spec.use == "train-only":
-        return [replace(file, split=file.split or TRAIN) for file in files if file.split != TEST]
+        return [one for one in located if one.file.split != "test"]
     if spec.use == "test-only":
-        tests = [file for file in files if file.split == TEST]
-        return [replace(file, split=TEST) for file in tests or files]
-    return files
+        return [one for one in located if one.file.split == "test"] or located
+    return located
+
+
+def _files(one: Input, located: Sequence[Located], *, source: int) -> list[InputFile]:
+    numbers = {file.path: number for number, file in enumerate(one.card.files)}
+    # A file without a split is for training alone, or a test as a whole, where the recipe wants it so.
+    meant = {"all": FREE, "train-only": TRAIN, "test-only": TEST}[one.spec.use]
+    return [
+        InputFile(
+            located=file,
+            source=source,
+            number=numbers.get(file.file.path, place),
+            split=TEST if one.spec.use == "test-only" else _SPLITS[file.file.split] or meant,
+        )
+        for place, file in enumerate(located)
+    ]
 
 
 def _nothing(skipped: Sequence[Skipped]) -> ConfigError:

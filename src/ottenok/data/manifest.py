@@ -18,6 +18,8 @@ from ottenok.data.reasons import Reason
 from ottenok.data.stats import CorpusStats, Dropped, FileStats, Overlap, SourceStats
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from ottenok.core.schemes import LabelScheme
@@ -181,6 +183,14 @@ def _inner(path: str) -> str:
     return "/".join(parts[1:] or parts)
 
 
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in _PACKAGES:
+        try:
+            yield name, metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # not installed, so it has decided nothing
+
+
 def manifest_text(stats: CorpusStats, recipe: CorpusRecipe, scheme: LabelScheme) -> str:
     """Return the manifest as JSON text: the same for the same recipe, files and versions."""
     manifest: dict[str, Any] = {
@@ -197,7 +207,7 @@ def manifest_text(stats: CorpusStats, recipe: CorpusRecipe, scheme: LabelScheme)
         "versions": {
             "ottenok": ottenok.__version__,
             "python": platform.python_version(),
-            **{name: metadata.version(name) for name in _PACKAGES},
+            **dict(sorted(_versions())),
         },
     }
     return json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"

@@ -57,11 +57,15 @@ def write_spill(path: Path) -> Iterator[SpillWriter]:
 
 
 class Spill:
-    """A finished spill, mapped into memory: pages come and go with the system's need."""
+    """A finished spill; one batch of it is in memory at a time.
 
-    def __init__(self, reader: pa.ipc.RecordBatchFileReader) -> None:
-        self._reader = reader
-        sizes = [reader.get_batch(number).num_rows for number in range(reader.num_record_batches)]
+    The file is read, not mapped: mapped pages would stay in the process and grow with the corpus.
+    """
+
+    def __init__(self, *, rows: pa.ipc.RecordBatchFileReader, keys: pa.ipc.RecordBatchFileReader) -> None:
+        self._rows = rows
+        self._keys = keys
+        sizes = [keys.get_batch(number).num_rows for number in range(keys.num_record_batches)]
         self._starts = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
 
     def keys(self, rows: NDArray[np.int64]) -> list[str]:
@@ -69,18 +73,24 @@ class Spill:
         keys: list[str] = []
         batches = np.searchsorted(self._starts, rows, side="right") - 1
         for batch in np.unique(batches):
-            column = self._reader.get_batch(int(batch)).column("key")
+            column = self._keys.get_batch(int(batch)).column("key")
             keys.extend(column.take(pa.array(rows[batches == batch] - self._starts[batch])).to_pylist())
         return keys
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield all batches in order."""
-        for number in range(self._reader.num_record_batches):
-            yield self._reader.get_batch(number)
+        for number in range(self._rows.num_record_batches):
+            yield self._rows.get_batch(number)
 
 
 @contextmanager
 def open_spill(path: Path) -> Iterator[Spill]:
     """Read a spill file."""
-    with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
-        yield Spill(reader)
+    only_keys = pa.ipc.IpcReadOptions(included_fields=[_SCHEMA.get_field_index("key")])
+    with (
+        pa.OSFile(str(path)) as file,
+        pa.ipc.open_file(file) as rows,
+        pa.OSFile(str(path)) as other,
+        pa.ipc.open_file(other, options=only_keys) as keys,
+    ):
+        yield Spill(rows=rows, keys=keys)
