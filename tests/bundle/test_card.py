@@ -137,7 +137,7 @@ classifier = pipeline\("text-classification", model="FOLDER"\)
 print\(classifier\("Какая гадость эта ваша заливная рыба!", truncation=True\)\)
 ```
 
-transformers reads texts as they are .*, cuts what is longer than the model, leaves the temperature out\.
+transformers reads texts as they are .*, cuts what is longer than the model and leaves the temperature out\.
 
 ## Results
 

@@ -154,7 +154,7 @@ def _with_transformers(bundle: Bundle) -> str:
         f"```python\n{head}from transformers import pipeline\n\n"
         'classifier = pipeline("text-classification", model="FOLDER")\n'
         f'print(classifier("{_example(bundle.manifest)}"{call}))\n```\n\n'
-        f"transformers {', '.join(gaps)}."
+        f"transformers {', '.join(gaps[:-1])} and {gaps[-1]}."
     )
 
 
@@ -188,7 +188,7 @@ def _window(manifest: BundleManifest) -> str:
 
 
 def _data(manifest: BundleManifest) -> str:
-    if manifest.data is None:
+    if manifest.data is None or not manifest.data.sources:
         return ""
     splits = ("train", "validation", "test")
     header = ["set", *splits, "languages", "labelled by", "licence", "commercial use"]

@@ -77,8 +77,7 @@ def macro(values: Floats, counts: Tally) -> Floats:
     """Return the plain mean over labels `[...]`; see the module for which labels count."""
     if not counts.kind.one_label:
         return np.asarray(values.mean(axis=-1))
-    occurs = (counts.support + counts.selected) > 0
-    return ratio((values * occurs).sum(axis=-1), occurs.sum(axis=-1).astype(np.float64))
+    return np.asarray(values[..., counts.occurring].mean(axis=-1))
 
 
 def _weighted(values: Floats, counts: Tally) -> Floats:
@@ -102,8 +101,7 @@ def _macro_recall(counts: Tally) -> Floats:
 
 
 def _macro_f1_present(counts: Tally) -> Floats:
-    present = counts.support > 0
-    return ratio((label_f1(counts) * present).sum(axis=-1), present.sum(axis=-1).astype(np.float64))
+    return np.asarray(label_f1(counts)[..., counts.present].mean(axis=-1))
 
 
 def _polar_f1(counts: Tally) -> Floats:

@@ -80,6 +80,9 @@ class Tally:
         support: True rows per label, `[..., labels]`.
         confusion: Rows per true label and answered label, `[..., labels, labels]`; rows without an answer are left out.
             All 0 for multi-label schemes.
+        present: Labels that are true somewhere in the sample as it is, bool `[labels]`.
+        occurring: Labels that are true or answered somewhere in it, bool `[labels]`. Resamples average over the same
+            labels as the sample, or a label that is answered once would come and go, and the interval with it.
     """
 
     kind: Kind
@@ -90,6 +93,8 @@ class Tally:
     selected: Floats
     support: Floats
     confusion: Floats
+    present: Mask
+    occurring: Mask
 
 
 def group(truth: Mask, answer: Mask) -> Pairs:
@@ -106,6 +111,7 @@ def tally(pairs: Pairs, weights: Floats, kind: Kind) -> Tally:
     """Count answers, each pair taken as often as its weight says; `weights` is `[..., pairs]`."""
     truth, answer = pairs.truth.astype(np.float64), pairs.answer.astype(np.float64)
     both = truth * answer
+    present: Mask = np.logical_or.reduce(pairs.truth, axis=0)
     own_f1 = f1(both.sum(axis=1), answer.sum(axis=1), truth.sum(axis=1))
     return Tally(
         kind=kind,
@@ -116,6 +122,8 @@ def tally(pairs: Pairs, weights: Floats, kind: Kind) -> Tally:
         selected=weights @ answer,
         support=weights @ truth,
         confusion=_confusion(truth, answer, weights, kind),
+        present=present,
+        occurring=np.logical_or.reduce(pairs.answer, axis=0) | present,
     )
 
 

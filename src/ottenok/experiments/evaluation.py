@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "EvaluationSpec", "evaluate", "evaluate_on"]
 
 # A linear baseline learns little more from more rows, and takes its time.
-_BASELINE_ROWS = 50_000
+_BASELINE_ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class EvaluationSpec:
         columns: Of a file.
         baselines: Whether to fit baselines on the corpus's training rows.
         resamples: Bootstrap resamples of the intervals; 0: none.
-        seed: Of the resamples and of the rows that baselines are fitted on, where there are more than 50,000.
+        seed: Of the resamples and of the rows that baselines are fitted on, where there are more than 100,000.
         places: Where data sets and built corpora are.
     """
 
@@ -160,7 +160,7 @@ def _probabilities(predictor: Predictor, texts: Sequence[str], progress: Progres
 
 
 def _sample(rows: LabelledTexts, seed: int) -> LabelledTexts:
-    """Return at most 50,000 rows, drawn by the seed, in their order."""
+    """Return at most 100,000 rows, drawn by the seed, in their order."""
     if len(rows.texts) <= _BASELINE_ROWS:
         return rows
     chosen = np.sort(np.random.default_rng(seed).choice(len(rows.texts), _BASELINE_ROWS, replace=False))
