@@ -14,7 +14,7 @@ from ottenok import __version__
 from ottenok.cli.lazy import LazyGroup
 from ottenok.core.errors import OttenokError
 
-__all__ = ["cli", "main"]
+__all__ = ["cli", "main", "run"]
 
 _COMMANDS = {
     "classify": ("ottenok.cli.classify:classify", "Label a text, lines from standard input, or a whole file."),
@@ -34,10 +34,11 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    sys.exit(_run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:]))
 
 
-def _run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
+    """Run the command line in this process and return its exit code; `main` without the end of the process."""
     try:
         code = cli.main(arguments, prog_name="ottenok", standalone_mode=False)
         sys.stdout.flush()

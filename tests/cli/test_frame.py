@@ -1,0 +1,112 @@
+"""The command line as a whole: help, unknown names, errors and exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ottenok import __version__
+from ottenok.cli.main import cli, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_HEAVY = ("numpy", "pyarrow", "onnxruntime", "tokenizers", "torch", "transformers", "pydantic", "rich")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`ottenok --help` imports none of the heavy packages."""
+    code = (
+        "import sys; from ottenok.cli.main import run; run(['--help']); "
+        f"print('loaded:', [name for name in {_HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "loaded: []"
+
+
+def test_every_listed_command_exists() -> None:
+    """Each command of the table can be imported and has help of its own."""
+    with cli.make_context("ottenok", ["--help"], resilient_parsing=True) as context:
+        names = cli.list_commands(context)
+        for name in names:
+            command = cli.get_command(context, name)
+            assert command is not None
+            assert command.help
+
+
+def test_module_runs_as_the_command() -> None:
+    """`python -m ottenok --version` prints the version."""
+    done = subprocess.run([sys.executable, "-m", "ottenok", "--version"], capture_output=True, text=True, check=True)
+
+    assert __version__ in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["dat"], "Did you mean 'data'?"),
+        (["data", "buidl"], "Did you mean 'build'?"),
+        (["data", "info", "cedar"], "Did you mean 'cedr'?"),
+        (["data", "build", "sentiment-unoin", "-o", "x"], "Did you mean 'sentiment-union'?"),
+        (["data", "build", "x.csv"], "--out"),
+        (["data", "stats", "nowhere"], "manifest.json"),
+    ],
+)
+def test_mistake_is_named(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A user's mistake ends with code 2 and says what to do, on standard error, without a traceback."""
+    assert run(arguments) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert expected in err
+    assert "Traceback" not in err
+
+
+def test_debug_shows_the_traceback() -> None:
+    """With --debug the same mistake shows where it was noticed."""
+    command = [sys.executable, "-m", "ottenok", "--debug", "data", "info", "cedar"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_closed_pipe_is_quiet() -> None:
+    """A reader that goes away, as `head` does, is no error."""
+    command = f"{sys.executable} -m ottenok data list --json | head -c 10"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+def test_interrupt_ends_kindly(tmp_path: Path) -> None:
+    """Ctrl-C ends a build with code 130, a line, and nothing half-written."""
+    table = tmp_path / "texts.csv"
+    table.write_text(
+        "text,label\n" + "".join(f"Текст номер {i} о погоде,{i % 2}\n" for i in range(400_000)), encoding="utf-8"
+    )
+    command = [sys.executable, "-m", "ottenok", "data", "build", str(table), "--text", "text", "--label", "label"]
+    process = subprocess.Popen(
+        [*command, "-o", str(tmp_path / "corpus")],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"LANG": "C.UTF-8"},
+    )
+    # Its temporary folder shows that it is at work.
+    while process.poll() is None and not any(path.name != "texts.csv" for path in tmp_path.iterdir()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+
+    assert process.returncode == 130
+    assert "Stopped" in err
+    assert "Traceback" not in err
+    assert [path.name for path in tmp_path.iterdir()] == ["texts.csv"]
