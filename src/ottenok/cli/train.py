@@ -4,49 +4,38 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
+from ottenok.cli.places import cache_option, data_root_option
+
 __all__ = ["train"]
 
-_SETTINGS: dict[str, Any] = {"ignore_unknown_options": True}
 
-
-@click.command(context_settings=_SETTINGS)
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("recipe")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the trained classifier.")
-@click.option("--corpus", type=click.Path(path_type=Path), help="A built corpus to learn from (--data.corpus).")
-@click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
-@click.option(
-    "--data-root",
-    type=click.Path(path_type=Path),
-    envvar="OTTENOK_DATA",
-    help="Folder of data sets that is looked into first.",
-)
-@click.option(
-    "--cache",
-    type=click.Path(path_type=Path),
-    envvar="OTTENOK_CACHE",
-    default=Path.home() / ".cache" / "ottenok",
-    show_default="~/.cache/ottenok",
-    help="Folder of fetched data sets and built corpora.",
-)
-@click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
+@click.option("--corpus", type=click.Path(path_type=Path), help="A built corpus to learn from.")
+@click.option("--resume", is_flag=True, help="Go on with the run that is in the folder.")
+@data_root_option()
+@cache_option()
+@click.argument("keys", nargs=-1, type=click.UNPROCESSED, metavar="[--SECTION.KEY VALUE]...")
 def train(
     recipe: str,
+    keys: tuple[str, ...],
+    *,
     out: Path,
     corpus: Path | None,
-    resume: bool,  # noqa: FBT001 - click passes options by name
+    resume: bool,
     data_root: Path | None,
     cache: Path,
-    overrides: tuple[str, ...],
 ) -> None:
     """Train a classifier from RECIPE, a TOML file or the name of a recipe.
 
-    Every key of the recipe can be given here, for example: --model.encoder FOLDER --optim.lr 3e-5
+    Every key of the recipe can be given here, for example: --model.encoder FOLDER --optim.lr 3e-5 --data.file FILE.csv
 
-    A run that was stopped or killed goes on with --resume, and ends as if it had not been.
+    Shows a table of epochs, and leaves a folder with the weights, ONNX graphs in full and in int8, and a model card. A
+    run that was stopped or killed goes on with --resume, and ends as if it had not been.
     """
     # transformers tells of much that ottenok checks itself.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -55,7 +44,7 @@ def train(
     from ottenok.experiments.training import train as run
     from ottenok.training.inputs import Places
 
-    given = [*assignments(overrides), *([] if corpus is None else [f"data.corpus={corpus}"])]
+    given = [*assignments(keys), *([] if corpus is None else [f"data.corpus={corpus}"])]
     places = Places(cache=cache, root=data_root)
     trained = run(recipe, out, over=override(given), resume=resume, places=places, progress=Bars())
     if trained is not None:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ottenok.bundle.card import write_card
 from ottenok.bundle.folder import Bundle, open_bundle
-from ottenok.bundle.layout import ONNX
+from ottenok.bundle.layout import ONNX, ONNX_INT8
 from ottenok.core.config import merge
 from ottenok.core.errors import DataError, ModelError
 from ottenok.core.lazy import load_object, require
 from ottenok.core.progress import SILENT, Progress
-from ottenok.evaluation.tables import label_table, source_table
+from ottenok.experiments.cards import rewrite_card
 from ottenok.training.inputs import Places, corpus_of
 from ottenok.training.recipe import TrainRecipe, load_recipe
 
@@ -77,14 +76,17 @@ def train(
     for package in ("torch", "transformers", "accelerate", "safetensors"):
         require(package, extra="train")
     resolved = load_recipe(recipe, over) if not isinstance(recipe, TrainRecipe) else _replaced(recipe, over or {})
+    # Before a corpus is built for minutes: is there such an encoder at all?
+    load_object("ottenok.models.encoder:load_config", extra="train")(resolved.model, head_dropout=0.0)
     corpus = corpus_of(resolved.data, places, progress)
     run = load_object("ottenok.training.run:train", extra="train")
     fitted = run(resolved, corpus=corpus, out=Path(out), resume=resume, progress=progress)
     if fitted is None:
         return None
-    notes = _graphs(fitted.bundle, corpus, progress)
+    ready = fitted.bundle.has(ONNX) and fitted.bundle.has(ONNX_INT8)
+    notes = () if ready else _graphs(fitted.bundle, corpus, progress)
     bundle = open_bundle(out)
-    write_card(bundle, _tables(fitted.reports))
+    rewrite_card(bundle)
     return Trained(bundle=bundle, reports=fitted.reports, epochs=fitted.epochs, notes=notes)
 
 
@@ -115,13 +117,3 @@ def _validation(corpus: Corpus) -> tuple[list[str], list[list[str]]]:
         rows = random.Random(0).sample(range(table.num_rows), _MEASURED)  # noqa: S311 - a sample, no secret
         table = table.take(sorted(rows))
     return table.column("text").to_pylist(), table.column("labels").to_pylist()
-
-
-def _tables(reports: Mapping[str, Report]) -> dict[str, str]:
-    """Return heading to Markdown for the card."""
-    tables = {}
-    for name, report in reports.items():
-        tables[f"The corpus's {name} rows"] = label_table(report).markdown()
-        if len(report.sources) > 1:
-            tables[f"Macro F1 per source, {name} rows"] = source_table([report]).markdown()
-    return tables

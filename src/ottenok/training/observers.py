@@ -76,8 +76,9 @@ class EpochObserver(TrainerCallback):
         if state.global_step % steps == 0:
             trainer.meter = type(trainer.meter)()
         self._told = trainer.meter.texts
-        self.progress.start(f"epoch {epoch + 1}/{self.epochs}", total=self._share(), unit="texts")
-        self.progress.advance(self._told)
+        # What an earlier process did of this epoch is left out, so that the rate and the time left are true.
+        left = max(self._share() - self._told, 0)
+        self.progress.start(f"epoch {epoch + 1}/{self.epochs}", total=left, unit="texts")
         self._watch.go()
 
     def on_step_end(
