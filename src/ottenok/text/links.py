@@ -24,12 +24,14 @@ _URL = re.compile(
     rf"(?:com|ru|net|org|cn|su|ua|by|kz|me|co|ly|be|gl|tv|cc|info|io)/{_TAIL}",
     re.IGNORECASE,
 )
-# An address names a person as `@name` does.
-_EMAIL = re.compile(
-    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24}(?![A-Za-z0-9-])"
+# An e-mail address and a mention of VK (`[id123|Name]`) name a person as `@name` does; text may follow at once.
+_ADDRESS = re.compile(
+    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}"
+    r"@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24}(?![A-Za-z0-9_%+-])"
+    r"|\[(?:id|club|public)[0-9]{1,12}\|[^\[\]|]{0,100}\]"
 )
-# `@name` of Twitter and Weibo (letters of any script), `[id123|Name]` of VK.
-_USER = re.compile(r"(?<![\w.@])[@＠][\w-]+|\[(?:id|club|public)[0-9]{1,12}\|[^\[\]|]{0,100}\]")
+# `@name` of Twitter and Weibo: letters of any script, up to a space or punctuation.
+_USER = re.compile(r"(?<![\w.@])(?:[@＠][\w\u0300-\u036f-]+)+")
 
 
 def unescape(text: str) -> str:
@@ -53,7 +55,6 @@ def sub_urls(text: str, replacement: str) -> str:
 def sub_users(text: str, replacement: str) -> str:
     """Put `replacement` in the place of each `@name`, VK mention and e-mail address."""
     if "@" in text or "＠" in text:
-        text = _EMAIL.sub(f" {replacement} ", text)
-    elif "[" not in text:
-        return text
-    return _USER.sub(replacement, text)
+        # A space before the word, or what stands there makes an address of it.
+        return _USER.sub(f" {replacement}", _ADDRESS.sub(f" {replacement} ", text))
+    return _ADDRESS.sub(f" {replacement} ", text) if "|" in text else text

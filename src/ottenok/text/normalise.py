@@ -22,7 +22,8 @@ __all__ = ["URL_WORD", "USER_WORD", "TextOptions", "dedupe_key", "normalise", "s
 URL_WORD = "http"
 USER_WORD = "@user"
 
-_UNESCAPES = 8
+# Entities inside entities and mentions inside mentions; real texts have two of them at most.
+_PASSES = 8
 # With the underscore: the overlaps between the published data sets were counted so.
 _LETTERS_AND_DIGITS = re.compile(r"\w+")
 
@@ -72,17 +73,34 @@ def normalise(text: str, options: TextOptions = _DEFAULT) -> str:
 
     Normalising a second time changes nothing, and the time is linear in the text's length.
     """
-    text = _decode(text, options)
+    text = _collapse(_decode(text, options))
+    for _ in range(_PASSES):
+        hidden = _hide(text, options)
+        if hidden == text:
+            break
+        # What an address took with it may have carried a mark, or stood inside another.
+        hidden = _collapse(_fold(hidden, options))
+        if hidden == text:
+            break
+        text = hidden
+    return text
+
+
+def _collapse(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _hide(text: str, options: TextOptions) -> str:
     if options.urls != "keep":
         text = sub_urls(text, URL_WORD if options.urls == "replace" else "")
     if options.users != "keep":
-        text = sub_users(text, USER_WORD if options.users == "replace" else " ")
-    return " ".join(text.split())
+        text = sub_users(text, USER_WORD if options.users == "replace" else "")
+    return text
 
 
 def _decode(text: str, options: TextOptions) -> str:
     """Unescape until nothing changes, since characters that go may leave an entity behind them."""
-    for _ in range(_UNESCAPES):
+    for _ in range(_PASSES):
         text = _fold(text, options)
         if options.entities == "keep" or "&" not in text:
             return text
