@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ottenok.bundle.folder import open_bundle, write_manifest
@@ -138,6 +138,7 @@ def test_a_path_that_leads_out_is_refused(folder: Path, name: str) -> None:
         open_bundle(folder)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_safe_names_stay_inside(name: str) -> None:
     """Whatever is called safe leads to a place inside the folder."""

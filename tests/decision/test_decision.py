@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -72,6 +72,7 @@ def test_problem_types_name_one_usual_activation_each() -> None:
     assert "softmax" not in ACTIVATIONS["multi-label"]
 
 
+@settings(deadline=None)
 @given(logit_rows, st.sampled_from(ALL), st.floats(0.05, 20))
 def test_probabilities_are_finite_and_in_range(logits: np.ndarray, decision: Decision, temperature: float) -> None:
     """Logits up to +-1e4 give float32 probabilities in 0..1; rows sum to 1 except under sigmoid."""
@@ -85,6 +86,7 @@ def test_probabilities_are_finite_and_in_range(logits: np.ndarray, decision: Dec
         assert probs.sum(axis=1) == pytest.approx(np.ones(len(probs)), abs=1e-5)
 
 
+@settings(deadline=None)
 @given(logit_rows, st.floats(0.05, 20))
 def test_temperature_keeps_the_best_class(logits: np.ndarray, temperature: float) -> None:
     """Softening a softmax never makes another class better than the best one."""
@@ -150,6 +152,7 @@ def test_an_ordinal_activation_needs_labels_in_order() -> None:
     check_fit(SOFTMAX, shuffled)
 
 
+@settings(deadline=None)
 @given(st.floats(-5, 5), st.permutations(STARS.values))
 def test_a_regression_keeps_its_number(number: float, values: list[float]) -> None:
     """The score of the interpolated shares is the predicted number within the labels' range, in any label order."""
@@ -238,6 +241,7 @@ def test_score_places_probabilities_on_the_scale() -> None:
     assert scores.tolist() == pytest.approx([0.6, -2 / 3, 0.0])
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.float32, (4, 5), elements=st.floats(0, 1, width=32)))
 def test_score_stays_on_the_scale(probs: np.ndarray) -> None:
     """No probabilities lead outside -1..1."""
@@ -250,6 +254,7 @@ def test_labels_without_order_have_no_score() -> None:
         ordered_score([[0.5, 0.5]], ())
 
 
+@settings(deadline=None)
 @given(
     hnp.arrays(np.float32, st.tuples(st.integers(1, 20), st.just(7)), elements=st.floats(0, 1, width=32)),
     st.lists(st.floats(0, 1), min_size=7, max_size=7),

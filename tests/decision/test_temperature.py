@@ -108,6 +108,13 @@ def test_perfect_validation_rows_can_not_push_the_temperature_to_zero() -> None:
     assert fit_temperature(truth * 3.0, truth, SOFTMAX).temperature >= 0.0499
 
 
+def test_a_temperature_that_changes_nothing_stays_at_one() -> None:
+    """Where no temperature is better than another the logits are left alone."""
+    truth = _one_hot(np.arange(30) % 3, 3)
+
+    assert fit_temperature(np.zeros((30, 3)), truth, SOFTMAX).temperature == 1.0
+
+
 @pytest.mark.parametrize(
     ("logits", "truth"),
     [(np.zeros((0, 2)), np.zeros((0, 2))), (np.zeros((2, 2)), np.eye(3)), ([[np.nan, 0]], [[1, 0]])],

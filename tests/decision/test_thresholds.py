@@ -136,6 +136,16 @@ def test_neighbouring_floats_are_parted() -> None:
     assert fit.after == 1.0
 
 
+def test_a_probability_of_one_is_always_reached() -> None:
+    """No threshold leaves a certain row out, so "nothing" is not chosen where it can't be had."""
+    probs = np.array([[1.0]] * 9 + [[0.5]], dtype=np.float32)
+    truth = np.array([[False]] * 9 + [[True]])
+
+    fit = fit_thresholds(probs, truth, ThresholdOptions(metric="two_class_f1", minimum_positives=1))
+
+    assert fit.optimistic == pytest.approx(1 / 11)
+
+
 def test_the_same_seed_gives_the_same_fit() -> None:
     """Folds are drawn from the seed alone."""
     probs, truth = _sample(7)
