@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -37,6 +38,7 @@ def load_config(options: ModelOptions, *, head_dropout: float) -> Any:  # noqa: 
     Raises:
         ModelError: There is no such folder or hub model, or it is no encoder that transformers knows.
     """
+    _refuse_absent(options.encoder)
     try:
         config = AutoConfig.from_pretrained(options.encoder, revision=options.revision or "main")
     except (OSError, ValueError, KeyError) as error:
@@ -44,6 +46,8 @@ def load_config(options: ModelOptions, *, head_dropout: float) -> Any:  # noqa: 
     if options.dropout is not None:
         _set_known(config, _ENCODER_DROPOUTS, options.dropout)
     _set_known(config, _HEAD_DROPOUTS, head_dropout)
+    if hasattr(config, "use_cache"):
+        config.use_cache = False  # decoders would keep every layer's keys for a next token that never comes
     return config
 
 
@@ -51,6 +55,12 @@ def _set_known(config: Any, names: tuple[str, ...], value: float) -> None:  # no
     for name in names:
         if hasattr(config, name):
             setattr(config, name, value)
+
+
+def _refuse_absent(name: str) -> None:
+    """Refuse what can only be a path and is not there; the hub's own message would speak of repository names."""
+    if name.startswith((".", "/", "~", "\\")) and not Path(name).is_dir():
+        raise ModelError(f"there is no folder {name!r}", hint="Check the path of the encoder.", key="model.encoder")
 
 
 def _no_encoder(name: str, error: Exception) -> ModelError:

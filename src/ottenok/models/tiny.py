@@ -31,6 +31,7 @@ _MARKS = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
+_END = "<|endoftext|>"
 _POSITIONS = 64
 
 _BERT_SIZES = {
@@ -66,7 +67,7 @@ def tiny_encoder(folder: Path, *, family: str = "bert", seed: int = 0, sizes: di
     """
     if family not in FAMILIES:
         raise ModelError(f"there is no tiny encoder {family!r}", hint=suggest(family, FAMILIES))
-    tokenizer = _tokenizer(decoder=family == "qwen2")
+    tokenizer = _tokenizer(family)
     marks = {"pad_token_id": tokenizer.pad_token_id, "vocab_size": len(tokenizer)}
     config = AutoConfig.for_model(family, **{**FAMILIES[family], **(sizes or {}), **marks})
     with torch.random.fork_rng():
@@ -78,22 +79,35 @@ def tiny_encoder(folder: Path, *, family: str = "bert", seed: int = 0, sizes: di
     return folder
 
 
-def _tokenizer(*, decoder: bool) -> Any:  # noqa: ANN401
-    """Return a WordPiece tokenizer of single letters; a decoder's puts no marks around texts."""
-    pieces = [*_MARKS.values(), *_LETTERS, *(f"##{letter}" for letter in _LETTERS)]
-    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
-    inner = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))  # noqa: S106 - a token of texts, no secret
-    inner.normalizer = normalizers.BertNormalizer(strip_accents=False)
-    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    inner.decoder = decoders.WordPiece()
-    if not decoder:
-        inner.post_processor = processors.TemplateProcessing(
-            single="[CLS] $A [SEP]",
-            special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
-        )
+def _tokenizer(family: str) -> Any:  # noqa: ANN401
+    inner, marks = _byte_pairs() if family == "qwen2" else _word_pieces()
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=inner,
         model_max_length=_POSITIONS,
         model_input_names=["input_ids", "attention_mask"],
-        **_MARKS,
+        **marks,
     )
+
+
+def _word_pieces() -> tuple[Tokenizer, dict[str, str]]:
+    """Return a WordPiece tokenizer of single letters."""
+    pieces = [*_MARKS.values(), *_LETTERS, *(f"##{letter}" for letter in _LETTERS)]
+    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    inner = Tokenizer(models.WordPiece(vocabulary, unk_token=_MARKS["unk_token"]))
+    inner.normalizer = normalizers.BertNormalizer(strip_accents=False)
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    inner.decoder = decoders.WordPiece()
+    ends = [_MARKS["cls_token"], _MARKS["sep_token"]]
+    inner.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[(mark, vocabulary[mark]) for mark in ends]
+    )
+    return inner, _MARKS
+
+
+def _byte_pairs() -> tuple[Tokenizer, dict[str, str]]:
+    """Return a tokenizer of single bytes, which puts no marks around texts, as decoders have them."""
+    pieces = [_END, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    inner = Tokenizer(models.BPE({piece: number for number, piece in enumerate(pieces)}, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    return inner, {"pad_token": _END, "eos_token": _END}

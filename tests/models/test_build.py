@@ -1,0 +1,242 @@
+"""Networks: built from recipes, saved, and opened again by ottenok and by transformers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ottenok.core.errors import ConfigError, ModelError
+from ottenok.core.schemes import load_scheme
+from ottenok.models.options import HeadOptions, ModelOptions
+
+torch = pytest.importorskip("torch")
+from safetensors.torch import load_file, save_file  # noqa: E402 - after the check for torch
+from transformers import AutoTokenizer, pipeline  # noqa: E402
+
+from ottenok.models.build import build  # noqa: E402
+from ottenok.models.folder import load, save  # noqa: E402
+from ottenok.models.scaling import fold_temperature  # noqa: E402
+from ottenok.models.tiny import FAMILIES, tiny_encoder  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.train
+
+SENTIMENT = load_scheme("sentiment-3")
+TEXTS = ["Ёлка!", "это очень плохо, и йод тоже", "我很喜欢这部电影。"]
+POOLINGS = ["cls", "first", "mean", "max", "attention", "cls+mean", "last"]
+
+
+def _built(encoder: Path, **options: Any) -> Any:
+    torch.manual_seed(1)
+    network = build(ModelOptions(encoder=str(encoder), **options), SENTIMENT)
+    network.model.eval()
+    return network
+
+
+def _scores(model: Any, tokenizer: Any, texts: list[str]) -> torch.Tensor:
+    tokens = tokenizer(texts, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        return model(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]).logits
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_encoder_and_pooling_is_saved_and_opened(
+    family: str, pooling: str, tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """A network of any family and pooling gives the same scores after saving and opening, alone and in a batch."""
+    network = _built(tiny(family), pooling=pooling)
+    save(network.model, network.tokenizer, tmp_path, max_length=32)
+
+    opened = load(tmp_path)
+    together = _scores(network.model, network.tokenizer, TEXTS)
+    torch.testing.assert_close(_scores(opened, network.tokenizer, TEXTS), together, atol=1e-5, rtol=0)
+    alone = torch.cat([_scores(opened, network.tokenizer, [text]) for text in TEXTS])
+    torch.testing.assert_close(alone, together, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("family", "pooling", "architecture"),
+    [
+        ("bert", "cls", "BertForSequenceClassification"),
+        ("xlm-roberta", "cls", "XLMRobertaForSequenceClassification"),
+        ("distilbert", "cls", "DistilBertForSequenceClassification"),
+        ("qwen2", "last", "Qwen2ForSequenceClassification"),
+        ("bert", "mean", "OttenokClassifier"),
+        ("qwen2", "cls", "OttenokClassifier"),
+    ],
+)
+def test_pipelines_of_transformers_give_the_same_scores(
+    family: str, pooling: str, architecture: str, tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """`pipeline("text-classification", model=FOLDER)` equals our softmax to 1e-5, with our labels."""
+    network = _built(tiny(family), pooling=pooling)
+    save(network.model, network.tokenizer, tmp_path, max_length=32)
+
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == [architecture]
+    assert config["problem_type"] == "single_label_classification"
+    found = pipeline("text-classification", model=str(tmp_path))(TEXTS, top_k=None)
+    expected = _scores(network.model, network.tokenizer, TEXTS).softmax(dim=-1)
+    for row, answer in zip(expected.tolist(), found, strict=True):
+        by_label = {item["label"]: item["score"] for item in answer}
+        assert by_label == pytest.approx(dict(zip(SENTIMENT.labels, row, strict=True)), abs=1e-5)
+
+
+def test_a_linear_head_on_cls_needs_no_ottenok(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    """A process that never imports ottenok opens the folder."""
+    network = _built(tiny("bert"), pooling="cls")
+    save(network.model, network.tokenizer, tmp_path, max_length=32)
+    code = (
+        "import sys; from transformers import pipeline;"
+        f"print(pipeline('text-classification', model={str(tmp_path)!r})('плохо')[0]['label']);"
+        "assert 'ottenok' not in sys.modules"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    expected = SENTIMENT.labels[int(_scores(network.model, network.tokenizer, ["плохо"]).argmax())]
+    assert answer.stdout.strip() == expected
+
+
+def test_multi_label_models_are_read_with_a_sigmoid(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    """Several labels can be likely at once: transformers' pipeline applies no softmax to a multi-label model."""
+    torch.manual_seed(1)
+    network = build(ModelOptions(encoder=str(tiny("bert")), pooling="cls"), load_scheme("emotions-7"))
+    network.model.eval()
+    save(network.model, network.tokenizer, tmp_path, max_length=32)
+
+    found = pipeline("text-classification", model=str(tmp_path))(TEXTS[0], top_k=None)
+    expected = _scores(network.model, network.tokenizer, TEXTS[:1]).sigmoid()[0].tolist()
+    assert sorted(item["score"] for item in found) == pytest.approx(sorted(expected), abs=1e-5)
+
+
+def test_ordinal_models_are_right_under_softmax_everywhere(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    """The graph itself ends in log-probabilities, so a pipeline's softmax gives probabilities that sum to 1."""
+    network = _built(tiny("bert"), problem="ordinal", link="corn")
+    assert network.model.head.out.out_features == 2
+    save(network.model, network.tokenizer, tmp_path, max_length=32)
+
+    scores = _scores(load(tmp_path), network.tokenizer, TEXTS)
+    torch.testing.assert_close(scores.exp().sum(dim=-1), torch.ones(3))
+
+
+def test_the_head_starts_from_the_seed(tiny: Callable[[str], Path]) -> None:
+    """The same seed draws the same head, another seed another one."""
+    options = ModelOptions(encoder=str(tiny("bert")), pooling="mean", head=HeadOptions(kind="mlp", hidden=(8,)))
+
+    def weights(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return build(options, SENTIMENT).model.head.out.weight.detach()
+
+    assert torch.equal(weights(3), weights(3))
+    assert not torch.equal(weights(3), weights(4))
+
+
+def test_a_classifiers_own_head_is_not_taken_over(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    """An encoder that comes as a classifier gives its layers and not its head, whose labels may be in another order."""
+    first = _built(tiny("bert"), pooling="cls")
+    save(first.model, first.tokenizer, tmp_path, max_length=32)
+    torch.manual_seed(2)
+    second = build(ModelOptions(encoder=str(tmp_path), pooling="cls"), SENTIMENT)
+
+    assert not torch.equal(first.model.classifier.weight, second.model.classifier.weight)
+    assert torch.equal(
+        first.model.bert.encoder.layer[0].output.dense.weight, second.model.bert.encoder.layer[0].output.dense.weight
+    )
+
+
+def test_weights_that_are_not_there_are_not_made_up(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    """An encoder file without one of its layers is refused, where transformers would draw it at random."""
+    folder = tiny_encoder(tmp_path / "broken")
+    tensors = load_file(folder / "model.safetensors")
+    lost = next(key for key in tensors if "layer.1.output.dense.weight" in key)
+    save_file({key: value for key, value in tensors.items() if key != lost}, folder / "model.safetensors")
+
+    for pooling in ("mean", "cls"):
+        with pytest.raises(ModelError, match="not in its files"):
+            build(ModelOptions(encoder=str(folder), pooling=pooling), SENTIMENT)
+
+
+def test_pickled_weights_are_refused(tmp_path: Path) -> None:
+    """A folder with `pytorch_model.bin` alone has no weights for us."""
+    folder = tiny_encoder(tmp_path / "old")
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+    with pytest.raises(ModelError, match="can't be loaded"):
+        build(ModelOptions(encoder=str(folder)), SENTIMENT)
+
+
+def test_an_absent_encoder_is_told_plainly(tmp_path: Path) -> None:
+    """A path that is not there gives no talk of repository names."""
+    with pytest.raises(ModelError, match="there is no folder"):
+        build(ModelOptions(encoder=str(tmp_path / "nowhere")), SENTIMENT)
+
+
+def test_frozen_parts_are_not_trained(tiny: Callable[[str], Path]) -> None:
+    """Frozen embeddings and one frozen layer leave the second layer and the head."""
+    network = _built(tiny("bert"), freeze_embeddings=True, freeze_layers=1)
+    trained = {name for name, value in network.model.named_parameters() if value.requires_grad}
+
+    assert not any(".embeddings." in name or ".layer.0." in name for name in trained)
+    assert any(".layer.1." in name for name in trained)
+    assert {"head.out.weight", "head.out.bias"} <= trained
+    with pytest.raises(ConfigError, match="the encoder has 2"):
+        _built(tiny("bert"), freeze_layers=3)
+
+
+@pytest.mark.parametrize(("family", "limit"), [("bert", 64), ("roberta", 63), ("distilbert", 64)])
+def test_the_limit_is_what_the_positions_hold(family: str, limit: int, tiny: Callable[[str], Path]) -> None:
+    """RoBERTa's positions start behind the padding token's number, so fewer tokens fit."""
+    network = _built(tiny(family))
+    assert network.limit == limit
+    tokens = torch.full((1, limit), 7)
+
+    assert network.model(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits.shape == (1, 3)
+
+
+def test_a_problem_must_fit_the_labels(tiny: Callable[[str], Path]) -> None:
+    """Emotions that may come together are no multi-class problem."""
+    with pytest.raises(ConfigError, match="can't be learned as multi-class"):
+        build(ModelOptions(encoder=str(tiny("bert")), problem="multi-class"), load_scheme("emotions-7"))
+
+
+@pytest.mark.parametrize(("family", "pooling"), [("bert", "mean"), ("bert", "cls"), ("roberta", "cls")])
+def test_a_temperature_in_the_weights_divides_the_scores(
+    family: str, pooling: str, tiny: Callable[[str], Path]
+) -> None:
+    """After folding, every score is the old one divided by the temperature."""
+    network = _built(tiny(family), pooling=pooling)
+    before = _scores(network.model, network.tokenizer, TEXTS)
+
+    assert fold_temperature(network.model, 2.5)
+    torch.testing.assert_close(_scores(network.model, network.tokenizer, TEXTS), before / 2.5)
+    ordinal = _built(tiny("bert"), problem="ordinal")
+    assert not fold_temperature(ordinal.model, 2.5)
+
+
+def test_saved_tokenizers_neither_cut_nor_pad(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    """`tokenizer.json` carries no truncation left over from training, and `truncation=True` has a real limit."""
+    network = _built(tiny("bert"))
+    network.tokenizer("а" * 50, truncation=True, max_length=8, padding="max_length")
+    save(network.model, network.tokenizer, tmp_path, max_length=32)
+
+    saved = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    assert saved["truncation"] is None
+    assert saved["padding"] is None
+    assert AutoTokenizer.from_pretrained(tmp_path).model_max_length == 32
+
+
+def test_short_i_and_yo_survive_the_published_tokenizer(published_tokenizer: Path) -> None:
+    """й and ё come back out of rubert-tiny2's pieces; a tokenizer that strips accents would give и and е."""
+    tokenizer = AutoTokenizer.from_pretrained(published_tokenizer)
+    text = "Йод и ёлка"
+
+    assert tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) == text
