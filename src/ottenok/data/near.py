@@ -32,7 +32,7 @@ __all__ = ["find_groups", "jaccard"]
 _PAIRS = 16_384  # pairs compared at once
 _WINDOW = 16  # in a bucket, each text is compared with this many that follow it,
 _CROWD = 4  # and with this many only where the bucket holds more
-_COLUMN_BITS = 31
+_COLUMN_BITS = 30  # so that scipy keeps indices of 32 bits
 
 
 def find_groups(texts: Texts, *, options: NearOptions, folder: Path, progress: Progress = SILENT) -> NDArray[np.int32]:
