@@ -15,6 +15,8 @@ from ottenok.data.corpus import open_corpus
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.cli.conftest import Terminal
+
 _STRANGE = (
     "\ufeffid;отзыв;оценка;автор\r\n"
     '1;"Хорошо; очень ""хорошо""";плюс;Вася\r\n'
@@ -51,7 +53,7 @@ def test_strange_file_goes_in_with_one_command(strange: Path, capsys: pytest.Cap
     out = capsys.readouterr().out
     rejects = [json.loads(line) for line in (strange.parent / "corpus" / "rejects.jsonl").read_text().splitlines()]
     texts = open_corpus(strange.parent / "corpus").table(columns=("text",))["text"].to_pylist()
-    assert "1 records were rejected (5 fields instead of 4: 1)" in out
+    assert "1 record was rejected (5 fields instead of 4: 1)" in out
     assert [(one["row"], one["reason"]) for one in rejects] == [(3, "5 fields instead of 4")]
     assert set(texts) == {'Хорошо; очень "хорошо"', "Плохо сделано", "В две строки", "Ещё бы раз купил"}
 
@@ -84,6 +86,10 @@ def test_labels_are_mapped(strange: Path) -> None:
         (["--clean.treshold", "0.8"], "Did you mean 'threshold'?"),
         (["--clean.threshold", "high"], "clean.threshold"),
         (["--nonsense"], "--nonsense"),
+        (["--data-rot", "x"], "Did you mean '--data-root'?"),
+        (["--clean.threshold"], "value is missing"),
+        (["--clean.threshold", "0.5", "--clean.threshold.x", "1"], "both as a value and as a section"),
+        (["--sed", "1"], "--sed"),
         (["--label-map", "плюс"], "THEIRS=OURS"),
     ],
 )
@@ -131,6 +137,8 @@ def test_recipe_takes_overrides(strange: Path) -> None:
                 str(recipe),
                 "-o",
                 str(strange.parent / "corpus"),
+                "--seed",
+                "7",
                 "--split.train=1.0",
                 "--split.validation=0.0",
                 "--split.test=0.0",
@@ -141,6 +149,20 @@ def test_recipe_takes_overrides(strange: Path) -> None:
     corpus = open_corpus(strange.parent / "corpus")
     assert set(corpus.table(columns=("split",))["split"].to_pylist()) == {"train"}
     assert corpus.manifest["recipe"]["split"]["train"] == 1.0
+    assert corpus.manifest["recipe"]["seed"] == 7
+
+
+def test_recipe_takes_a_scheme_and_no_label_map(strange: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a recipe, `--scheme` is the corpus's; `--label-map`, which it could not follow, is refused."""
+    out = ["-o", str(strange.parent / "corpus")]
+    recipe = strange.parent / "mine.toml"
+    own = 'own = { name = "shop", file = "strange.csv", text = "отзыв", label = "оценка" }'
+    recipe.write_text(f'name = "mine"\nscheme = "own"\n[[sources]]\n{own}\n', encoding="utf-8")
+
+    assert run(["data", "build", str(recipe), "--scheme", "sentiment-4", *out]) == 2
+    assert "sentiment-4" in capsys.readouterr().err
+    assert run(["data", "build", "sentiment-union", "--label-map", "a=b", *out]) == 2
+    assert "--label-map" in capsys.readouterr().err
 
 
 def test_stats_tell_what_was_dropped(strange: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,6 +177,30 @@ def test_stats_tell_what_was_dropped(strange: Path, capsys: pytest.CaptureFixtur
     assert "rejected: 5 fields instead of 4" in shown
     assert found["sources"][0]["rejected"] == {"5 fields instead of 4": 1}
     assert sum(found["rows"].values()) == 4
+
+
+def test_stats_fit_a_terminal(tmp_path: Path, terminal: Terminal) -> None:
+    """On a terminal of 80 columns no line is longer, and names, counts and bars stand whole on their lines."""
+    path = tmp_path / "many.csv"
+    labels = [f"настроение-{number}" for number in range(9)]
+    rows = [f"Отзыв номер {number} о товаре,{labels[number % 9 if number % 2 else 0]}" for number in range(500)]
+    path.write_text("\n".join(["отзыв,оценка", *rows, "Отзыв номер 1 о товаре,настроение-1", ",x"]), encoding="utf-8")
+    assert _build(path) == 0
+
+    shown = terminal(["data", "stats", str(tmp_path / "corpus")], columns=80)
+
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "duplicate" in shown
+    assert "rejected: empty text" in shown
+    assert all(any(label in line and "█" in line for line in shown.splitlines()) for label in labels)
+
+
+def test_list_fits_a_terminal(terminal: Terminal) -> None:
+    """On a terminal of 80 columns the names of all data sets can be read and copied."""
+    shown = terminal(["data", "list"], columns=80)
+
+    assert max(map(len, shown.splitlines())) <= 80
+    assert [name for name in card_names() if f"{name} " not in shown] == []
 
 
 def test_list_names_every_card(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from ottenok import __version__
 from ottenok.cli.main import cli, run
+from ottenok.core.errors import OttenokError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +55,7 @@ def test_module_runs_as_the_command() -> None:
         (["dat"], "Did you mean 'data'?"),
         (["data", "buidl"], "Did you mean 'build'?"),
         (["data", "info", "cedar"], "Did you mean 'cedr'?"),
+        (["data", "list", "--jsn"], "Did you mean '--json'?"),
         (["data", "build", "sentiment-unoin", "-o", "x"], "Did you mean 'sentiment-union'?"),
         (["data", "build", "x.csv"], "--out"),
         (["data", "stats", "nowhere"], "manifest.json"),
@@ -78,12 +80,50 @@ def test_debug_shows_the_traceback() -> None:
     assert "Traceback" in done.stderr
 
 
-def test_closed_pipe_is_quiet() -> None:
-    """A reader that goes away, as `head` does, is no error."""
-    command = f"{sys.executable} -m ottenok data list --json | head -c 10"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_debug_may_stand_anywhere(place: int) -> None:
+    """--debug is taken wherever it stands."""
+    arguments = ["data", "info", "cedar"]
 
-    assert done.returncode == 0
+    with pytest.raises(OttenokError, match="cedar"):
+        run([*arguments[:place], "--debug", *arguments[place:]])
+
+
+def test_what_the_system_refuses_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A place that can't be written to is named, without a traceback."""
+    (tmp_path / "file").write_text("text,label\nхорошо,1\n", encoding="utf-8")
+    table = [str(tmp_path / "file"), "--text", "text", "--label", "label"]
+
+    assert run(["data", "build", *table, "-o", str(tmp_path / "file" / "below")]) == 2
+
+    err = capsys.readouterr().err
+    assert str(tmp_path / "file") in err
+    assert "Traceback" not in err
+
+
+def test_fault_is_told_as_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A fault of ottenok ends with code 1 and one line, not with a traceback."""
+
+    def _broken(ctx: object) -> None:
+        raise KeyError("weights")
+
+    monkeypatch.setattr(cli, "invoke", _broken)
+
+    assert run(["data", "list"]) == 1
+    err = capsys.readouterr().err
+    assert "KeyError: 'weights'" in err
+    assert "--debug" in err
+    assert "Traceback" not in err
+
+
+def test_closed_pipe_is_quiet(tmp_path: Path) -> None:
+    """A reader that goes away, as `head` does, is no error, however much was to come."""
+    code = "import click, sys; from ottenok.cli.main import cli, run; "
+    code += "cli.invoke = lambda ctx: [click.echo('x' * 1000) for _ in range(10_000)]; sys.exit(run(['data', 'list']))"
+    command = f'{sys.executable} -c "{code}" | head -c 10'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+
+    assert done.stdout == "x" * 10
     assert done.stderr == ""
 
 

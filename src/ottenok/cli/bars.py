@@ -4,20 +4,47 @@ from __future__ import annotations
 
 import time
 
+import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-__all__ = ["Bars"]
+__all__ = ["Bars", "amount"]
 
-# Seconds between two lines where there is no terminal.
+# Seconds between two lines where there is no terminal, and between two moves of a bar.
 _PAUSE = 30.0
+_MOVE = 0.1
+
+
+def amount(count: float, unit: str) -> str:
+    """Return a count for people: `12,345` of anything, but `1.2 MB` of bytes."""
+    if unit != "bytes":
+        return f"{count:,.0f}"
+    for name in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} B" if name == "B" else f"{count:.1f} {name}"
+        count /= 1000
+    return f"{count:.2f} GB"
+
+
+def _rate(speed: float, unit: str) -> str:
+    """Return a speed; below ten a second with a digit after the point, or it would stand still."""
+    if unit == "bytes":
+        return f"{amount(speed, unit)}/s"
+    return f"{speed:.1f} {unit}/s" if speed < 10 else f"{speed:,.0f} {unit}/s"
+
+
+class _CountColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        unit = task.fields["unit"]
+        done = amount(task.completed, unit)
+        return Text(done if task.total is None else f"{done} / {amount(task.total, unit)}")
 
 
 class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} {task.fields['unit']}/s", style="dim")
+        return Text("" if speed is None else _rate(speed, task.fields["unit"]), style="dim")
 
 
 class Bars:
@@ -30,42 +57,54 @@ class Bars:
         self._unit = ""
         self._total: int | None = None
         self._done = 0
+        self._drawn = 0
         self._begun = 0.0
         self._told = 0.0
+        # An error or Ctrl-C in the middle of a stage must give the terminal its cursor back.
+        if context := click.get_current_context(silent=True):
+            context.call_on_close(self.finish)
 
     def start(self, stage: str, *, total: int | None, unit: str) -> None:
         """Begin a stage."""
         self.finish()
-        self._stage, self._unit, self._total, self._done = stage, unit, total, 0
+        self._stage, self._unit, self._total, self._done, self._drawn = stage, unit, total, 0, 0
         self._begun = self._told = time.monotonic()
         if self._console.is_terminal:
             self._bars = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=None),
+                _CountColumn(),
                 _RateColumn(),
                 TimeRemainingColumn(),
                 console=self._console,
                 transient=True,
+                expand=True,
             )
             self._bars.add_task(stage, total=total, unit=unit)
             self._bars.start()
 
     def advance(self, count: int = 1) -> None:
-        """Report units done."""
+        """Report units done. It costs next to nothing: the bar moves ten times a second, however often it is called."""
         self._done += count
+        now = time.monotonic()
+        if now - self._told < (_PAUSE if self._bars is None else _MOVE):
+            return
+        self._told = now
         if self._bars is not None:
-            self._bars.advance(self._bars.task_ids[0], count)
-        elif not self._console.is_terminal and time.monotonic() - self._told >= _PAUSE:
-            self._told = time.monotonic()
-            self._console.print(self._line(), highlight=False)
+            self._move(self._bars)
+        elif not self._console.is_terminal:
+            self._console.print(self._line(), highlight=False, markup=False, soft_wrap=True)
+
+    def _move(self, bars: Progress) -> None:
+        bars.advance(bars.task_ids[0], self._done - self._drawn)
+        self._drawn = self._done
 
     def _line(self) -> str:
         speed = self._done / max(time.monotonic() - self._begun, 1e-9)
-        line = f"{self._stage}: {self._done:,}"
+        line = f"{self._stage}: {amount(self._done, self._unit)}"
         if self._total:
-            line += f" of {self._total:,}"
-        line += f" {self._unit}, {speed:,.0f}/s"
+            line += f" of {amount(self._total, self._unit)}"
+        line += f", {_rate(speed, self._unit)}"
         if self._total and speed:
             line += f", {(self._total - self._done) / speed / 60.0:.1f} minutes left"
         return line
@@ -73,6 +112,7 @@ class Bars:
     def finish(self) -> None:
         """End the stage."""
         if self._bars is not None:
+            self._move(self._bars)
             self._bars.stop()
             self._bars = None
 

@@ -39,13 +39,10 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command line in this process and return its exit code; `main` without the end of the process."""
+    arguments, debug = _take_debug(arguments)
     try:
         code = cli.main(arguments, prog_name="ottenok", standalone_mode=False)
         sys.stdout.flush()
-    except OttenokError as error:
-        if "--debug" in arguments:
-            raise
-        return _fail(error)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -56,12 +53,37 @@ def run(arguments: list[str]) -> int:
         # The reader has gone (`| head`); what Python would still flush goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if debug:
+            raise
+        return _fail(error)
     return code if isinstance(code, int) else 0
 
 
-def _fail(error: OttenokError) -> int:
-    where = f"{error.where}: " if error.where else ""
-    click.echo(f"{click.style('Error:', fg='red', bold=True)} {where}{error.message}", err=True)
-    if error.hint:
-        click.echo(error.hint, err=True)
+def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
+    """Take `--debug` out, wherever it stands before a `--`: nobody should have to know where it belongs."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = [argument for argument in arguments[:end] if argument != "--debug"]
+    return options + arguments[end:], len(options) < end
+
+
+def _fail(error: Exception) -> int:
+    """Tell what happened and what to do next; return the exit code."""
+    if isinstance(error, OttenokError):
+        return _tell(error.message, where=error.where, hint=error.hint)
+    if isinstance(error, OSError) and error.strerror:
+        return _tell(error.strerror, where=error.filename, hint="Check the path, its permissions and the disk's space.")
+    _tell(
+        f"{type(error).__name__}: {error}",
+        where=None,
+        hint="This is a fault of ottenok. The same command with --debug shows where it is.",
+    )
+    return 1
+
+
+def _tell(message: str, *, where: object, hint: str | None) -> int:
+    place = f"{where}: " if where else ""
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {place}{message}", err=True)
+    if hint:
+        click.echo(hint, err=True)
     return 2

@@ -40,12 +40,16 @@ def train(
     # transformers tells of much that ottenok checks itself.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from ottenok.cli.bars import Bars
-    from ottenok.core.config import assignments, override
+    from ottenok.cli.keys import recipe_keys
+    from ottenok.core.config import merge
     from ottenok.experiments.training import train as run
     from ottenok.training.inputs import Places
+    from ottenok.training.recipe import TrainRecipe
 
-    given = [*assignments(keys), *([] if corpus is None else [f"data.corpus={corpus}"])]
+    over = recipe_keys(keys, top=TrainRecipe.model_fields)
+    if corpus is not None:
+        over = merge(over, {"data": {"corpus": str(corpus)}})
     places = Places(cache=cache, root=data_root)
-    trained = run(recipe, out, over=override(given), resume=resume, places=places, progress=Bars())
+    trained = run(recipe, out, over=over, resume=resume, places=places, progress=Bars())
     if trained is not None:
         click.echo(f"The classifier is in {trained.bundle.folder}")

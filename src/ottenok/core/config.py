@@ -15,7 +15,7 @@ from ottenok.core.errors import ConfigError
 from ottenok.core.suggest import suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import BaseModel
@@ -39,8 +39,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"this is not valid TOML: {error}", file=str(path)) from error
 
 
-def assignments(arguments: Sequence[str]) -> list[str]:
+def assignments(arguments: Sequence[str], *, top: Collection[str] = ()) -> list[str]:
     """Turn what follows a command, `--section.key value` or `--section.key=value`, into `section.key=value`.
+
+    Args:
+        arguments: As they were typed.
+        top: Keys that are in no section, so that they have no dot.
 
     Raises:
         ConfigError: An argument is no `--section.key`, or its value is missing.
@@ -48,7 +52,8 @@ def assignments(arguments: Sequence[str]) -> list[str]:
     found = []
     waiting = iter(arguments)
     for argument in waiting:
-        if not argument.startswith("--") or "." not in argument.partition("=")[0]:
+        key = argument.partition("=")[0]
+        if not argument.startswith("--") or ("." not in key and key[2:] not in top):
             raise ConfigError(
                 f"there is no option {argument!r}", hint="Keys of the recipe are given as --section.key value."
             )
@@ -66,7 +71,7 @@ def override(assignments: Iterable[str]) -> dict[str, Any]:
     A value is read as TOML (`5e-5`, `true`, `[1, 2]`); what isn't TOML is taken as a plain string.
 
     Raises:
-        ConfigError: An assignment has no `=`.
+        ConfigError: An assignment has no `=`, or gives both a key and something below it.
     """
     tree: dict[str, Any] = {}
     for assignment in assignments:
@@ -77,6 +82,8 @@ def override(assignments: Iterable[str]) -> dict[str, Any]:
         node = tree
         for parent in parents:
             node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise ConfigError(f"{parent!r} is given both as a value and as a section", key=key.strip())
         node[leaf] = _toml_value(text.strip())
     return tree
 

@@ -22,14 +22,14 @@ __all__ = ["build"]
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the corpus.")
 @click.option("--text", help="Text column of a file of your own.")
 @click.option("--label", "labels", multiple=True, help="Its label column; repeat it for several 0/1 columns.")
-@click.option("--scheme", help="Label scheme that its labels belong to.  [default: the labels as they are]")
+@click.option("--scheme", help="Label scheme of the corpus.  [default: the recipe's, or a file's labels as they are]")
 @click.option(
     "--label-map", "label_map", multiple=True, metavar="THEIRS=OURS", help="Rename a label; THEIRS= drops it."
 )
 @data_root_option()
 @cache_option()
 @json_option()
-@click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
+@click.argument("overrides", nargs=-1, type=click.UNPROCESSED, metavar="[--SECTION.KEY VALUE]...")
 def build(out: Path, data_root: Path | None, cache: Path, as_json: bool, **given: Any) -> None:  # noqa: FBT001, ANN401 - click passes options by name
     """Make a corpus.
 
@@ -39,9 +39,9 @@ def build(out: Path, data_root: Path | None, cache: Path, as_json: bool, **given
 
     Or from a file of your own (CSV, TSV, JSON, JSON lines, Parquet, XLSX) or a hub data set:
 
-      ottenok data build reviews.csv --text review --label mark -o corpora/reviews
+      ottenok data build reviews.csv --text review --label mark -o out
 
-    Every key of a recipe can be given here, for example: --clean.threshold 0.9 --split.test 0.2
+    Every key of a recipe can be given here too, for example: --seed 2 --clean.threshold 0.9 --split.test 0.2
     """
     from ottenok.cli.bars import Bars
     from ottenok.data.build import build as run
@@ -60,13 +60,16 @@ def _recipe(
     label_map: tuple[str, ...],
     overrides: tuple[str, ...],
 ) -> CorpusRecipe:
-    from ottenok.core.config import assignments, merge, override, parse
+    from ottenok.cli.keys import recipe_keys
+    from ottenok.core.config import merge, parse
     from ottenok.core.recipes import recipe_file
     from ottenok.data.recipe import CorpusRecipe, load_recipe
 
-    over = override(assignments(overrides))
+    over = recipe_keys(overrides, top=CorpusRecipe.model_fields)
     if text is None and not labels:
-        return load_recipe(_recipe_path(source, recipe_file), over)
+        if label_map:
+            raise ConfigError("a recipe has label maps of its own", hint="Change them there.", key="--label-map")
+        return load_recipe(_recipe_path(source, recipe_file), over if scheme is None else {**over, "scheme": scheme})
     if text is None or not labels:
         raise ConfigError(
             "a file of your own needs both --text and --label",
@@ -136,7 +139,8 @@ def _report(corpus: Corpus, *, as_json: bool) -> None:
     rejected = {source.name: source.rejected for source in found.sources if source.rejected}
     for name, reasons in rejected.items():
         told = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.items())
-        click.echo(f"{name}: {sum(reasons.values()):,} records were rejected ({told})")
+        whole = sum(reasons.values())
+        click.echo(f"{name}: {whole:,} {'record was' if whole == 1 else 'records were'} rejected ({told})")
     if rejected:
         click.echo(f"The rejected records are in {corpus.folder / REJECTS_FILE}")
     click.echo(f"What was dropped and why: ottenok data stats {corpus.folder}")

@@ -32,7 +32,7 @@ def list_cards(data_root: Path | None, cache: Path, as_json: bool) -> None:  # n
     from ottenok.cli.tables import number, show_table, write
 
     show_table(
-        ("Name", "Lang.", "Labels", "Labelled by", ">Rows", "Licence", "Here"),
+        ("Name", "In", "Labels", "Labelled", ">Rows", "Licence", ""),
         (
             (
                 card.name,
@@ -41,12 +41,13 @@ def list_cards(data_root: Path | None, cache: Path, as_json: bool) -> None:  # n
                 card.annotation,
                 number(_rows(card)),
                 card.licence.id,
-                "yes" if here[card.name] else "",
+                "✓" if here[card.name] else "",
             )
             for card in cards
         ),
+        whole=4,
     )
-    write(f"{len(cards)} data sets, {sum(here.values())} of them here. More on one: ottenok data info NAME")
+    write(f"{len(cards)} data sets, {sum(here.values())} of them here (✓). More on one: ottenok data info NAME")
 
 
 def _is_here(card: Card, root: Path | None, cache: Path) -> bool:

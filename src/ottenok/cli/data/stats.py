@@ -11,20 +11,20 @@ import click
 from ottenok.cli.places import json_option, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
     from ottenok.data.stats import CorpusStats, SourceStats
 
 __all__ = ["stats"]
 
 _SPLITS = ("train", "validation", "test")
-_OVERLAPS = 15
-_WIDE = 7  # more labels than this are rows of their own, not columns
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--all", "everything", is_flag=True, help="Show all overlaps, not only the largest.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Show also what was dropped for which source, and all overlaps."
+)
 @json_option()
 def stats(folder: Path, everything: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes options by name
     """Show what is in the corpus FOLDER: rows, labels, languages, licences, and what was dropped and why."""
@@ -35,13 +35,15 @@ def stats(folder: Path, everything: bool, as_json: bool) -> None:  # noqa: FBT00
     if as_json:
         write_json(found.to_json())
         return
+    from ottenok.cli.data.dropped import show_dropped, show_overlaps
     from ottenok.cli.tables import heading, write
 
     heading(f"{found.name}: {sum(found.rows.values()):,} texts, labels {found.scheme}")
     _show_sources(found)
+    _show_licences(found)
     _show_labels(found)
-    _show_dropped(found)
-    _show_overlaps(found, limit=None if everything else _OVERLAPS)
+    show_dropped(found, everything=everything)
+    show_overlaps(found, everything=everything)
     for one in found.skipped:
         write(f"Left out: {one.name}: {one.why}")
 
@@ -55,7 +57,6 @@ def _show_sources(found: CorpusStats) -> None:
             *(number(one.kept.get(split, 0)) for split in _SPLITS),
             number(one.read - sum(one.kept.values())),
             _languages(one),
-            one.licence,
             "/".join(str(one.lengths.get(point, "")) for point in ("50", "95")),
         )
         for one in found.sources
@@ -66,9 +67,8 @@ def _show_sources(found: CorpusStats) -> None:
         number(sum(one.read for one in found.sources) - sum(found.rows.values())),
         "",
         "",
-        "",
     )
-    columns = ("Source", ">Train", ">Valid.", ">Test", ">Dropped", "Languages", "Licence", ">Length 50/95 %")
+    columns = ("Source", ">Train", ">Valid.", ">Test", ">Dropped", "In", ">Length*")
     show_table(columns, [*rows, total] if len(rows) > 1 else rows)
 
 
@@ -79,26 +79,61 @@ def _languages(one: SourceStats) -> str:
     return ", ".join(language for language, rows in most if rows >= whole / 100)
 
 
+def _show_licences(found: CorpusStats) -> None:
+    from ottenok.cli.tables import show_table, write
+
+    write("* In characters: median and 95th percentile.")
+    write()
+    by_licence: dict[str, list[str]] = {}
+    for one in found.sources:
+        forbidden = " (no commercial use)" if one.commercial is False else ""
+        by_licence.setdefault(one.licence + forbidden, []).append(one.name)
+    show_table(("Licence", "Sources"), ((licence, ", ".join(names)) for licence, names in sorted(by_licence.items())))
+
+
 def _show_labels(found: CorpusStats) -> None:
-    from ottenok.cli.tables import heading, number, share, show_table
+    from ottenok.cli.tables import heading, width
 
     counts = {one.name: _labels(one) for one in found.sources}
     labels = list(dict.fromkeys(label for count in counts.values() for label in count))
     heading("Labels, all splits")
-    if len(labels) > _WIDE:
-        names = list(counts)
-        show_table(
-            ("Label", *(f">{name}" for name in names)),
-            ((label, *(number(counts[name][label]) for name in names)) for label in labels),
-        )
-        return
+    # A cell is `12,345  67 %` or as wide as its label.
+    needed = max(map(len, counts)) + sum(max(len(label), 12) + 2 for label in labels)
+    if needed <= width():
+        _show_label_columns(counts, labels)
+    else:
+        _show_label_bars(counts)
+
+
+def _show_label_columns(counts: Mapping[str, Counter[str]], labels: list[str]) -> None:
+    from ottenok.cli.tables import number, share, show_table
+
     show_table(
         ("Source", *(f">{label}" for label in labels)),
         (
-            (name, *(f"{number(count[label])} {share(count[label], sum(count.values())):>4}" for label in labels))
+            (
+                name,
+                *(
+                    f"{number(count[label])} {share(count[label], count.total()):>4}" if count[label] else ""
+                    for label in labels
+                ),
+            )
             for name, count in counts.items()
         ),
     )
+
+
+def _show_label_bars(counts: Mapping[str, Counter[str]]) -> None:
+    from ottenok.cli.tables import bar, number, share, show_table
+
+    rows = []
+    for name, count in counts.items():
+        most = max(count.values(), default=0)
+        for place, (label, times) in enumerate(count.items()):
+            rows.append(
+                (name if place == 0 else "", label, number(times), share(times, count.total()), bar(times, most))
+            )
+    show_table(("Source", "Label", ">Rows", ">Share", ""), rows)
 
 
 def _labels(one: SourceStats) -> Counter[str]:
@@ -106,37 +141,3 @@ def _labels(one: SourceStats) -> Counter[str]:
     for split in one.labels.values():
         counts.update(split)
     return counts
-
-
-def _show_dropped(found: CorpusStats) -> None:
-    from ottenok.cli.tables import heading, number, show_table
-
-    rows = [row for one in found.sources for row in _dropped(one)]
-    if rows:
-        heading("Dropped")
-        show_table(("Source", "Why", "In favour of", ">Rows"), [(*row[:3], number(row[3])) for row in rows])
-
-
-def _dropped(one: SourceStats) -> Iterator[tuple[str, str, str, int]]:
-    for reason, count in one.rejected.items():
-        yield one.name, f"rejected: {reason}", "", count
-    sums: Counter[tuple[str, str]] = Counter()
-    for drop in one.dropped:
-        sums[drop.reason, drop.of or ""] += drop.rows
-    for (reason, of), count in sums.most_common():
-        yield one.name, reason, "itself" if of == one.name else of, count
-
-
-def _show_overlaps(found: CorpusStats, *, limit: int | None) -> None:
-    from ottenok.cli.tables import heading, number, show_table, write
-
-    if not found.overlaps:
-        return
-    heading("Same texts in two files, before anything was dropped")
-    shown = found.overlaps[:limit]
-    show_table(
-        ("File", "File", ">Texts", ">of 6+ letters"),
-        ((one.first, one.second, number(one.texts), number(one.long_texts)) for one in shown),
-    )
-    if len(shown) < len(found.overlaps):
-        write(f"{len(found.overlaps) - len(shown)} smaller ones are not shown; see --all.")
