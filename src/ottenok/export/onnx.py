@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from ottenok.bundle.folder import open_bundle, write_manifest
@@ -97,14 +98,22 @@ def export_graph(folder: Path, out: Path, *, max_length: int, progress: Progress
     require("onnxscript", extra="train")
     progress.start("convert to ONNX", total=None, unit="steps")
     # Eager attention: its graph is the plainest, and the same formula.
-    model = _Logits(load(folder, attention="eager")).eval()
     try:
+        model = _Logits(_opened(folder)).eval()
         with atomic_path(out) as part:
             _write(model, part)
             difference = _compare(model, part, max_length)
     finally:
         progress.finish()
     return Exported(file=out, difference=difference)
+
+
+def _opened(folder: Path) -> nn.Module:
+    try:
+        model: nn.Module = load(folder, attention="eager")
+    except SafetensorError as error:
+        raise ModelError(f"the weights can't be read: {error}", file=str(folder)) from error
+    return model
 
 
 def _write(model: nn.Module, file: Path) -> None:

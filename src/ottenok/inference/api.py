@@ -42,7 +42,7 @@ def load(
         threads: Threads for one batch; None: as many as there are processors to use.
         max_windows: Most windows that are read of a long text; None: all. What is left unread is said in
             `Prediction.truncated`.
-        cache: Folder for what is fetched and converted; None: `~/.cache/ottenok`.
+        cache: Folder for what is fetched and converted; None: the user's cache folder.
         progress: Hears of fetching and converting.
 
     Raises:

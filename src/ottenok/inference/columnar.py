@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ottenok.core.config import suggest
 from ottenok.core.errors import InputError
+from ottenok.core.suggest import suggest
 from ottenok.inference.table import Block, Reject, excerpt, fault_of, refuse_clash
 
 if TYPE_CHECKING:

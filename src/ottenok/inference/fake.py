@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ottenok.inference.predictor import Predictor
     from ottenok.inference.tokens import TokenBatch
 
-__all__ = ["FakeBackend", "fake_predictor"]
+__all__ = ["FakeBackend", "character_tokenizer", "fake_predictor"]
 
 # A multiplicative hash of 64 bits (Knuth's golden ratio); its top 24 bits become a number.
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -84,11 +84,11 @@ def fake_predictor(scheme: str = "sentiment-3", *, max_length: int = 64, max_win
         window=WindowRule(overlap=max_length // 4),
         licence=LicenceFacts(id="Apache-2.0", commercial=True),
     )
-    tokens = Tokeniser(_characters(), max_length=max_length, overlap=manifest.window.overlap, max_windows=max_windows)
+    tokens = Tokeniser(character_tokenizer(), max_length=max_length, overlap=manifest.window.overlap, max_windows=max_windows)
     return Predictor(manifest=manifest, tokeniser=tokens, backend=FakeBackend(len(facts.labels)))
 
 
-def _characters() -> Tokenizer:
+def character_tokenizer() -> Tokenizer:
     """Return a tokenizer whose tokens are the bytes of a text, between a first and a last token."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 

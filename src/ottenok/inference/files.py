@@ -8,11 +8,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ottenok.core.config import suggest
 from ottenok.core.errors import InputError
 from ottenok.core.files import atomic_path
 from ottenok.core.lazy import load_object
 from ottenok.core.progress import SILENT
+from ottenok.core.suggest import suggest
 from ottenok.inference.answers import AnswerColumns
 from ottenok.inference.options import FileOptions
 from ottenok.inference.parts import Parts, open_parts

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from platformdirs import user_cache_path
+
 import ottenok
 from ottenok.bundle.layout import CONFIG, MANIFEST, ONNX, ONNX_INT8, TOKENIZER, WEIGHTS, pickles
 from ottenok.core.errors import BundleError
@@ -17,9 +19,7 @@ from ottenok.core.progress import SILENT
 if TYPE_CHECKING:
     from ottenok.core.progress import Progress
 
-__all__ = ["DEFAULT_CACHE", "embedded_folder", "find_folder"]
-
-DEFAULT_CACHE = "~/.cache/ottenok"
+__all__ = ["embedded_folder", "find_folder"]
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")
 # What is fetched of a repository: never pickles, nor weights for other frameworks.
@@ -50,7 +50,7 @@ def find_folder(model: str | Path | None, *, cache: Path | None, progress: Progr
 
     Args:
         model: None for the embedded classifier, a folder, or a hub name `owner/name`.
-        cache: Folder for what is fetched and converted; None: `DEFAULT_CACHE`.
+        cache: Folder for what is fetched and converted; None: the user's cache folder.
         progress: Hears of fetching and converting.
 
     Raises:
@@ -60,7 +60,7 @@ def find_folder(model: str | Path | None, *, cache: Path | None, progress: Progr
     """
     if model is None:
         return embedded_folder()
-    cache = cache or Path(DEFAULT_CACHE).expanduser()
+    cache = cache or user_cache_path("ottenok", appauthor=False)
     progress = progress or SILENT
     folder, name = Path(model), Path(model).name
     if not folder.is_dir():

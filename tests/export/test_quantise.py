@@ -1,0 +1,168 @@
+"""int8: smaller, the same labels, and no text sees its neighbours; or refused."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ottenok.bundle.folder import open_bundle
+from ottenok.bundle.layout import ONNX, ONNX_INT8
+from ottenok.core.errors import DataError, ModelError
+from ottenok.inference.api import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ottenok.inference.predictor import Predictor
+
+pytestmark = pytest.mark.train
+pytest.importorskip("torch")
+
+_PREDICTORS: dict[str, Predictor] = {}
+
+
+@pytest.fixture
+def quantised(
+    make_bundle: Callable[..., Path],
+    sample_texts: Callable[[int], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Predictor]:
+    """Return predictors in fp32 and int8 of one tiny model, made once."""
+    if not _PREDICTORS:
+        from ottenok.export import quantise
+        from ottenok.export.onnx import export
+
+        folder = make_bundle()
+        export(folder)
+        # A random model's labels hang by a hair, so it need not keep as many.
+        monkeypatch.setattr(quantise, "LEAST_SAME", 0.9)
+        quantise.quantise(folder, texts=sample_texts(200))
+        kept = tmp_path_factory.mktemp("kept") / "bundle"
+        folder.rename(kept)
+        _PREDICTORS["fp32"] = load(kept, precision="fp32", threads=1)
+        _PREDICTORS["int8"] = load(kept, precision="int8", threads=1)
+        _PREDICTORS["folder"] = kept  # type: ignore[assignment]
+    return _PREDICTORS
+
+
+WORDS = st.lists(st.integers(0, 1100).map("w{}".format), max_size=70).map(" ".join)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_scores_do_not_depend_on_company(quantised: dict[str, Predictor], precision: str) -> None:
+    """To 1e-4, alone, among others and in another order, through attention and everything."""
+    predictor = quantised[precision]
+
+    @given(texts=st.lists(WORDS, min_size=1, max_size=8))
+    @settings(max_examples=40, deadline=None)
+    def holds(texts: list[str]) -> None:
+        together = predictor.probabilities(texts)
+        alone = np.concatenate([predictor.probabilities([text]) for text in texts])
+        np.testing.assert_allclose(together, alone, atol=1e-4)
+        np.testing.assert_allclose(predictor.probabilities(texts[::-1])[::-1], alone, atol=1e-4)
+
+    holds()
+
+
+def test_int8_is_near_fp32_and_smaller(
+    quantised: dict[str, Predictor], sample_texts: Callable[[int], list[str]]
+) -> None:
+    """Probabilities stay near, the graph is less than half as large, and the manifest lists it."""
+    texts = sample_texts(200)
+    folder: Path = quantised["folder"]  # type: ignore[assignment]
+
+    difference = np.abs(quantised["int8"].probabilities(texts) - quantised["fp32"].probabilities(texts))
+
+    assert 0.0 < difference.max() < 0.1
+    assert (folder / ONNX_INT8).stat().st_size < 0.5 * (folder / ONNX).stat().st_size
+    assert ONNX_INT8 in open_bundle(folder, full=True).manifest.files
+
+
+def test_too_many_changed_labels_are_refused(
+    quantised: dict[str, Predictor],
+    sample_texts: Callable[[int], list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A graph that changes too many labels is not written, and an older one goes."""
+    from ottenok.export import quantise, rowwise
+
+    folder = tmp_path / "copy"
+    shutil.copytree(quantised["folder"], folder)  # type: ignore[arg-type]
+    monkeypatch.setattr(rowwise, "_STEPS", 2)
+
+    with pytest.raises(ModelError, match="of the labels stay the same"):
+        quantise.quantise(folder, texts=sample_texts(200))
+
+    assert not (folder / ONNX_INT8).exists()
+    assert ONNX_INT8 not in open_bundle(folder).manifest.files
+
+
+def test_lost_macro_f1_is_refused(
+    quantised: dict[str, Predictor], sample_texts: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured on true labels, a loss of macro F1 beyond the limit is refused."""
+    from ottenok.export import quantise
+
+    folder: Path = quantised["folder"]  # type: ignore[assignment]
+    texts = sample_texts(200)
+    labels = [prediction.labels for prediction in quantised["fp32"](texts)]
+    monkeypatch.setattr(quantise, "LEAST_SAME", 0.0)
+    monkeypatch.setattr(quantise, "MOST_LOSS", -1.0)
+
+    with pytest.raises(ModelError, match="macro F1 falls by"):
+        quantise.quantise(folder, texts=texts, labels=labels)
+    monkeypatch.setattr(quantise, "MOST_LOSS", 1.0)
+    report = quantise.quantise(folder, texts=texts, labels=labels)
+
+    assert report.macro_f1_fp32 == pytest.approx(1.0)
+    assert report.macro_f1 is not None
+    assert report.company <= 1e-4
+
+
+def test_few_texts_measure_nothing(make_bundle: Callable[..., Path]) -> None:
+    """Under a hundred texts are refused."""
+    from ottenok.export.quantise import quantise
+
+    with pytest.raises(DataError, match="found 3 validation texts"):
+        quantise(make_bundle(), texts=["a", "b", "c"])
+
+
+def test_shifted_activations_are_exact_where_they_can_be() -> None:
+    """A product behind GELU, quantised by rows, is the plain product up to the rounding of both factors."""
+    onnx = pytest.importorskip("onnx")
+    import onnxruntime as ort
+
+    from ottenok.export.rowwise import quantise_rows
+
+    random = np.random.default_rng(0)
+    weights = random.normal(size=(96, 80)).astype(np.float32)
+    values = random.normal(size=(2, 5, 96)).astype(np.float32) * 3
+    helper, types = onnx.helper, onnx.TensorProto
+    graph = helper.make_graph(
+        [helper.make_node("Gelu", ["x"], ["g"]), helper.make_node("MatMul", ["g", "w"], ["y"])],
+        "product",
+        [helper.make_tensor_value_info("x", types.FLOAT, [None, None, 96])],
+        [helper.make_tensor_value_info("y", types.FLOAT, None)],
+        [onnx.numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    sessions = []
+    for change in (False, True):
+        if change:
+            quantise_rows(model)
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        sessions.append(ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]))
+
+    plain, small = (session.run(None, {"x": values})[0] for session in sessions)
+
+    assert any(node.op_type == "MatMulIntegerToFloat" for node in model.graph.node)
+    assert 0.0 < np.abs(plain - small).max() < 0.01 * np.abs(plain).max()

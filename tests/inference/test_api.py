@@ -1,0 +1,183 @@
+"""Loading: bundles, folders and hub names of other people's models, and every refusal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from ottenok.bundle.layout import CONFIG, MANIFEST, ONNX, ONNX_INT8, TOKENIZER, WEIGHTS
+from ottenok.core.errors import BundleError, MissingExtraError, ModelError
+from ottenok.inference import places
+from ottenok.inference.api import classify, load
+from ottenok.inference.onnx import OnnxBackend
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def test_a_bundle_is_loaded_and_classifies(tiny_bundle: Path) -> None:
+    """A folder gives a predictor, and `classify` is the same in one call."""
+    predictor = load(tiny_bundle)
+
+    prediction = predictor("Какая гадость эта ваша заливная рыба!")
+
+    assert prediction.label in {"negative", "neutral", "positive"}
+    assert classify(["раз", "два"], model=predictor) == classify(["раз", "два"], model=tiny_bundle)
+    assert repr(predictor) == "Predictor('tiny', labels=['negative', 'neutral', 'positive'], backend='onnx fp32')"
+
+
+def test_int8_comes_first_and_can_be_chosen(make_bundle: Callable[[str], Path]) -> None:
+    """`auto` takes the int8 graph where there is one; a precision that is not there is an error."""
+    from ottenok.bundle.folder import open_bundle, write_manifest
+
+    folder = make_bundle("sentiment-3")
+    with pytest.raises(BundleError, match=r"has no onnx/model_quantized\.onnx") as caught:
+        load(folder, precision="int8")
+    shutil.copy(folder / ONNX, folder / ONNX_INT8)
+    write_manifest(folder, open_bundle(folder).manifest)
+
+    assert "ottenok export" in (caught.value.hint or "")
+    assert load(folder).backend.name == "onnx int8"
+    assert load(folder, precision="fp32").backend.name == "onnx fp32"
+
+
+def test_altered_graphs_are_refused(make_bundle: Callable[[str], Path]) -> None:
+    """A graph whose bytes are not those of the manifest is never run."""
+    folder = make_bundle("sentiment-3")
+    data = bytearray((folder / ONNX).read_bytes())
+    data[-40] ^= 1
+    (folder / ONNX).write_bytes(bytes(data))
+
+    with pytest.raises(BundleError, match="not those that"):
+        load(folder)
+
+
+def test_a_foreign_graph_needs_no_conversion(make_foreign: Callable[..., Path]) -> None:
+    """A folder with config.json, tokenizer.json and a graph works as it is; its id2label names the outputs in order."""
+    predictor = load(make_foreign(["NEUTRAL", "POSITIVE", "NEGATIVE"], extra_input="token_type_ids"))
+
+    prediction = predictor("текст")
+
+    assert list(prediction.scores) == ["NEUTRAL", "POSITIVE", "NEGATIVE"]
+    expected = prediction.scores["POSITIVE"] - prediction.scores["NEGATIVE"]
+    assert prediction.score == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_foreign_multi_label_model_gets_sigmoids(make_foreign: Callable[..., Path]) -> None:
+    """`problem_type` of a foreign model decides the activation."""
+    predictor = load(make_foreign(["joy", "anger"], problem_type="multi_label_classification"))
+
+    probs = np.array(list(predictor("текст").scores.values()))
+
+    prepared = predictor.prepare(["текст"])
+    np.testing.assert_allclose(probs, 1 / (1 + np.exp(-predictor.run(prepared)[0])), atol=1e-6)
+
+
+def test_a_graph_that_asks_for_more_is_refused(make_foreign: Callable[..., Path]) -> None:
+    """An input that prediction can't give is an error, not a guess."""
+    with pytest.raises(ModelError, match="asks for an input 'pixel_values'"):
+        load(make_foreign(["a", "b"], extra_input="pixel_values"))
+
+
+def test_pickled_weights_are_refused(tmp_path: Path, make_foreign: Callable[..., Path]) -> None:
+    """A folder with pickled weights only says that they are never read."""
+    folder = make_foreign(["a", "b"])
+    shutil.rmtree(folder / "onnx")
+    (folder / "pytorch_model.bin").write_bytes(b"pickle")
+
+    with pytest.raises(BundleError, match=r"only pytorch_model\.bin") as caught:
+        load(folder, cache=tmp_path / "cache")
+
+    assert "safetensors" in (caught.value.hint or "")
+
+
+def test_conversion_without_torch_names_the_extra(
+    tmp_path: Path, make_foreign: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the extra `train`, weights in safetensors give an error that says what to install."""
+    folder = make_foreign(["a", "b"])
+    shutil.rmtree(folder / "onnx")
+    (folder / WEIGHTS).write_bytes(b"")
+    for module in [name for name in sys.modules if name.split(".")[0] == "torch" or name.startswith("ottenok.export")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "torch", None)
+
+    with pytest.raises(MissingExtraError, match="torch") as caught:
+        load(folder, cache=tmp_path / "cache")
+
+    assert caught.value.extra == "train"
+
+
+def test_a_hub_name_is_found_in_the_cache(
+    tmp_path: Path, make_foreign: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that was fetched before is loaded by its hub name without a network."""
+    pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    repository = tmp_path / "cache" / "hub" / "models--someone--sentiment"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0" * 40)
+    shutil.copytree(make_foreign(["negative", "positive"]), repository / "snapshots" / ("0" * 40))
+
+    predictor = load("someone/sentiment", cache=tmp_path / "cache")
+
+    assert predictor.scheme.labels == ("negative", "positive")
+
+
+def test_what_is_neither_folder_nor_name_is_refused(tmp_path: Path) -> None:
+    """A path that is not there is an error with a way out."""
+    with pytest.raises(BundleError, match="no such folder") as caught:
+        load(tmp_path / "nowhere")
+
+    assert "hub" in (caught.value.hint or "")
+
+
+def test_an_installation_without_weights_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the embedded classifier, `load()` asks for a name."""
+    monkeypatch.setattr(places.ottenok, "__file__", str(tmp_path / "__init__.py"))
+
+    with pytest.raises(BundleError, match="ships no classifier"):
+        load()
+
+
+@pytest.mark.parametrize("name", [CONFIG, TOKENIZER])
+def test_broken_files_are_refused(make_foreign: Callable[..., Path], name: str) -> None:
+    """A configuration or tokenizer that can't be read is an error that names the file."""
+    folder = make_foreign(["a", "b"])
+    (folder / name).write_text("{" if name == CONFIG else json.dumps({"model": 5}))
+
+    with pytest.raises(BundleError) as caught:
+        load(folder)
+
+    assert name in (caught.value.file or "")
+
+
+def test_a_broken_graph_is_refused(tmp_path: Path) -> None:
+    """Errors of onnxruntime become ours, in one line."""
+    (tmp_path / "model.onnx").write_bytes(b"no graph")
+
+    with pytest.raises(ModelError, match="can't read this graph") as caught:
+        OnnxBackend(tmp_path / "model.onnx")
+
+    assert "\n" not in caught.value.message
+
+
+def test_prediction_imports_no_torch(tiny_bundle: Path) -> None:
+    """Loading and classifying import neither torch nor transformers."""
+    import subprocess
+
+    code = (
+        "import sys, ottenok\n"
+        f"ottenok.load({str(tiny_bundle)!r})('текст')\n"
+        "print(sorted({'torch', 'transformers', 'onnx', 'pandas', 'sklearn'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "[]"
+    assert MANIFEST in {entry.name for entry in tiny_bundle.iterdir()}

@@ -1,0 +1,372 @@
+"""Whole files: what goes in comes out, with answers."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ottenok.core.errors import InputError
+from ottenok.inference import files
+from ottenok.inference.fake import FakeBackend, fake_predictor
+from ottenok.inference.files import FileOptions, classify_file
+from ottenok.inference.records import Dialect, split_records
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ottenok.inference.tokens import TokenBatch
+
+FAKE = fake_predictor()
+ADDED = "predicted_label,predicted_score,predicted_negative,predicted_neutral,predicted_positive"
+
+
+def answers(text: str, delimiter: str = ",") -> str:
+    """Return what a CSV row gets for a text."""
+    found = FAKE(text)
+    numbers = [found.score, *found.scores.values()]
+    return delimiter.join([found.label or "", *(str(round(number or 0.0, 6)) for number in numbers)])
+
+
+def run(path: Path, out: Path, **options: Any) -> files.FileReport:
+    """Classify the column `text`."""
+    return classify_file(path, out, text="text", predictor=FAKE, options=FileOptions(**options))
+
+
+def test_csv_rows_keep_their_bytes(tmp_path: Path) -> None:
+    """Semicolons, a byte order mark, CRLF, quotes and line breaks in quotes stay; the answers stand at the end."""
+    path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    path.write_bytes('\ufeff"id";text;"n"\r\n"1";"да; ""очень""";01\r\n2;"две\nстроки";2,50\r\n'.encode())
+
+    report = run(path, out)
+
+    added = ADDED.replace(",", ";")
+    first, second = answers('да; "очень"', ";"), answers("две\nстроки", ";")
+    expected = f'\ufeff"id";text;"n";{added}\r\n"1";"да; ""очень""";01;{first}\r\n2;"две\nстроки";2,50;{second}\r\n'
+    assert out.read_bytes().decode() == expected
+    assert (report.rows, dict(report.rejected), report.rejects) == (2, {}, None)
+
+
+def test_bad_rows_are_listed_and_left_out(tmp_path: Path) -> None:
+    """A row with a field too few, without a text, or with an unclosed quote is rejected by number and reason."""
+    path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    path.write_text('id,text\n1,хорошо\n2\n3,\n4,"не закрыто\n5,плохо\n6,   \n7,"ну, да"\n', encoding="utf-8")
+
+    report = run(path, out)
+
+    assert [line.split(",")[0] for line in out.read_text().splitlines()] == ["id", "1", "5", "7"]
+    assert report.rejects == tmp_path / "out.rejects.jsonl"
+    rejects = [json.loads(line) for line in report.rejects.read_text().splitlines()]
+    assert [(reject["row"], reject["reason"]) for reject in rejects] == [
+        (2, "1 fields instead of 2"),
+        (3, "empty text"),
+        (4, "unclosed quote"),
+        (6, "empty text"),
+    ]
+    assert report.rejected == {"empty text": 2, "1 fields instead of 2": 1, "unclosed quote": 1}
+    assert report.rows == 3
+
+
+def test_tsv_without_quotes(tmp_path: Path) -> None:
+    """Quotes inside a TSV are text where they do not pair up."""
+    path, out = tmp_path / "in.tsv", tmp_path / "out.tsv"
+    path.write_text('text\tn\nсказал "да\t1\nэкран 5"\t2\n', encoding="utf-8")
+
+    report = run(path, out)
+
+    assert report.rows == 2
+    assert out.read_text().splitlines()[1].startswith('сказал "да\t1\t')
+
+
+def test_a_file_without_header_is_read_by_position(tmp_path: Path) -> None:
+    """With no header the column is a position from 0, and no header is written."""
+    path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    path.write_text("1,хорошо\n2,плохо\n", encoding="utf-8")
+
+    classify_file(path, out, text="1", predictor=FAKE, options=FileOptions(header=False))
+
+    assert out.read_text() == f"1,хорошо,{answers('хорошо')}\n2,плохо,{answers('плохо')}\n"
+
+
+def test_another_encoding_is_kept(tmp_path: Path) -> None:
+    """A windows-1251 file is read when its encoding is named, and written in it; else the error names the option."""
+    path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    path.write_bytes("text\nочень хорошо\n".encode("windows-1251"))
+
+    with pytest.raises(InputError, match="not UTF-8") as caught:
+        run(path, out)
+    run(path, out, encoding="windows-1251")
+
+    assert "--encoding" in (caught.value.hint or "")
+    assert out.read_bytes().decode("windows-1251").splitlines()[1] == f"очень хорошо,{answers('очень хорошо')}"
+
+
+def test_broken_bytes_cost_their_row_only(tmp_path: Path) -> None:
+    """A row whose text is no UTF-8 is rejected; broken bytes in another column pass through."""
+    path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    good = "".join(f"{number},слово\n" for number in range(200)).encode()
+    path.write_bytes(b"id,text\n" + good + b"x,\xff\xfe\n\xff,\xd0\xb4\xd0\xb0\n")
+
+    report = run(path, out)
+
+    assert report.rejected == {"not utf-8": 1}
+    assert out.read_bytes().splitlines()[-1].startswith(b"\xff,\xd0\xb4\xd0\xb0,")
+
+
+def test_jsonl_rows_keep_their_bytes(tmp_path: Path) -> None:
+    """Numbers keep their digits, keys their order; answers are keys at the end."""
+    path, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    path.write_text('{"n": 1.10, "text": "хорошо"}\n\n{"text":"плохо"}\n[1]\n{"text": 5}\n{"a": 1}\nоу\n', "utf-8")
+
+    report = run(path, out)
+
+    lines = out.read_text().splitlines()
+    assert lines[0].startswith('{"n": 1.10, "text": "хорошо", "predicted_label": ')
+    assert json.loads(lines[1])["predicted_score"] == round(FAKE("плохо").score or 0.0, 6)
+    assert report.rejected == {"no JSON object": 1, "no text but int": 1, "no key 'text'": 1, "not JSON": 1}
+
+
+def test_jsonl_without_the_key_is_an_error(tmp_path: Path) -> None:
+    """If no row has the key, the key is wrong."""
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"a": "b"}\n', "utf-8")
+
+    with pytest.raises(InputError, match="no row has a text under 'text'"):
+        run(path, tmp_path / "out.jsonl")
+
+
+def test_parquet_keeps_types_and_metadata(tmp_path: Path) -> None:
+    """Columns keep their types and the schema its metadata; rows without a text are rejected by number."""
+    path, out = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    table = pa.table({"when": pa.array([1, 2, 3], pa.timestamp("s")), "text": ["хорошо", None, "плохо"]})
+    pq.write_table(table.replace_schema_metadata({"by": "тест"}), path)
+
+    report = run(path, out)
+
+    found = pq.read_table(out)
+    assert found.column_names == ["when", "text", *ADDED.split(",")]
+    assert found.schema.field("when").type == pa.timestamp("ms") or found.schema.field("when").type == pa.timestamp("s")
+    assert found.schema.metadata[b"by"] == "тест".encode()
+    assert found.column("text").to_pylist() == ["хорошо", "плохо"]
+    assert found.column("predicted_label").to_pylist() == [FAKE("хорошо").label, FAKE("плохо").label]
+    assert report.rejected == {"missing text": 1}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_several_labels_are_a_list(tmp_path: Path, suffix: str) -> None:
+    """A multi-label answer is a list in Parquet and JSONL, and divided by semicolons in CSV."""
+    emotions = fake_predictor("emotions-7")
+    path, out = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
+    expected = list(emotions("текст").labels)
+    _write(path, ["текст"])
+
+    classify_file(path, out, text="text", predictor=emotions)
+
+    assert _read(out)[0]["predicted_labels"] == (";".join(expected) if suffix == ".csv" else expected)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_an_interrupted_run_goes_on(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After Ctrl-C the same call keeps what was done and ends with the same file as an undisturbed run."""
+    monkeypatch.setattr(files, "PART_ROWS", 3)
+    path, out, whole = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}", tmp_path / f"whole{suffix}"
+    _write(path, [f"текст {number}" for number in range(10)])
+    stopped = fake_predictor()
+    stopped.backend = _Interrupted(after=2)
+
+    with pytest.raises(KeyboardInterrupt):
+        classify_file(path, out, text="text", predictor=stopped)
+    assert not out.exists()
+    report = run(path, out)
+    run(path, whole)
+
+    assert 0 < report.resumed < 10
+    assert report.rows == 10
+    assert _read(out) == _read(whole)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted([path.name, out.name, whole.name])
+
+
+def test_a_fresh_run_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With resume off, what an interrupted run did is thrown away."""
+    monkeypatch.setattr(files, "PART_ROWS", 3)
+    path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    _write(path, [f"текст {number}" for number in range(10)])
+    stopped = fake_predictor()
+    stopped.backend = _Interrupted(after=2)
+    with pytest.raises(KeyboardInterrupt):
+        classify_file(path, out, text="text", predictor=stopped)
+
+    assert run(path, out, resume=False).resumed == 0
+
+
+def test_a_changed_file_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of the file as it was before are thrown away."""
+    monkeypatch.setattr(files, "PART_ROWS", 3)
+    path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    _write(path, [f"текст {number}" for number in range(10)])
+    stopped = fake_predictor()
+    stopped.backend = _Interrupted(after=2)
+    with pytest.raises(KeyboardInterrupt):
+        classify_file(path, out, text="text", predictor=stopped)
+    _write(path, [f"совсем иначе {number}" for number in range(10)])
+
+    report = run(path, out)
+
+    assert report.resumed == 0
+    assert "совсем иначе 0" in out.read_text()
+
+
+def test_a_failure_leaves_the_old_output(tmp_path: Path) -> None:
+    """The output appears whole or not at all; an older one stays until then."""
+    path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    _write(path, ["раз", "два"])
+    out.write_text("старое")
+    stopped = fake_predictor()
+    stopped.backend = _Interrupted(after=0)
+
+    with pytest.raises(KeyboardInterrupt):
+        classify_file(path, out, text="text", predictor=stopped, options=FileOptions(overwrite=True))
+
+    assert out.read_text() == "старое"
+
+
+@pytest.mark.parametrize(
+    ("name", "out", "message"),
+    [
+        ("in.csv", "out.jsonl", "suffix is '.jsonl', expected '.csv'"),
+        ("in.csv", "in.csv", "the output is the input"),
+        ("in.csv", "old.csv", "the output exists"),
+        ("no.csv", "out.csv", "there is no such file"),
+        ("in.doc", "out.doc", "kind .doc"),
+    ],
+)
+def test_wrong_paths_are_refused(tmp_path: Path, name: str, out: str, message: str) -> None:
+    """Each wrong path has its error before anything is read."""
+    _write(tmp_path / "in.csv", ["раз"])
+    (tmp_path / "old.csv").write_text("x")
+    (tmp_path / "in.doc").write_text("x")
+
+    with pytest.raises(InputError, match=message):
+        run(tmp_path / name, tmp_path / out)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_answers_never_write_over_a_column(tmp_path: Path, suffix: str) -> None:
+    """A file that has an answer's column already is refused, and another prefix helps."""
+    path, out = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
+    _write(path, ["раз"], column="predicted_label")
+
+    with pytest.raises(InputError, match="column 'predicted_label' already") as caught:
+        run(path, out)
+    run(path, out, prefix="p_")
+
+    assert "--prefix" in (caught.value.hint or "")
+    assert "p_label" in _read(out)[0]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_missing_column_is_named_with_the_nearest(tmp_path: Path, suffix: str) -> None:
+    """The error suggests the column that was meant."""
+    path = tmp_path / f"in{suffix}"
+    _write(path, ["раз"])
+
+    with pytest.raises(InputError, match="no column 'texd'") as caught:
+        classify_file(path, tmp_path / f"out{suffix}", text="texd", predictor=FAKE)
+
+    assert "'text'" in (caught.value.hint or "")
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    """A file without a header has nothing to classify."""
+    (tmp_path / "in.csv").touch()
+
+    with pytest.raises(InputError, match="empty"):
+        run(tmp_path / "in.csv", tmp_path / "out.csv")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_file_without_rows_gives_one(tmp_path: Path, suffix: str) -> None:
+    """A header alone gives the longer header alone."""
+    path, out = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
+    _write(path, [])
+
+    assert run(path, out).rows == 0
+    assert _read(out) == []
+
+
+def test_binary_files_are_refused(tmp_path: Path) -> None:
+    """What is no Parquet file says so."""
+    (tmp_path / "in.parquet").write_bytes(b"PK\3\4" * 100)
+
+    with pytest.raises(InputError, match="no Parquet file"):
+        run(tmp_path / "in.parquet", tmp_path / "out.parquet")
+
+
+@given(st.lists(st.lists(st.text(max_size=20), min_size=2, max_size=2), max_size=20))
+@settings(max_examples=200)
+def test_records_are_what_csv_wrote(rows: list[list[str]]) -> None:
+    """Whatever Python's csv writes is divided into the same fields, and the raw records are the file."""
+    import csv
+    import io
+
+    stream = io.StringIO(newline="")
+    csv.writer(stream, quoting=csv.QUOTE_ALL).writerows(rows)
+    text = stream.getvalue()
+
+    records = list(split_records(io.StringIO(text, newline=""), Dialect(delimiter=",", quote='"'), file=""))
+
+    assert [record.fields for record in records] == rows
+    assert "".join(record.raw for record in records) == text
+
+
+@given(st.text(alphabet='ab",\n\r', max_size=60))
+def test_any_text_is_divided_without_loss(text: str) -> None:
+    """However broken the quotes, every line is in one record, and only blank lines are skipped."""
+    import io
+
+    records = split_records(io.StringIO(text, newline=""), Dialect(delimiter=",", quote='"'), file="")
+
+    kept = "".join(record.raw for record in records)
+    assert kept.replace("\n", "").replace("\r", "") == text.replace("\n", "").replace("\r", "")
+
+
+class _Interrupted(FakeBackend):
+    """Stops like Ctrl-C after some batches."""
+
+    def __init__(self, *, after: int) -> None:
+        super().__init__(3)
+        self._left = after
+
+    def run(self, batch: TokenBatch) -> Any:
+        if not self._left:
+            raise KeyboardInterrupt
+        self._left -= 1
+        return super().run(batch)
+
+
+def _write(path: Path, texts: list[str], column: str = "other") -> None:
+    rows = [{"text": text, column: "x"} for text in texts]
+    if path.suffix == ".parquet":
+        schema = pa.schema([("text", pa.string()), (column, pa.string())])
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    else:
+        path.write_text(f"text,{column}\n" + "".join(f"{text},x\n" for text in texts), "utf-8")
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    import csv
+
+    if path.suffix == ".parquet":
+        found: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        return found
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))

@@ -1,0 +1,345 @@
+"""The predictor through its public door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count, islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, WindowRule
+from ottenok.core.errors import InputError, ModelError
+from ottenok.core.schemes import load_scheme
+from ottenok.decision.decision import Decision
+from ottenok.inference.api import load
+from ottenok.inference.fake import FakeBackend, character_tokenizer, fake_predictor
+from ottenok.inference.predictor import Predictor
+from ottenok.inference.tokens import Tokeniser
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from ottenok.inference.tokens import TokenBatch
+
+TEXTS = st.lists(st.text(max_size=120), min_size=1, max_size=12)
+FAKE = fake_predictor()
+
+
+@dataclass
+class FixedBackend:
+    """Gives the same logits for every row, and remembers the batches."""
+
+    logits: list[float]
+    name: str = "fixed"
+    identity: str = "fixed"
+    batches: list[TokenBatch] = field(default_factory=list)
+
+    @property
+    def outputs(self) -> int:
+        return len(self.logits)
+
+    def run(self, batch: TokenBatch) -> npt.NDArray[np.float32]:
+        self.batches.append(batch)
+        return np.tile(np.array(self.logits, dtype=np.float32), (len(batch.ids), 1))
+
+
+def make(scheme: str, backend: Any, *, max_length: int = 32, overlap: int = 8, **fields: Any) -> Predictor:
+    """Return a predictor of a scheme's labels on a backend."""
+    facts = load_scheme(scheme)
+    several = facts.kind == "multi-label"
+    manifest = BundleManifest(
+        name="test",
+        scheme=SchemeFacts.of(facts),
+        problem_type="multi-label" if several else "multi-class",
+        decision=fields.pop("decision", Decision(activation="sigmoid" if several else "softmax")),
+        max_length=max_length,
+        window=WindowRule(overlap=overlap, combine=fields.pop("combine", "mean-logits")),
+        licence=LicenceFacts(id="unknown", commercial=None),
+    )
+    tokeniser = Tokeniser(character_tokenizer(), max_length=max_length, overlap=overlap, **fields)
+    return Predictor(manifest=manifest, tokeniser=tokeniser, backend=backend, batch_tokens=256)
+
+
+@given(texts=TEXTS)
+def test_scores_do_not_depend_on_company(texts: list[str]) -> None:
+    """A text's prediction is the same alone, among others, and in another order."""
+    together = FAKE(texts)
+
+    assert together == [FAKE(text) for text in texts]
+    assert together[::-1] == FAKE(texts[::-1])
+
+
+@given(texts=TEXTS)
+@settings(max_examples=30, deadline=None)
+def test_scores_of_a_graph_do_not_depend_on_company(tiny_bundle: Path, texts: list[str]) -> None:
+    """On onnxruntime too, to 1e-4."""
+    predictor = _loaded(tiny_bundle)
+
+    alone = np.concatenate([predictor.probabilities([text]) for text in texts])
+
+    np.testing.assert_allclose(predictor.probabilities(texts), alone, atol=1e-4)
+
+
+_LOADED: dict[Path, Predictor] = {}
+
+
+def _loaded(folder: Path) -> Predictor:
+    if folder not in _LOADED:
+        _LOADED[folder] = load(folder, threads=1)
+    return _LOADED[folder]
+
+
+@given(texts=TEXTS)
+def test_no_row_is_padded_and_budgets_hold(texts: list[str]) -> None:
+    """Each batch is a full rectangle of at most the budget, and every window is in one batch."""
+    backend = FixedBackend([0.0, 0.0, 0.0])
+    predictor = make("sentiment-3", backend)
+
+    predictor(texts)
+
+    assert all(batch.ids.size <= 256 or len(batch.ids) == 1 for batch in backend.batches)
+    windows = len(predictor.prepare(texts).windows.ids)
+    assert sum(len(batch.ids) for batch in backend.batches) == windows
+
+
+def test_a_long_text_is_read_whole_in_overlapping_windows() -> None:
+    """Windows have the model's length, share the overlap, and together hold every token."""
+    backend = FixedBackend([0.0, 0.0, 0.0])
+    predictor = make("sentiment-3", backend)
+
+    prediction = predictor("абвгд" * 20)
+
+    ids = predictor.prepare(["абвгд" * 20]).windows.ids
+    assert prediction.windows == len(ids) > 1
+    assert all(len(window) <= 32 for window in ids)
+    inner = [window[1:-1] for window in ids]
+    joined = inner[0] + [token for window in inner[1:] for token in window[8:]]
+    assert joined == character_tokenizer().encode("абвгд" * 20).ids[1:-1]
+    assert not prediction.truncated
+
+
+@pytest.mark.parametrize("combine", ["mean-logits", "mean-probabilities"])
+def test_windows_are_joined_by_the_stated_rule(combine: str) -> None:
+    """The mean over windows, weighed by their tokens, of logits or of probabilities."""
+    predictor = make("sentiment-3", FakeBackend(3), combine=combine)
+    prepared = predictor.prepare(["съешь ещё этих мягких французских булок"])
+    logits = predictor.run(prepared).astype(np.float64)
+    weights = np.array([len(window) - 2 for window in prepared.windows.ids])
+
+    (prediction,) = predictor.finish(prepared, logits.astype(np.float32))
+
+    def softmax(x: Any) -> Any:
+        return np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)
+
+    if combine == "mean-logits":
+        expected = softmax(np.average(logits, axis=0, weights=weights))
+    else:
+        expected = np.average(softmax(logits), axis=0, weights=weights)
+    np.testing.assert_allclose(list(prediction.scores.values()), expected, atol=1e-6)
+
+
+def test_a_limit_of_windows_is_told() -> None:
+    """With max_windows the rest stays unread, and the prediction says so."""
+    limited = fake_predictor(max_windows=2)
+
+    long, short = limited(["а" * 500, "а"])
+
+    assert (long.windows, long.truncated) == (2, True)
+    assert (short.windows, short.truncated) == (1, False)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t \u3000", "\0", "\u200b\ufeff"])
+def test_nothing_to_read_gets_no_answer(text: str) -> None:
+    """A text without anything to read has no label and no score, rather than a guess."""
+    prediction = FAKE(text)
+
+    assert prediction.label is None
+    assert prediction.labels == ()
+    assert set(prediction.scores.values()) == {0.0}
+    assert prediction.score is None
+    assert prediction.windows == 0
+    assert prediction.confidence == 0.0
+
+
+@pytest.mark.parametrize("text", ["😀😀😀", "до\0после", "\ud83d один", "ไทย", "\u202eнаоборот", "a" * 5000])
+def test_strange_texts_get_an_answer(text: str) -> None:
+    """Emoji alone, NUL, lone surrogates, other scripts, reversed and endless words are classified like any text."""
+    prediction = FAKE(text)
+
+    assert prediction.label in {"negative", "neutral", "positive"}
+    assert sum(prediction.scores.values()) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_megabyte_in_one_line_is_read_whole() -> None:
+    """A text of 1 MB becomes thousands of windows, none of them left out."""
+    prediction = make("sentiment-3", FixedBackend([1.0, 0.0, 0.0]), max_length=512, overlap=32)("слово " * 90_000)
+
+    assert prediction.windows > 1000
+    assert prediction.label == "negative"
+
+
+def test_multi_label_scores_are_sigmoids() -> None:
+    """Labels of a multi-label model do not compete: logits 2, 1.5, -3 are .88, .82 and .05."""
+    prediction = make("emotions-7", FixedBackend([2.0, 1.5, -3.0, -9.0, -9.0, -9.0, -9.0]))("текст")
+
+    assert list(prediction.scores.values())[:3] == pytest.approx([0.881, 0.818, 0.047], abs=1e-3)
+    assert prediction.labels == ("anger", "disgust")
+    assert prediction.label == "anger"
+    assert prediction.score is None
+
+
+def test_labels_keep_the_order_of_the_outputs() -> None:
+    """The first output belongs to the first label."""
+    prediction = make("sentiment-3", FixedBackend([5.0, 0.0, -5.0]))("текст")
+
+    assert list(prediction.scores) == ["negative", "neutral", "positive"]
+    assert prediction.label == "negative"
+    assert prediction.score == pytest.approx(-0.9932, abs=1e-3)
+    assert prediction.confidence == prediction.scores["negative"]
+
+
+def test_an_answer_may_be_empty() -> None:
+    """Where no label reaches its threshold and the decision allows it, there is none, but scores are there."""
+    decision = Decision(activation="softmax", thresholds=(0.9, 0.9, 0.9))
+    prediction = make("sentiment-3", FixedBackend([1.0, 0.0, 0.0]), decision=decision)("текст")
+
+    assert prediction.label is None
+    assert prediction.windows == 1
+    assert prediction.scores["negative"] == pytest.approx(0.576, abs=1e-3)
+
+
+def test_a_backend_with_other_outputs_is_refused() -> None:
+    """A graph whose number of outputs is not that of the labels never answers."""
+    with pytest.raises(ModelError, match="5 outputs, and its labels need 3"):
+        make("sentiment-3", FixedBackend([0.0] * 5))
+
+
+def test_what_comes_in_says_what_comes_out() -> None:
+    """A string gives one prediction, a list a list, an iterator an iterator."""
+    one = FAKE("привет")
+
+    assert FAKE(["привет", "привет"]) == [one, one]
+    assert FAKE(("привет",)) == [one]
+    stream = FAKE(iter(["привет"]))
+    assert iter(stream) is stream
+    assert list(stream) == [one]
+    assert FAKE([]) == []
+
+
+def test_columns_of_data_frames_are_taken() -> None:
+    """Columns of pandas and Arrow and numpy arrays are lists of texts."""
+    pandas = pytest.importorskip("pandas")
+    pyarrow = pytest.importorskip("pyarrow")
+    texts = ["раз", "два", "раз"]
+    expected = FAKE(texts)
+
+    assert FAKE(pandas.Series(texts, index=[5, 6, 7])) == expected
+    assert FAKE(pyarrow.array(texts)) == expected
+    assert FAKE(pyarrow.chunked_array([texts[:1], texts[1:]])) == expected
+    assert FAKE(np.array(texts)) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(None, "missing"), (float("nan"), "missing"), (7, "int 7"), (b"bytes", "bytes"), (["a"], "list")],
+)
+def test_what_is_no_text_is_refused_by_row(value: object, message: str) -> None:
+    """A missing value or a number is an error that names its row, from 1."""
+    with pytest.raises(InputError, match=message) as caught:
+        FAKE(["хорошо", "плохо", value])  # type: ignore[list-item]
+
+    assert caught.value.row == 3
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("value", [5, None, b"bytes", {"text": "a"}])
+def test_what_is_no_column_is_refused(value: object) -> None:
+    """A number, bytes or a mapping is no column of texts."""
+    with pytest.raises(InputError, match="expected a text or a column"):
+        FAKE(value)  # type: ignore[call-overload]
+
+
+def test_a_whole_data_frame_is_refused() -> None:
+    """A frame has several columns; one must be chosen."""
+    frame = pytest.importorskip("pandas").DataFrame({"text": ["a"]})
+
+    with pytest.raises(InputError, match="whole data frame"):
+        FAKE(frame)
+
+
+def test_missing_values_of_pandas_are_refused() -> None:
+    """The marks of missing values that pandas has of its own count as missing."""
+    pandas = pytest.importorskip("pandas")
+
+    with pytest.raises(InputError, match="missing"):
+        FAKE(pandas.Series(["a", pandas.NA], dtype="string"))
+
+
+def test_a_stream_reads_no_more_than_it_must() -> None:
+    """An endless iterator is answered block by block, in order."""
+    taken: list[int] = []
+
+    def texts() -> Any:
+        for number in count():
+            taken.append(number)
+            yield f"текст {number}"
+
+    answers = list(islice(FAKE.stream(texts(), texts_at_once=10), 25))
+
+    assert answers == FAKE([f"текст {number}" for number in range(25)])
+    assert len(taken) == 30
+
+
+def test_rows_of_a_stream_are_numbered_through() -> None:
+    """The row in an error counts from the start of the stream, not of the block."""
+    texts = ["а"] * 25 + [None]
+
+    with pytest.raises(InputError) as caught:
+        list(FAKE.stream(texts, texts_at_once=10))  # type: ignore[arg-type]
+
+    assert caught.value.row == 26
+
+
+def test_unknown_tokens_are_told(encoder_folder: Path) -> None:
+    """A text in a script that the vocabulary lacks says that it was not understood."""
+    from ottenok.inference.tokens import read_tokenizer
+
+    file = encoder_folder.parent / "tokenizers" / "rubert-tiny2" / "tokenizer.json"
+    tokeniser = Tokeniser(read_tokenizer(file), max_length=64, overlap=8)
+
+    windows = tokeniser(["Какая гадость", "ꦲꦏ꧀ꦱꦫ"])
+
+    assert windows.unknown[0] == 0.0
+    assert windows.unknown[1] == 1.0
+
+
+@pytest.mark.parametrize("folder", ["e5-small-ru-zh", "tokenizers/rubert-tiny2"])
+def test_short_i_and_yo_survive(encoder_folder: Path, folder: str) -> None:
+    """The tokens of й and ё are not those of и and е, however the letters were typed."""
+    from ottenok.inference.tokens import read_tokenizer
+    from ottenok.text.normalise import normalise
+
+    file = encoder_folder.parent / folder / "tokenizer.json"
+    tokeniser = Tokeniser(read_tokenizer(file), max_length=64, overlap=8)
+
+    whole, parts, stripped = tokeniser([normalise("мой ёж"), normalise("мои\u0306 е\u0308ж"), "мои еж"]).ids
+
+    assert whole == parts
+    assert whole != stripped
+
+
+def test_chinese_is_read_by_character(encoder_folder: Path) -> None:
+    """Chinese has no spaces, and each character or piece is a token: nothing becomes one unknown word."""
+    from ottenok.inference.tokens import read_tokenizer
+
+    file = encoder_folder / "tokenizer.json"
+    windows = Tokeniser(read_tokenizer(file), max_length=64, overlap=8)(["这个酒店非常好,下次还会来"])
+
+    assert len(windows.ids[0]) > 7
+    assert windows.unknown[0] == 0.0
