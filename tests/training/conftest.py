@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,23 +24,43 @@ WORDS = {
 FILLER = ["я", "это", "там", "и", "ещё", "мой", "был", "день", "的", "是"]
 
 
-def write_corpus(folder: Path, *, rows: int, scheme: str = "sentiment-3", seed: int = 0) -> Corpus:
-    """Write a corpus whose words give its labels away: eight tenths train, a tenth validation, a tenth test."""
-    chance = random.Random(seed)
+SCHEMES = {
+    "sentiment-3": {name: [name] for name in WORDS},
+    "emotions-7": {"negative": ["anger", "sadness"], "neutral": [], "positive": ["joy"]},
+}
+
+
+def write_corpus(folder: Path, *, rows: int, scheme: str = "sentiment-3", splits: str = "tttttttvx") -> Corpus:
+    """Write a corpus whose words give its labels away; `splits` repeats: train, validation (v), test (x)."""
+    chance = random.Random(0)
+    names = {"t": "train", "v": "validation", "x": "test"}
     columns: dict[str, list[object]] = {name: [] for name in ("id", "text", "labels", "source", "language", "split")}
     for number in range(rows):
-        label = chance.choice(list(WORDS))
-        words = chance.choices(FILLER, k=chance.randint(0, 6)) + chance.choices(WORDS[label], k=chance.randint(1, 2))
+        mood = chance.choice(list(WORDS))
+        words = chance.choices(FILLER, k=chance.randint(0, 6)) + chance.choices(WORDS[mood], k=chance.randint(1, 2))
         chance.shuffle(words)
-        split = "validation" if number % 10 == 8 else "test" if number % 10 == 9 else "train"
-        values = (f"toy/0/{number}", " ".join(words), [label], f"source-{number % 2}", "ru", split)
+        labels, split = SCHEMES[scheme][mood], names[splits[number % len(splits)]]
+        values = (f"toy/0/{number}", " ".join(words), labels, f"source-{number % 2}", "ru", split)
         for name, value in zip(columns, values, strict=True):
             columns[name].append(value)
     table = pa.table({**columns, "part": pa.nulls(rows, pa.string())})
     folder.mkdir(parents=True)
     pq.write_table(table, folder / "corpus.parquet")
-    (folder / "manifest.json").write_text(json.dumps({"name": "toy", "scheme": scheme}), encoding="utf-8")
+    manifest = {"name": "toy", "scheme": scheme, "sources": [_source()], "recipe": {"text": {"yo": "e"}}}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return open_corpus(folder)
+
+
+def _source() -> dict[str, object]:
+    return {
+        "name": "toy",
+        "licence": "CC-BY-NC-4.0",
+        "commercial": False,
+        "kept": {"train": 7, "validation": 1, "test": 1},
+        "languages": {"ru": 8, "zh": 1},
+        "dropped": [{"reason": "duplicate", "rows": 2}, {"reason": "duplicate", "rows": 3}],
+        "files": [{"path": "toy/train.csv", "sha256": "0" * 64}],
+    }
 
 
 @pytest.fixture(scope="session")
@@ -53,8 +73,8 @@ def toy_corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 def make_corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Corpus]:
     """Return the maker of toy corpora."""
 
-    def make(**options: object) -> Corpus:
-        return write_corpus(tmp_path_factory.mktemp("data") / "made", **options)  # type: ignore[arg-type]
+    def make(**options: Any) -> Corpus:
+        return write_corpus(tmp_path_factory.mktemp("data") / "made", **options)
 
     return make
 

@@ -1,0 +1,158 @@
+"""Recipes, token tables, class weights, histories: what a run is told and what it tells."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ottenok.core.config import assignments, override
+from ottenok.core.errors import ConfigError
+from ottenok.core.recipes import recipe_file, recipe_names
+from ottenok.training.recipe import load_recipe
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
+def test_the_recipes_of_the_repository_are_right(file: Path) -> None:
+    """Every recipe parses, has its file's name, and names a corpus recipe that is there."""
+    recipe = load_recipe(file)
+
+    assert recipe.name == file.stem
+    assert recipe_file(recipe.data.recipe or "", "data").is_file()
+
+
+def test_recipes_are_found_by_name() -> None:
+    """`default` is a name; a misspelt one is told of it."""
+    assert "default" in recipe_names()
+    assert load_recipe("default").name == "default"
+    with pytest.raises(ConfigError, match="Did you mean 'default'"):
+        load_recipe("defualt")
+
+
+def test_every_key_can_be_replaced_on_the_command_line() -> None:
+    """Both spellings of an override reach the recipe, with TOML's types."""
+    given_ = ["--optim.lr", "3e-5", "--model.head.hidden=[8, 4]", "--model.head.kind", "mlp", "--run.test=true"]
+    recipe = load_recipe("default", override(assignments(given_)))
+
+    assert recipe.optim.lr == 3e-5
+    assert recipe.model.head.hidden == (8, 4)
+    assert recipe.model.head.kind == "mlp"
+    assert recipe.run.test
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--optim.lrr", "1"], "Did you mean 'lr'"),
+        (["--optim.lr", "fast"], "valid number"),
+        (["--optim.lr", "0"], "greater than 0"),
+        (["--schedule.epochs", "1.5"], "integer"),
+        (["--optim.lr"], "the value is missing"),
+        (["--lr", "1"], "--section.key"),
+        (["lr"], "--section.key"),
+    ],
+)
+def test_wrong_overrides_are_refused(arguments: list[str], words: str) -> None:
+    """The error says which key, and what was expected."""
+    with pytest.raises(ConfigError, match=words):
+        load_recipe("default", override(assignments(arguments)))
+
+
+@given(st.text(max_size=20))
+def test_any_argument_is_an_assignment_or_an_error(text: str) -> None:
+    """No argument gives a traceback."""
+    with contextlib.suppress(ConfigError):
+        assert all("=" in one for one in assignments([text, text]))
+
+
+def test_token_tables_give_back_their_texts() -> None:
+    """Rows come out as they went in, cut to the limit; a text without tokens gets one."""
+    tokens = pytest.importorskip("ottenok.training.tokens")
+
+    class _Words:
+        unk_token_id, pad_token_id = 9, 0
+
+        def __call__(self, texts: list[str], *, max_length: int, **_: object) -> dict[str, list[list[int]]]:
+            return {"input_ids": [[len(word) for word in text.split()][:max_length] for text in texts]}
+
+    table = tokens.encode(_Words(), [["a bb", "ccc dd e f"], [""]], 3)
+    assert [row.tolist() for row in table.rows([0, 1, 2])] == [[1, 2], [3, 2, 1], [9]]
+    assert table.full == 1
+    assert [row.tolist() for row in table.take(np.array([2, 0])).rows([0, 1])] == [[9], [1, 2]]
+    padded = tokens.pad(table.rows([0, 2]), 7)
+    assert padded["input_ids"].tolist() == [[1, 2], [9, 7]]
+    assert padded["attention_mask"].tolist() == [[1, 1], [1, 0]]
+
+
+def test_class_weights_follow_the_labels() -> None:
+    """Rare labels weigh more, given weights are taken, and a wrong number of them is refused."""
+    weights = pytest.importorskip("ottenok.training.weights")
+    truth = np.eye(3, dtype=bool)[[0, 0, 0, 0, 1, 1, 2]]
+
+    assert weights.class_weights("none", truth, "multi-class") is None
+    balanced = weights.class_weights("balanced", truth, "multi-class")
+    np.testing.assert_allclose(balanced / balanced[0], [1.0, 2.0, 4.0])
+    positive = weights.class_weights("balanced", truth, "multi-label")
+    np.testing.assert_allclose(positive, [1.0, 2.5, 6.0])
+    assert weights.class_weights((1.0, 2.0, 3.0), truth, "multi-class").tolist() == [1.0, 2.0, 3.0]
+    for wrong in ((1.0, 2.0), (1.0, 0.0, 1.0)):
+        with pytest.raises(ConfigError, match="one per label"):
+            weights.class_weights(wrong, truth, "multi-class")
+
+
+class _Notes:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def start(self, stage: str, *, total: int | None, unit: str) -> None:
+        """Ignore."""
+
+    def advance(self, count: int = 1) -> None:
+        """Ignore."""
+
+    def finish(self) -> None:
+        """Ignore."""
+
+    def note(self, message: str) -> None:
+        """Keep the line."""
+        self.lines.append(message)
+
+
+def _entry(epoch: float, score: float) -> dict[str, float]:
+    epochs = {"epoch_loss": 0.5, "epoch_seconds": 2.0, "epoch_tokens": 600, "epoch_texts": 20}
+    return {"epoch": epoch, "step": int(epoch * 10), "eval_macro_f1": score, "eval_loss": 1 - score, **epochs}
+
+
+def test_the_history_chooses_the_earliest_of_equals(tmp_path: Path) -> None:
+    """Of two epochs that are equally good the first is the best, whichever way is better."""
+    history = pytest.importorskip("ottenok.training.history")
+    for metric, higher in (("macro_f1", True), ("loss", False)):
+        kept = history.History(None, _Notes(), metric=metric, higher=higher)
+        kept.update([_entry(1, 0.5), _entry(2, 0.7), _entry(3, 0.7), _entry(4, 0.6)])
+        assert kept.best() == 1
+        assert kept.exhausted(2)
+        assert not kept.exhausted(3)
+        assert not kept.exhausted(None)
+
+
+def test_the_history_is_told_once_and_kept_as_json_lines(tmp_path: Path) -> None:
+    """Each epoch is one line of the table under one header, and one line of `history.jsonl`."""
+    history = pytest.importorskip("ottenok.training.history")
+    notes = _Notes()
+    kept = history.History(tmp_path / "history.jsonl", notes, metric="macro_f1", higher=True)
+    kept.update([{"loss": 1.0, "step": 5, "epoch": 0.5}, _entry(1, 0.5)])
+    kept.update([{"loss": 1.0, "step": 5, "epoch": 0.5}, _entry(1, 0.5), _entry(2, 0.7)])
+
+    assert len(notes.lines) == 3
+    assert "macro F1" in notes.lines[0]
+    rows = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["macro_f1"] for row in rows] == [0.5, 0.7]
+    assert rows[0]["tokens_per_second"] == 300.0
+    assert history.read_history(tmp_path) == rows
