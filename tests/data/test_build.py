@@ -102,7 +102,8 @@ def test_no_text_and_no_near_duplicate_is_in_two_splits(
         return
     rows = rows_of(corpus)
     keys = [dedupe_key(row["text"]) for row in rows]
-    assert len(set(keys)) == len(keys)
+    outside = [key for key, row in zip(keys, rows, strict=True) if row["split"] != "test"]
+    assert len(set(outside)) == len(outside)  # an official test stays as published
     pairs = [(a, b) for a in range(len(rows)) for b in range(a) if rows[a]["split"] != rows[b]["split"]]
     if pairs:
         left, right = zip(*pairs, strict=True)

@@ -103,7 +103,7 @@ def test_hotels(data_root: Path, tmp_path: Path) -> None:
     assert next(one.kept for one in stats.sources if one.name == "chnsenticorp-htl") == {
         "train": 0,
         "validation": 0,
-        "test": 7_764,
+        "test": 7_765,
     }
 
 
@@ -115,6 +115,15 @@ def test_translated_emotions(data_root: Path, tmp_path: Path) -> None:
     for part in ("simplified-validation.csv", "simplified-test.csv"):
         assert 170 <= shared(stats, part, "ru-izard-emotions:train.csv").texts <= 180
     assert next(one.kept for one in stats.sources if one.name == "ru-goemotions")["validation"] == 0
+
+
+_OFFICIAL = {
+    "app-reviews-ru": 2_378,
+    "romip-2012": 4_573,
+    "rusentiment": 2_214,
+    "sentirueval-2016-banks": 3_302,
+    "sentirueval-2016-telecom": 2_198,
+}
 
 
 @pytest.fixture(scope="module")
@@ -131,12 +140,13 @@ def test_the_default_corpus_does_not_leak(default: Corpus) -> None:
     seen: dict[str, str] = {}
     for row in table.to_pylist():
         assert seen.setdefault(dedupe_key(row["text"]), row["split"]) == row["split"]
-    assert len(seen) == table.num_rows
+    outside = [row for row in table.to_pylist() if row["split"] != "test"]
+    assert len({dedupe_key(row["text"]) for row in outside}) == len(outside)
     kept = {source.name: source.kept for source in corpus_stats(default).sources}
     for name in ("rusentiment", "chnsenticorp-htl"):
         assert (kept[name]["train"], kept[name]["validation"]) == (0, 0)
-    for name in ("app-reviews-ru", "romip-2012", "sentirueval-2016-banks", "sentirueval-2016-telecom"):
-        assert kept[name]["test"] > 2_000
+    # As published, less the texts with several labels or with one that has no place among three classes.
+    assert {name: kept[name]["test"] for name in _OFFICIAL} == _OFFICIAL
     for name in ("online-shopping-10-cats", "waimai-10k"):
         assert kept[name]["test"] == pytest.approx(sum(kept[name].values()) / 10, abs=2)
 

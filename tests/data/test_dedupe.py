@@ -41,6 +41,9 @@ def kept_by_hand(table: list[tuple[int, int, int]], rule: str) -> list[int]:
     for text in sorted({row[0] for row in table}):
         own = [number for number, row in enumerate(table) if row[0] == text]
         best = max(table[number][1] for number in own)
+        if best == TEST:
+            kept += [number for number in own if table[number][1] == TEST]
+            continue
         voters = [number for number in own if table[number][1] == best]
         votes = Counter(table[number][2] for number in voters).most_common()
         alone = len(votes) == 1 or (rule == "majority" and votes[0][1] > votes[1][1])
@@ -83,11 +86,19 @@ def test_reasons_name_the_row_that_stays(table: list[tuple[int, int, int]]) -> N
 
 def test_majority_wins_and_a_tie_loses_all() -> None:
     """Two against one keep the first of the two; one against one keep none, also not in the other splits."""
-    table = [(0, FREE, 0), (0, FREE, 1), (0, FREE, 1), (1, TEST, 0), (1, TEST, 1), (1, TRAIN, 0)]
+    table = [(0, FREE, 0), (0, FREE, 1), (0, FREE, 1), (1, VALIDATION, 0), (1, VALIDATION, 1), (1, TRAIN, 0)]
     verdict = resolve_same(*columns(table))
     assert verdict.kept.tolist() == [False, True, False, False, False, False]
     assert verdict.reason.tolist() == [Reason.CONFLICT, Reason.KEPT, Reason.DUPLICATE, *[Reason.CONFLICT] * 3]
     assert verdict.winner.tolist() == [1, -1, 1, -1, -1, -1]
+
+
+def test_official_tests_stay_as_published() -> None:
+    """Repeated and contradicting rows of a test all stay, and still take their text from train."""
+    verdict = resolve_same(*columns([(0, TEST, 0), (0, TEST, 1), (0, TEST, 0), (0, TRAIN, 0)]), rule="drop")
+    assert verdict.kept.tolist() == [True, True, True, False]
+    assert verdict.reason[3] == Reason.IN_TEST
+    assert verdict.winner[3] == 0
 
 
 def test_train_does_not_outvote_the_test() -> None:

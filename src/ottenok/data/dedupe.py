@@ -8,9 +8,11 @@ The rules, in this order:
    One label with most rows wins; if two have as many, nobody can say, and every row of the text goes, also from the
    other splits. (Rule `drop`: any disagreement does that.) No row ever gets another row's label.
 3. Of the rows that won, the first stays: sources by name, files in the card's order, rows as in the file.
+4. Rows of an official test all stay, repeated and contradicting ones too: a figure on a published test means the test
+   as it was published.
 
-Near duplicates follow rule 1. Within a split they go only if their labels are the same, because one word can turn a
-statement round: "не понравилось" is near to "понравилось". Rows of an official test never go for being near each other.
+Near duplicates follow rules 1 and 4. Within a split they go only if their labels are the same, because one word can
+turn a statement round: "не понравилось" is near to "понравилось".
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ def resolve_same(
     *,
     rule: Literal["majority", "drop"] = "majority",
 ) -> Verdict:
-    """Keep at most one row of each text.
+    """Keep at most one row of each text outside of official tests, and every row of those.
 
     Args:
         texts: int32[n], the dense id of each row's text.
@@ -73,13 +75,15 @@ def resolve_same(
     top = _highest(texts, splits, count)
     voting = splits == top[texts]
     votes = count_votes(texts[voting], labels[voting], count=count)
-    settled = votes.agreed | (votes.unique if rule == "majority" else False)
-    won = voting & settled[texts] & (labels == votes.winner[texts])
+    in_test = splits == TEST
+    settled = votes.agreed | (votes.unique if rule == "majority" else False) | (top == TEST)
+    won = in_test | voting & settled[texts] & (labels == votes.winner[texts])
     first = _first(texts, won, count)
     reason = _by_split(top[texts], _SAME)
     reason[voting & ~won | ~settled[texts]] = Reason.CONFLICT
     reason[won] = Reason.DUPLICATE
-    return _verdict(reason, first[texts], kept=first[settled])
+    kept = np.union1d(first[settled], np.flatnonzero(in_test))
+    return _verdict(reason, first[texts], kept=kept)
 
 
 def resolve_near(groups: NDArray[np.int32], splits: NDArray[np.int8], labels: NDArray[np.int32]) -> Verdict:
