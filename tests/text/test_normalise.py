@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from dataclasses import asdict
 
 import pytest
@@ -86,6 +87,19 @@ def test_marks_survive_invisible_characters() -> None:
 def test_characters(text: str, expected: str) -> None:
     """Invisible characters go, white space is one space, a lone surrogate is U+FFFD and a pair its character."""
     assert normalise(text) == expected
+
+
+def test_no_character_hides() -> None:
+    """Of all characters of the basic plane and the tags, none that is control, surrogate or zero-width gets through."""
+    # Arabic number signs and the like are format characters by category, but can be seen.
+    seen = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2}
+    codes = {*range(0x10000), *range(0xE0000, 0xE1000)} - seen
+
+    for code in codes:
+        result = normalise(f"а{chr(code)}б")
+        assert {unicodedata.category(character) for character in result}.isdisjoint({"Cc", "Cs", "Cf", "Zl", "Zp"}), (
+            hex(code)
+        )
 
 
 @pytest.mark.parametrize("emoji", ["👨‍👩‍👧", "❤️‍🔥", "🏳️‍🌈", "👍🏽", "1️⃣", "☺️", "🏴\U000e0067\U000e0062\U000e007f"])

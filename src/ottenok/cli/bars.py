@@ -43,8 +43,9 @@ class _CountColumn(ProgressColumn):
 
 class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else _rate(speed, task.fields["unit"]), style="dim")
+        # The speed of late; before there are two measurements, the speed since the start.
+        speed = task.finished_speed or task.speed or (task.completed / task.elapsed if task.elapsed else 0.0)
+        return Text(_rate(speed, task.fields["unit"]) if speed else "", style="dim")
 
 
 class Bars:

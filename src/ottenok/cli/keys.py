@@ -28,14 +28,15 @@ def recipe_keys(arguments: Sequence[str], *, top: Collection[str]) -> dict[str, 
 
     for name in (argument.partition("=")[0] for argument in arguments if argument.startswith("-")):
         if "." not in name and name[2:] not in top and not _is_number(name):
-            raise click.NoSuchOption(name, possibilities=_near(name), ctx=click.get_current_context(silent=True))
+            raise click.NoSuchOption(name, possibilities=_near(name, top), ctx=click.get_current_context(silent=True))
     return override(assignments(arguments, top=top))
 
 
-def _near(name: str) -> list[str]:
+def _near(name: str, top: Collection[str]) -> list[str]:
     context = click.get_current_context(silent=True)
-    options = [option for known in context.command.params for option in known.opts] if context else []
-    return difflib.get_close_matches(name, [option for option in options if option.startswith("--")])
+    options = [option for one in context.command.params for option in one.opts] if context else []
+    known = {option for option in options if option.startswith("--")} | {f"--{key}" for key in top}
+    return difflib.get_close_matches(name, sorted(known))
 
 
 def _is_number(text: str) -> bool:

@@ -30,6 +30,12 @@ _BLANK = re.compile("[\u115f\u1160\u2800\u3164\uffa0]")
 _TAGS = re.compile("(\U0001f3f4[\U000e0020-\U000e007e]{1,16}\U000e007f)|[\U000e0000-\U000e007f]")
 _PRESENTATION = re.compile(f"(?<![{_EMOJI}])(?<![0-9#*](?=\ufe0f\u20e3))[\ufe0e\ufe0f]")
 _JOINER = re.compile(f"(?<![{_EMOJI}\ufe0f])\u200d|\u200d(?![{_EMOJI}])")
+# Any of the above at all: most texts have none, and one look is enough for them.
+_ODD = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u202a-\u202e\u2060-\u206f\u2800\u3164\ud800-\udfff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\ufffe\uffff\U000e0000-\U000e0fff]"
+)
 _SELDOM = re.compile("[\ufe0e\ufe0f\u200d\U000e0000-\U000e007f]")
 
 _MARKS = re.compile("[\u0300-\u036f]+")
@@ -50,6 +56,8 @@ def drop_invisible(text: str) -> str:
     two emoji, a presentation selector after an emoji (or in a keycap), tags in a flag; all others go. White space
     stays as it is, and blanks that are letters by category (U+3164, U+2800) become spaces.
     """
+    if not _ODD.search(text):
+        return text
     if _SURROGATE.search(text):
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     text = _BLANK.sub(" ", _INVISIBLE.sub("", text))

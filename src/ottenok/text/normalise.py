@@ -76,13 +76,10 @@ def normalise(text: str, options: TextOptions = _DEFAULT) -> str:
     text = _collapse(_decode(text, options))
     for _ in range(_PASSES):
         hidden = _hide(text, options)
-        if hidden == text:
+        if hidden == text or (hidden := _collapse(hidden)) == text:
             break
         # What an address took with it may have carried a mark, or stood inside another.
-        hidden = _collapse(_fold(hidden, options))
-        if hidden == text:
-            break
-        text = hidden
+        text = _collapse(_fold(hidden, options))
     return text
 
 
