@@ -196,7 +196,7 @@ def test_every_label_counts_in_multi_label_macro_f1() -> None:
 def test_the_two_poles_are_sentirueval_s_macro_f1() -> None:
     """SentiRuEval averages the F1 of negative and positive only, whatever the order of a model's labels."""
     shuffled = replace(SENTIMENT, labels=("neutral", "positive", "negative"), values=(0.0, 1.0, -1.0))
-    codes, answer = np.array([0, 0, 1, 1, 2, 2, 2]), np.array([0, 1, 1, 2, 2, 2, 0])
+    codes, answer = np.array([0, 0, 0, 1, 1, 2, 2, 2]), np.array([0, 0, 0, 1, 2, 2, 2, 1])
 
     report = _quick(_mask(codes, 3), np.eye(3)[answer], shuffled)
 
