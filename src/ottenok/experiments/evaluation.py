@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ottenok.core.lazy import require
 from ottenok.core.progress import SILENT, Progress, tracked
 from ottenok.evaluation.baselines import LabelledTexts, baseline_reports
 from ottenok.evaluation.metrics import EvaluationOptions
@@ -119,6 +120,8 @@ def evaluate(
 def evaluate_on(predictor: Predictor, rows: Rows, *, spec: EvaluationSpec, progress: Progress = SILENT) -> Evaluation:
     """Evaluate a predictor on rows that are read already; see `evaluate`."""
     scheme, decision = predictor.manifest.scheme.canonical_scheme(), predictor.manifest.decision
+    if spec.baselines and rows.train is not None:
+        require("sklearn", extra="data")  # said before the long work, not after it
     options = EvaluationOptions(system=predictor.manifest.name, resamples=spec.resamples, seed=spec.seed)
     report = measure(
         rows.test.truth,
