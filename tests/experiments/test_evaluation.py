@@ -70,6 +70,13 @@ def test_a_corpus_gives_the_model_and_both_baselines(tmp_path: Path, places: Pla
     assert any("fitted on 40 of 40 training rows" in note for note in found.notes)
 
 
+def test_a_model_and_data_are_enough(tmp_path: Path) -> None:
+    """Without more said it is the test split, with baselines and intervals."""
+    found = evaluate(fake_predictor(), _corpus(tmp_path / "c"))
+
+    assert (found.split, len(found.reports), found.reports[0].resamples) == ("test", 3, 1000)
+
+
 def test_the_tables_show_what_the_published_cards_do(tmp_path: Path, places: Places) -> None:
     """Labels, systems, sources; a source without neutral texts brings the second macro F1 along."""
     found = evaluate(fake_predictor(), _corpus(tmp_path / "c"), spec=EvaluationSpec(places=places, resamples=0))

@@ -16,6 +16,7 @@ from ottenok.experiments.cards import report_tables
 from ottenok.experiments.rows import Columns, Rows, read_rows
 from ottenok.inference.api import load
 from ottenok.inference.predictor import Predictor
+from ottenok.training.inputs import Places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from ottenok.decision.decision import Decision
     from ottenok.evaluation.grid import Grid
     from ottenok.evaluation.report import Report
-    from ottenok.training.inputs import Places
 
 __all__ = ["Evaluation", "EvaluationSpec", "evaluate", "evaluate_on"]
 
@@ -54,7 +54,7 @@ class EvaluationSpec:
     baselines: bool = True
     resamples: int = 1000
     seed: int = 0
-    places: Places
+    places: Places = field(default_factory=Places)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ def evaluate(
     model: Predictor | str | Path | None,
     data: str | Path,
     *,
-    spec: EvaluationSpec,
+    spec: EvaluationSpec | None = None,
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Evaluate a model.
@@ -105,12 +105,13 @@ def evaluate(
     Args:
         model: A predictor, or what `ottenok.load` takes.
         data: A corpus folder, a file with texts and labels, or a corpus recipe.
-        spec: What to evaluate on, and how.
+        spec: What to evaluate on, and how; None: the test split, with baselines and intervals.
         progress: Whom to tell.
 
     Raises:
         OttenokError: The model or the data can't be used; see `ottenok.load` and `ottenok.experiments.rows`.
     """
+    spec = spec or EvaluationSpec()
     predictor = model if isinstance(model, Predictor) else load(model, cache=spec.places.cache, progress=progress)
     scheme = predictor.manifest.scheme.canonical_scheme()
     rows = read_rows(data, scheme, split=spec.split, columns=spec.columns, places=spec.places, progress=progress)
