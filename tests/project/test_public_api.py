@@ -40,9 +40,7 @@ def test_type_checkers_see_the_same_names() -> None:
     """The names imported for type checkers are exactly the lazy ones, from the same modules."""
     tree = ast.parse(Path(ottenok.__file__).read_text(encoding="utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
-    seen = {
-        alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    }
+    seen = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
 
     assert seen == ottenok._HOMES
     assert {*seen, "__version__"} == set(ottenok.__all__)

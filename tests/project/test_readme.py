@@ -25,15 +25,21 @@ def _runnable() -> list[tuple[str, str]]:
     return [(kind, code) for kind, code in _blocks("README.md") if not _SET_UP.match(code)]
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the examples, where the blocks run one after the other, as a reader would run them."""
+    folder = tmp_path_factory.mktemp("reader")
+    shutil.copytree(_ROOT / "examples", folder / "examples")
+    return folder
+
+
 @pytest.mark.parametrize(("kind", "code"), _runnable(), ids=lambda value: value.strip().splitlines()[0][:60])
-def test_block_runs(kind: str, code: str, tmp_path: Path) -> None:
-    """Every other code block of the README runs without an error, in a folder with the examples."""
-    shutil.copytree(_ROOT / "examples", tmp_path / "examples")
-    shutil.copytree(_ROOT / "recipes", tmp_path / "recipes")
+def test_block_runs(kind: str, code: str, folder: Path) -> None:
+    """Every other code block of the README runs without an error, in order."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     command = ["bash", "-euo", "pipefail", "-c", code] if kind == "bash" else [sys.executable, "-c", code]
 
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
 
