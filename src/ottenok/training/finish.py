@@ -24,7 +24,7 @@ from ottenok.training.facts import (
     versions,
 )
 from ottenok.training.history import read_history
-from ottenok.training.prepare import rank
+from ottenok.training.processes import rank
 from ottenok.training.scoring import plain_decision, score
 from ottenok.training.tuning import Tuned, tune
 
@@ -92,7 +92,8 @@ def finished(folder: RunFolder) -> Fitted | None:
     if not (folder.path / MANIFEST).is_file():
         return None
     bundle = open_bundle(folder.path)
-    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    if rank() == 0:
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return Fitted(
         bundle=bundle,
         reports={name: Report.from_json(report) for name, report in bundle.manifest.metrics.items()},

@@ -18,7 +18,7 @@ from ottenok.training.examples import ExampleSet, targets
 from ottenok.training.history import HISTORY_FILE, History
 from ottenok.training.loop import ClassifierTrainer, Work
 from ottenok.training.observers import EpochObserver
-from ottenok.training.prepare import rank, world
+from ottenok.training.processes import rank, world
 from ottenok.training.scoring import measure_names
 from ottenok.training.settings import higher_is_better, optimiser_steps, training_arguments
 from ottenok.training.tensorboard import tensorboard

@@ -10,6 +10,7 @@ from ottenok.core.errors import ConfigError
 from ottenok.core.files import atomic_write_text, sha256_file
 from ottenok.data.corpus import CORPUS_FILE
 from ottenok.training.facts import public_recipe
+from ottenok.training.processes import rank
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +55,9 @@ def open_run(out: Path, recipe: TrainRecipe, corpus: Corpus, *, resume: bool) ->
     Raises:
         ConfigError: The folder is in use and `resume` is not asked for, or it holds a run of another recipe or corpus.
     """
+    if rank() != 0:
+        # The first process has the say; what it finds here stops them all.
+        return RunFolder(path=out, resumed=resume)
     identity = {"recipe": public_recipe(recipe), "corpus": sha256_file(corpus.folder / CORPUS_FILE)}
     file = out / _RUN_FILE
     if not resume:

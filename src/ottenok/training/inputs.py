@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import ottenok
 from ottenok.core.errors import ConfigError, DataError
+from ottenok.core.lazy import require
 from ottenok.core.progress import SILENT, Progress
 from ottenok.core.recipes import recipe_file
 from ottenok.data.build import build
@@ -57,10 +58,12 @@ def corpus_of(options: DataOptions, places: Places, progress: Progress = SILENT)
         )
     recipe = _own(options) if options.recipe is None else load_recipe(recipe_file(options.recipe, "data"))
     folder = places.cache / "corpora" / f"{recipe.name}-{_fingerprint(recipe)}"
-    if folder.is_dir():
-        return open_corpus(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    return build(recipe, root=places.root, cache=places.cache, out=folder, progress=progress)
+    # Of several processes that want the same corpus one builds it, and the others wait.
+    with require("filelock", extra="data").FileLock(folder.with_name(f"{folder.name}.lock")):
+        if folder.is_dir():
+            return open_corpus(folder)
+        return build(recipe, root=places.root, cache=places.cache, out=folder, progress=progress)
 
 
 def _own(options: DataOptions) -> CorpusRecipe:

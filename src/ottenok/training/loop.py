@@ -139,16 +139,27 @@ class ClassifierTrainer(Trainer):
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # noqa: ANN401 - transformers' protocol
         """Measure the epoch: our training meter, and the validation rows if there are any."""
         measures = {} if self.work.validate is None else self.work.validate(self.work.network.model)
-        texts = max(self.meter.texts, 1)
+        meter = self._whole_meter()
+        texts = max(meter.texts, 1)
         row = {f"eval_{name}": value for name, value in measures.items()} | {
-            "epoch_loss": self.meter.loss / texts,
-            "epoch_seconds": self.meter.seconds,
-            "epoch_tokens": self.meter.tokens,
-            "epoch_texts": self.meter.texts,
+            "epoch_loss": meter.loss / texts,
+            "epoch_seconds": meter.seconds,
+            "epoch_tokens": meter.tokens,
+            "epoch_texts": meter.texts,
         }
         self.log(row)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, row)
         return row
+
+    def _whole_meter(self) -> Meter:
+        """Return the meter over all processes; their seconds run at the same time."""
+        if self.args.world_size == 1:
+            return self.meter
+        counts = torch.tensor([self.meter.loss, self.meter.texts, self.meter.tokens], dtype=torch.float64)
+        counts = counts.to(self.args.device)
+        torch.distributed.all_reduce(counts)
+        loss, texts, tokens = counts.tolist()
+        return Meter(loss=loss, texts=int(texts), tokens=int(tokens), seconds=self.meter.seconds)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:  # noqa: ANN401, ARG002 - transformers' protocol
         step = self.state.global_step

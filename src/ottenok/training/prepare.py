@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from ottenok.models.losses import LossSetting, find_loss
 from ottenok.models.problems import PROBLEMS
 from ottenok.training.examples import Examples, read_examples, targets
 from ottenok.training.hardware import on_cpu
+from ottenok.training.processes import rank, world
 from ottenok.training.scoring import Validation, plain_decision
 from ottenok.training.weights import class_weights
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ottenok.data.corpus import Corpus, Split
     from ottenok.training.recipe import TrainRecipe
 
-__all__ = ["Parts", "Sources", "prepare", "rank", "world"]
+__all__ = ["Parts", "Sources", "prepare"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,16 +105,6 @@ class Parts:
     def progress(self) -> Progress:
         """Whom to tell."""
         return self.sources.progress
-
-
-def rank() -> int:
-    """Return this process's number among those that torchrun started; 0 without it."""
-    return int(os.environ.get("RANK", "0"))
-
-
-def world() -> int:
-    """Return how many processes torchrun started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def prepare(recipe: TrainRecipe, corpus: Corpus, progress: Progress) -> Parts:

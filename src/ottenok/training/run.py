@@ -11,6 +11,7 @@ from ottenok.training.finish import Fitted, finish, finished
 from ottenok.training.fit import fit
 from ottenok.training.folder import open_run
 from ottenok.training.prepare import prepare
+from ottenok.training.processes import rank
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +48,7 @@ def train(
     folder = open_run(out, recipe, corpus, resume=resume)
     if (there := finished(folder)) is not None:
         progress.note("this run is finished already")
-        return there
+        return there if rank() == 0 else None
     # Before anything random is made, the head's first weights included.
     set_seed(recipe.seed)
     parts = prepare(recipe, corpus, progress)
