@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402 - after the che
 from transformers import AutoTokenizer, pipeline  # noqa: E402
 
 from ottenok.models.build import build  # noqa: E402
+from ottenok.models.encoder import lost_letters  # noqa: E402
 from ottenok.models.folder import load, save  # noqa: E402
 from ottenok.models.scaling import fold_temperature  # noqa: E402
 from ottenok.models.tiny import FAMILIES, tiny_encoder  # noqa: E402
@@ -240,3 +241,14 @@ def test_short_i_and_yo_survive_the_published_tokenizer(published_tokenizer: Pat
     text = "Йод и ёлка"
 
     assert tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) == text
+
+
+def test_a_tokenizer_that_strips_accents_is_noticed(tmp_path: Path) -> None:
+    """й and ё that become и and е are named; a tokenizer that keeps them has nothing to tell."""
+    folder = tiny_encoder(tmp_path / "tiny")
+    assert lost_letters(AutoTokenizer.from_pretrained(folder)) == ()
+
+    file = folder / "tokenizer.json"
+    stripped = file.read_text(encoding="utf-8").replace('"strip_accents": false', '"strip_accents": true')
+    file.write_text(stripped, encoding="utf-8")
+    assert lost_letters(AutoTokenizer.from_pretrained(folder)) == ("й", "ё")

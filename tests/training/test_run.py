@@ -68,6 +68,8 @@ def test_each_problem_is_learned(
     assert fitted.reports["test"].value("accuracy") > 0.8
     manifest = fitted.bundle.manifest
     assert (manifest.problem_type, manifest.decision.activation) == (problem_type, activation)
+    labels = load(fitted.bundle.folder).config.id2label
+    assert labels == ({0: "score"} if problem_type == "regression" else dict(enumerate(manifest.scheme.labels)))
 
 
 def test_several_labels_are_learned_with_thresholds(

@@ -94,9 +94,11 @@ def _is_native(options: ModelOptions, model_type: str, problem: Problem) -> bool
 
 def _label_fields(scheme: LabelScheme, problem: Problem) -> dict[str, Any]:
     facts = PROBLEMS[problem]
+    # A regression has one output, which is none of the labels: a pipeline must not call every text by the first one.
+    names = ("score",) if problem == "regression" else scheme.labels
     return {
-        "id2label": dict(enumerate(scheme.labels)),
-        "label2id": {label: number for number, label in enumerate(scheme.labels)},
+        "id2label": dict(enumerate(names)),
+        "label2id": {label: number for number, label in enumerate(names)},
         "problem_type": facts.hub_name,
         "function_to_apply": facts.activation if facts.activation in {"softmax", "sigmoid"} else "none",
     }
@@ -126,7 +128,6 @@ def _own(options: ModelOptions, config: Any, scheme: LabelScheme) -> OttenokClas
         pooling=options.pooling,
         head=options.head.model_dump(mode="json"),
         link=PROBLEMS[problem].link if options.link == "auto" else options.link,
-        outputs=1 if problem == "regression" else None,
         pad_token_id=config.pad_token_id,
         **_label_fields(scheme, problem),
     )

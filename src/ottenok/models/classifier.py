@@ -39,7 +39,6 @@ class OttenokConfig(PreTrainedConfig):  # type: ignore[no-untyped-call] # transf
         pooling: A name of `ottenok.models.pooling.POOLINGS`.
         head: Fields of `ottenok.models.options.HeadOptions`.
         link: A name of `ottenok.models.links.LINKS`.
-        outputs: Scores per text; None: one per label.
         **kwargs: transformers' common fields: `id2label`, `problem_type`, ...
     """
 
@@ -52,14 +51,12 @@ class OttenokConfig(PreTrainedConfig):  # type: ignore[no-untyped-call] # transf
         pooling: str = "mean",
         head: dict[str, Any] | None = None,
         link: str = "identity",
-        outputs: int | None = None,
         **kwargs: Any,  # noqa: ANN401 - transformers' protocol
     ) -> None:
         self.encoder = encoder or {"model_type": "bert"}
         self.pooling = pooling
         self.head = head or HeadOptions().model_dump(mode="json")
         self.link = link
-        self.outputs = outputs
         super().__init__(**kwargs)
 
     def encoder_config(self) -> Any:  # noqa: ANN401 - one class per architecture
@@ -69,7 +66,7 @@ class OttenokConfig(PreTrainedConfig):  # type: ignore[no-untyped-call] # transf
 
 
 class OttenokClassifier(PreTrainedModel):  # type: ignore[no-untyped-call]
-    """Encoder, pooling, head, link: `logits` are `[batch, outputs]`, float32.
+    """Encoder, pooling, head, link: `logits` are `[batch, labels]`, float32.
 
     Args:
         config: See `OttenokConfig`.
@@ -88,8 +85,7 @@ class OttenokClassifier(PreTrainedModel):  # type: ignore[no-untyped-call]
         self.encoder = inner
         width = int(inner.config.hidden_size)
         self.pooling = create_pooling(config.pooling, width)
-        outputs = config.outputs or len(config.id2label or ())
-        self.link = create_link(config.link, outputs)
+        self.link = create_link(config.link, len(config.id2label or ()))
         head = HeadOptions.model_validate_json(_json(config.head))
         self.head = create_head(width * self.pooling.factor, self.link.raw, head)
         self.post_init()  # type: ignore[no-untyped-call]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ottenok.models.options import ModelOptions
 
-__all__ = ["attention_kind", "freeze", "load_config", "load_encoder", "load_tokenizer", "text_limit"]
+__all__ = ["attention_kind", "freeze", "load_config", "load_encoder", "load_tokenizer", "lost_letters", "text_limit"]
 
 # The same two dropouts and the head's have other names in other families.
 _ENCODER_DROPOUTS = (
@@ -151,6 +151,18 @@ def load_tokenizer(options: ModelOptions) -> Any:  # noqa: ANN401 - one class pe
             raise ModelError("the tokenizer has no padding token and no end token", key="model.encoder")
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def lost_letters(tokenizer: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Return which of й and ё the tokenizer can't tell from и and е, because it strips accents.
+
+    Uncased multilingual models do so; "мой" and "мои" are then one word.
+    """
+    pairs = {"й": "и", "ё": "е"}
+    same = (
+        tokenizer(f"а{letter}")["input_ids"] == tokenizer(f"а{plain}")["input_ids"] for letter, plain in pairs.items()
+    )
+    return tuple(letter for letter, lost in zip(pairs, same, strict=True) if lost)
 
 
 def text_limit(config: Any) -> int | None:  # noqa: ANN401

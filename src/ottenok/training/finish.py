@@ -24,6 +24,7 @@ from ottenok.training.facts import (
     versions,
 )
 from ottenok.training.history import read_history
+from ottenok.training.prepare import letter_notes
 from ottenok.training.processes import rank
 from ottenok.training.scoring import plain_decision, score
 from ottenok.training.tuning import Tuned, tune
@@ -153,7 +154,7 @@ def _manifest(parts: Parts, tuned: Tuned, history: History, reports: dict[str, R
         metrics={name: report.to_json() for name, report in reports.items()},
         versions=versions(),
         licence=licence_facts(recipe.licence),
-        notes=(*_epoch_notes(history), *tuned.notes),
+        notes=(*_epoch_notes(history), *tuned.notes, *letter_notes(parts.network.tokenizer)),
     )
 
 

@@ -139,6 +139,10 @@ class ClassifierTrainer(Trainer):
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # noqa: ANN401 - transformers' protocol
         """Measure the epoch: our training meter, and the validation rows if there are any."""
         measures = {} if self.work.validate is None else self.work.validate(self.work.network.model)
+        chosen = self.args.metric_for_best_model
+        if chosen is not None:
+            # A measure that is not defined for these answers (an AUC of one class) is no improvement.
+            measures.setdefault(chosen.removeprefix("eval_"), -1.0 if self.args.greater_is_better else 1e9)
         meter = self._whole_meter()
         texts = max(meter.texts, 1)
         row = {f"eval_{name}": value for name, value in measures.items()} | {

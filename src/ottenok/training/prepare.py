@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ import torch
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.progress import SILENT, Progress
 from ottenok.models.build import Network, build
+from ottenok.models.encoder import lost_letters
 from ottenok.models.losses import LossSetting, find_loss
 from ottenok.models.problems import PROBLEMS
 from ottenok.training.examples import Examples, read_examples, targets
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ottenok.data.corpus import Corpus, Split
     from ottenok.training.recipe import TrainRecipe
 
-__all__ = ["Parts", "Sources", "prepare"]
+__all__ = ["Parts", "Sources", "letter_notes", "prepare"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,8 @@ def prepare(recipe: TrainRecipe, corpus: Corpus, progress: Progress) -> Parts:
     network = build(recipe.model, scheme)
     _check_length(recipe, network)
     observer = progress if rank() == 0 else SILENT
+    for note in letter_notes(network.tokenizer):
+        observer.note(note)
     sources = Sources(recipe=recipe, corpus=corpus, scheme=scheme, network=network, progress=observer)
     learning = sources.read("train")
     if not len(learning):
@@ -133,6 +136,14 @@ def prepare(recipe: TrainRecipe, corpus: Corpus, progress: Progress) -> Parts:
         loss=loss,
         setting=setting,
     )
+
+
+def letter_notes(tokenizer: Any) -> tuple[str, ...]:  # noqa: ANN401 - one class per family
+    """Return what a user should know of letters that the tokenizer loses."""
+    lost = lost_letters(tokenizer)
+    if not lost:
+        return ()
+    return (f"The encoder's tokenizer strips accents, so it can't tell {' and '.join(lost)} from other letters.",)
 
 
 def _check_length(recipe: TrainRecipe, network: Network) -> None:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
     Scores = npt.NDArray[np.float32]
 
+# Fewest rows of a source that count in `source_f1`.
+_LEAST_ROWS = 50
+
 __all__ = ["Validation", "measure_names", "measures", "plain_decision", "score"]
 
 
@@ -130,9 +133,8 @@ def score(
 
 def _joined(result: Tensor | None, rows: int, model: nn.Module, world: int) -> Scores:
     config: Any = model.config
-    outputs = getattr(config, "outputs", None) or config.num_labels
     if result is None:
-        result = torch.zeros(rows, outputs, device=next(model.parameters()).device)
+        result = torch.zeros(rows, config.num_labels, device=next(model.parameters()).device)
     if world > 1:
         torch.distributed.all_reduce(result)
     scores: Scores = result.cpu().numpy()
@@ -158,7 +160,7 @@ def measures(scores: Scores, examples: Examples, scheme: LabelScheme, decision: 
     """Return every figure of `ottenok.evaluation.metrics` that is defined for these rows, without intervals.
 
     `source_f1` is the mean over sources of the macro F1 of the labels that a source has, so that a small source counts
-    as much as a large one.
+    as much as a large one; sources with under 50 rows, whose figures are noise, are left out if there are others.
     """
     report = evaluate(
         examples.truth,
@@ -169,5 +171,6 @@ def measures(scores: Scores, examples: Examples, scheme: LabelScheme, decision: 
         options=EvaluationOptions(resamples=0),
     )
     name = "macro_f1" if scheme.kind == "multi-label" else "macro_f1_present"
-    by_source = [source.figures[name].value for source in report.sources]
+    told = [source for source in report.sources if source.rows >= _LEAST_ROWS] or report.sources
+    by_source = [source.figures[name].value for source in told]
     return {name: figure.value for name, figure in report.figures.items()} | {"source_f1": float(np.mean(by_source))}
