@@ -92,17 +92,43 @@ def test_too_many_changed_labels_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A graph that changes too many labels is not written, and an older one goes."""
-    from ottenok.export import quantise, rowwise
+    from ottenok.export import blockwise, quantise, rowwise
 
     folder = tmp_path / "copy"
     shutil.copytree(quantised["folder"], folder)  # type: ignore[arg-type]
     monkeypatch.setattr(rowwise, "_STEPS", 2)
+    monkeypatch.setattr(blockwise, "_STEPS", 2)
 
-    with pytest.raises(ModelError, match="of the labels stay the same"):
+    with pytest.raises(ModelError, match=r"by rows, only .* by blocks, only .* of the labels stay the same"):
         quantise.quantise(folder, texts=sample_texts(200))
 
     assert not (folder / ONNX_INT8).exists()
     assert ONNX_INT8 not in open_bundle(folder).manifest.files
+
+
+def test_the_slower_method_comes_second(
+    quantised: dict[str, Predictor],
+    sample_texts: Callable[[int], list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where rows lose too much, blocks are tried; their graph is independent of company too."""
+    from ottenok.export import quantise, rowwise
+
+    folder = tmp_path / "copy"
+    shutil.copytree(quantised["folder"], folder)  # type: ignore[arg-type]
+    monkeypatch.setattr(quantise, "LEAST_SAME", 0.9)
+    monkeypatch.setattr(rowwise._Rows, "_product", _spoilt(rowwise._Rows._product))
+
+    report = quantise.quantise(folder, texts=sample_texts(200))
+
+    assert report.method == "blocks"
+    assert report.company <= 1e-4
+    assert load(folder).backend.name == "onnx int8"
+
+
+def _spoilt(product: Callable[..., None]) -> Callable[..., None]:
+    return lambda self, node, weights: product(self, node, np.zeros_like(weights))
 
 
 def test_lost_macro_f1_is_refused(

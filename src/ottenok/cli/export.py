@@ -59,7 +59,8 @@ def export(
     sample = _sampled(found.test, scheme, rows)
     quantise = load_object("ottenok.export.quantise:quantise", extra="train")
     done = quantise(model, texts=sample.texts, labels=sample.labels, progress=bars)
-    click.echo(f"{done.file}: {done.bytes / 1e6:.0f} MB, {done.same:.1%} of the labels of {done.texts:,} texts kept")
+    click.echo(f"{done.file}: {done.bytes / 1e6:.0f} MB, made by {done.method}")
+    click.echo(f"{done.same:.1%} of the labels of {done.texts:,} texts are those of fp32")
     click.echo(f"macro F1 {done.macro_f1:.3f}; in fp32 {done.macro_f1_fp32:.3f}")
 
 

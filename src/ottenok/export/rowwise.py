@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
-__all__ = ["quantise_rows"]
+__all__ = ["quantise_rows", "quantise_tables"]
 
 _STEPS = 127
 _MIDDLE = 128
@@ -47,6 +47,25 @@ def quantise_rows(model: ModelProto) -> None:
     editor.rewrite(rows.replace)
 
 
+def quantise_tables(model: ModelProto) -> None:
+    """Turn the embeddings of an fp32 graph into int8, in place."""
+    Editor(model).rewrite(_look_up)
+
+
+def _look_up(editor: Editor, node: NodeProto) -> bool:
+    """Store a table in int8 with a scale for each row, and read rows back at the look-up."""
+    from onnx import TensorProto
+
+    table = editor.constant(node.input[0]) if node.op_type == "Gather" else None
+    if table is None or not _is_table(table):
+        return False
+    steps, scales = _steps(table, axis=1)
+    rows = editor.add("Gather", [editor.new_constant(steps, "table"), node.input[1]])
+    scale = editor.add("Gather", [editor.new_constant(scales, "row_scales"), node.input[1]])
+    editor.add("Mul", [editor.add("Cast", [rows], to=int(TensorProto.FLOAT)), scale], output=node.output[0])
+    return True
+
+
 class _Rows:
     """The replacements; remembers which activations are quantised already."""
 
@@ -61,17 +80,11 @@ class _Rows:
 
     def replace(self, editor: Editor, node: NodeProto) -> bool:
         """Replace a product or a look-up; False for every other node."""
-        if node.op_type == "MatMul":
-            weights = editor.constant(node.input[1])
-            if weights is not None and _is_large(weights):
-                self._product(node, weights)
-                return True
-        if node.op_type == "Gather":
-            table = editor.constant(node.input[0])
-            if table is not None and _is_table(table):
-                self._look_up(node, table)
-                return True
-        return False
+        weights = editor.constant(node.input[1]) if node.op_type == "MatMul" else None
+        if weights is not None and _is_large(weights):
+            self._product(node, weights)
+            return True
+        return _look_up(editor, node)
 
     def _product(self, node: NodeProto, weights: Floats) -> None:
         add = self._editor.add
@@ -99,15 +112,6 @@ class _Rows:
             floor = _FLOORS.get(maker.op_type) if maker is not None else None
             self._done[name] = self._signed(name) if floor is None else self._floored(name, floor)
         return self._done[name]
-
-    def _look_up(self, node: NodeProto, table: Floats) -> None:
-        from onnx import TensorProto
-
-        add = self._editor.add
-        steps, scales = _steps(table, axis=1)
-        rows = add("Gather", [self._editor.new_constant(steps, "table"), node.input[1]])
-        scale = add("Gather", [self._editor.new_constant(scales, "row_scales"), node.input[1]])
-        add("Mul", [add("Cast", [rows], to=int(TensorProto.FLOAT)), scale], output=node.output[0])
 
     def _signed(self, name: str) -> _Quantised:
         size = self._editor.add("Abs", [name])
