@@ -580,6 +580,19 @@ def test_a_hub_configuration_is_chosen_by_name(site: Site, tmp_path: Path) -> No
     assert found.reader.options == {}
 
 
+def test_hub_configurations_are_kept_apart(site: Site, tmp_path: Path) -> None:
+    """A set fetched in two configurations is found in each of them."""
+    put_on_hub(site, "raw/train/0000.parquet", "simplified/train/0000.parquet")
+    found = {
+        config: fetch(hub_card(config=config), cache=tmp_path, options=FAST, endpoint=site.address)
+        for config in ("raw", "simplified")
+    }
+
+    for config, files in found.items():
+        assert locate(hub_card(config=config), root=None, cache=tmp_path) == files
+        assert [file.path.parts[-3] for file in files] == [config]
+
+
 def test_a_hub_set_without_parquet_is_an_error(site: Site, tmp_path: Path) -> None:
     """A data set that the hub could not convert is told as such."""
     put_on_hub(site)

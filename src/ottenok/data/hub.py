@@ -62,7 +62,10 @@ def remember_files(card: Card, folder: Path, files: Sequence[CardFile]) -> None:
 
 
 def _listing(card: Card, folder: Path) -> Path:
-    return folder / _home(card) / "files.json"
+    config = str(card.reader.options.get("config") or "")
+    # Each configuration has its own list: one set may be fetched in several.
+    name = f"files-{config.replace('/', '--')}.json" if config else "files.json"
+    return folder / _home(card) / name
 
 
 def _home(card: Card) -> str:
