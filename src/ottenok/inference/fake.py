@@ -84,7 +84,9 @@ def fake_predictor(scheme: str = "sentiment-3", *, max_length: int = 64, max_win
         window=WindowRule(overlap=max_length // 4),
         licence=LicenceFacts(id="Apache-2.0", commercial=True),
     )
-    tokens = Tokeniser(character_tokenizer(), max_length=max_length, overlap=manifest.window.overlap, max_windows=max_windows)
+    tokens = Tokeniser(
+        character_tokenizer(), max_length=max_length, overlap=manifest.window.overlap, max_windows=max_windows
+    )
     return Predictor(manifest=manifest, tokeniser=tokens, backend=FakeBackend(len(facts.labels)))
 
 

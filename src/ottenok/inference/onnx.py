@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +18,14 @@ if TYPE_CHECKING:
 
     from ottenok.inference.tokens import TokenBatch
 
-__all__ = ["OnnxBackend", "available_threads"]
+__all__ = ["OnnxBackend", "available_threads", "products_overflow"]
 
 # What a graph may ask for, and what it gets: batches hold no padding, and one text is one segment.
 _FILL = {"attention_mask": 1, "token_type_ids": 0}
 _TYPES: dict[str, type[np.int64 | np.int32]] = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 _OUTPUT = "logits"
-# On x86 processors without VNNI the fast product of 8-bit numbers overflows; this takes the slower exact one there.
-_SETTINGS = {"session.x64quantprecision": "1"}
+# Takes the exact product of 8-bit numbers where the fast one overflows. Elsewhere it would halve the speed for nothing.
+_EXACT = ("session.x64quantprecision", "1")
 # Fusions of onnxruntime that are slower on a CPU than what they replace (benchmarks/quantise.py): its fused layer norm
 # takes ten times as long as the sum and the norm apart.
 _WORSE = ("SkipLayerNormFusion", "BiasGeluFusion")
@@ -98,19 +100,41 @@ class OnnxBackend:
 def _open(file: Path, threads: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
     import onnxruntime as ort
 
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Errors only: what goes wrong is raised, and a library does not write to the terminal.
-    options.log_severity_level = 3
-    for key, value in _SETTINGS.items():
-        options.add_session_config_entry(key, value)
+    options = _quiet_options(threads)
+    if products_overflow():
+        options.add_session_config_entry(*_EXACT)
     try:
         return ort.InferenceSession(
             str(file), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_WORSE)
         )
     except _failures() as error:
         raise ModelError(f"onnxruntime can't read this graph: {_first_line(error)}", file=str(file)) from error
+
+
+@cache
+def products_overflow() -> bool:
+    """Say whether onnxruntime's fast product of 8-bit numbers is wrong here, as on x86 processors without VNNI.
+
+    The processor is not asked but tried, with the largest numbers (`overflow.onnx`: 64 by 16 weights of 127), which
+    takes a millisecond and holds for any system.
+    """
+    import onnxruntime as ort
+
+    graph = resources.files("ottenok.inference").joinpath("overflow.onnx").read_bytes()
+    session = ort.InferenceSession(graph, _quiet_options(1), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"x": np.full((1, 64), 255, dtype=np.uint8)})
+    return bool((np.asarray(found) != 127 * 127 * 64).any())
+
+
+def _quiet_options(threads: int) -> Any:  # noqa: ANN401
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Errors only: what goes wrong is raised, and a library does not write to the terminal.
+    options.log_severity_level = 3
+    return options
 
 
 def _failures() -> tuple[type[Exception], ...]:
