@@ -128,7 +128,19 @@ def test_a_strange_format_is_refused(folder: Path, version: object) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../other/model.onnx", "/etc/passwd", "onnx/../../x", "C:/x", "..\\x", "onnx//x", "./x", ".hidden", "a\nb", ""],
+    [
+        "../other/model.onnx",
+        "/etc/passwd",
+        "onnx/../../x",
+        "C:/x",
+        "..\\x",
+        "onnx//x",
+        "./x",
+        ".hidden",
+        "a\nb",
+        "",
+        "x" * 201,
+    ],
 )
 def test_a_path_that_leads_out_is_refused(folder: Path, name: str) -> None:
     """A manifest can't name a file outside its folder."""
@@ -173,6 +185,7 @@ def test_labels_in_another_order_are_refused(folder: Path, make_folder: Maker, m
         ({"problem_type": "multi-label"}, "can't have the activation softmax, only sigmoid"),
         ({"decision": {"activation": "sigmoid"}}, "can't have the activation sigmoid, only softmax"),
         ({"decision": {"activation": "softmax", "temprature": 2}}, "decision.temprature: Unexpected"),
+        ({"decision": {"activation": "softmax", "thresholds": [0.5, 0.5]}}, "found 2 thresholds"),
         ({"text": {"urls": "kep"}}, 'text.urls: .*found "kep"'),
         ({"text": {"url": "keep"}}, "no text option 'url'"),
         ({"max_length": 1}, "greater than or equal to 3"),

@@ -197,6 +197,7 @@ def test_a_bundle_that_lost_its_manifest_is_refused(read: Read) -> None:
     [
         ({}, None, 512),
         ({}, 1e30, 512),
+        ({}, float("inf"), 512),
         ({}, 128, 128),
         ({"max_position_embeddings": 2048}, 2048, 512),
         ({"max_position_embeddings": 256}, 512, 256),

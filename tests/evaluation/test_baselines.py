@@ -53,11 +53,14 @@ def test_the_linear_baseline_repeats() -> None:
     assert (first.logits(GOOD) == second.logits(GOOD)).all()
 
 
-def test_one_label_probabilities_sum_to_one() -> None:
-    """Each label's odds against the rest are normalised to a distribution."""
+def test_one_label_probabilities_are_each_labels_own_divided_by_their_sum() -> None:
+    """Each label's probability against the rest is normalised to a distribution, as scikit-learn's OvR does."""
     baseline = fit_tfidf(_rows(), SENTIMENT)
 
     probs = probabilities(baseline.logits(GOOD), baseline.decision)
+
+    own = 1 / (1 + np.exp(-(baseline.features.transform(GOOD) @ baseline.weights + baseline.bias)))
+    assert probs == pytest.approx(own / own.sum(axis=1, keepdims=True), abs=1e-6)
 
     assert baseline.decision.activation == "softmax"
     assert probs.sum(axis=1) == pytest.approx(np.ones(5), abs=1e-6)
