@@ -158,6 +158,21 @@ def test_parquet_keeps_types_and_metadata(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_long_texts_make_short_blocks(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block ends when its texts together are long, and rows stay whole and in order."""
+    for name in ("columnar", "delimited", "jsonlines"):
+        monkeypatch.setattr(f"ottenok.inference.{name}.BLOCK_CHARACTERS", 100)
+    path, out = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
+    texts = [f"{'слово ' * number}{number}" for number in range(1, 30)]
+    _write(path, texts)
+
+    report = run(path, out)
+
+    assert report.rows == len(texts)
+    assert [row["text"] for row in _read(out)] == texts
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_several_labels_are_a_list(tmp_path: Path, suffix: str) -> None:
     """A multi-label answer is a list in Parquet and JSONL, and divided by semicolons in CSV."""
     emotions = fake_predictor("emotions-7")

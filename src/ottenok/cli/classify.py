@@ -88,6 +88,7 @@ def classify(  # noqa: PLR0913 - click passes each option by name
 
     bars = Bars()
     job = _job(source, column, out)
+    model = None if model == "default" else model
     predictor = load(model, precision=precision, threads=threads, max_windows=max_windows, cache=cache, progress=bars)
     if job is None:
         _classify_texts([source] if source is not None else _lines(), predictor, style)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from ottenok.core.errors import InputError
 from ottenok.core.suggest import suggest
-from ottenok.inference.table import Block, Reject, excerpt, fault_of, refuse_clash
+from ottenok.inference.table import BLOCK_CHARACTERS, Block, Reject, excerpt, fault_of, refuse_clash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,21 +51,27 @@ class ParquetFile:
         refuse_clash(self._schema.names, columns, file=str(path))
 
     def blocks(self, rows: int) -> Iterator[Block]:
-        """Read the file in blocks of at most so many rows."""
+        """Read the file in blocks of at most so many rows, fewer where texts are long."""
         first = 1
         with pq.ParquetFile(self._path) as file:
             for batch in file.iter_batches(batch_size=rows):
-                values = batch.column(self._text).to_pylist()
-                reasons = [fault_of(value) for value in values]
-                rejects = [
-                    Reject(row=first + i, reason=reason, content=excerpt(values[i]))
-                    for i, reason in enumerate(reasons)
-                    if reason
-                ]
-                good = pa.array([reason is None for reason in reasons], type=pa.bool_())
-                texts = [value for value, reason in zip(values, reasons, strict=True) if reason is None]
-                yield Block(rows=len(values), texts=texts, records=batch.filter(good), rejects=rejects)
-                first += len(values)
+                for piece in _pieces(batch, self._text):
+                    yield self._block(piece, first)
+                    first += piece.num_rows
+
+    def _block(self, batch: pa.RecordBatch, first: int) -> Block:
+        values = batch.column(self._text).to_pylist()
+        reasons = [fault_of(value) for value in values]
+        return Block(
+            rows=len(values),
+            texts=[value for value, reason in zip(values, reasons, strict=True) if reason is None],
+            records=batch.filter(pa.array([reason is None for reason in reasons], type=pa.bool_())),
+            rejects=[
+                Reject(row=first + number, reason=reason, content=excerpt(values[number]))
+                for number, reason in enumerate(reasons)
+                if reason
+            ],
+        )
 
     def write_part(self, part: Path, block: Block, answers: Sequence[Sequence[Any]]) -> None:
         """Write the rows of a block, each with its answer."""
@@ -88,3 +94,15 @@ class ParquetFile:
         with pq.ParquetWriter(out, schema, compression=self._codec) as writer:
             for part in parts:
                 writer.write_table(pq.read_table(part).cast(schema))
+
+
+def _pieces(batch: pa.RecordBatch, text: str) -> Iterator[pa.RecordBatch]:
+    """Divide a batch where its texts together grow too long."""
+    start = size = 0
+    for number, value in enumerate(batch.column(text)):
+        size += len(value.as_py()) if isinstance(value.as_py(), str) else 0
+        if size >= BLOCK_CHARACTERS:
+            yield batch.slice(start, number + 1 - start)
+            start, size = number + 1, 0
+    if start < batch.num_rows:
+        yield batch.slice(start)
