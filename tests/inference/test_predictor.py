@@ -62,8 +62,9 @@ def make(scheme: str, backend: Any, *, max_length: int = 32, overlap: int = 8, *
         window=WindowRule(overlap=overlap, combine=fields.pop("combine", "mean-logits")),
         licence=LicenceFacts(id="unknown", commercial=None),
     )
+    workers = fields.pop("workers", 1)
     tokeniser = Tokeniser(character_tokenizer(), max_length=max_length, overlap=overlap, **fields)
-    return Predictor(manifest=manifest, tokeniser=tokeniser, backend=backend, batch_tokens=256)
+    return Predictor(manifest=manifest, tokeniser=tokeniser, backend=backend, workers=workers, batch_tokens=256)
 
 
 @given(texts=TEXTS)
@@ -212,6 +213,20 @@ def test_an_answer_may_be_empty() -> None:
     assert prediction.label is None
     assert prediction.windows == 1
     assert prediction.scores["negative"] == pytest.approx(0.576, abs=1e-3)
+
+
+def test_several_workers_give_what_one_gives(tiny_bundle: Path) -> None:
+    """Batches computed at once change nothing, and a failing one fails the call."""
+    texts = [f"текст {number} " * (number % 9 + 1) for number in range(200)]
+
+    assert load(tiny_bundle, threads=4)(texts) == load(tiny_bundle, threads=1)(texts)
+
+    class Broken(FakeBackend):
+        def run(self, batch: TokenBatch) -> Any:
+            raise ModelError("no memory")
+
+    with pytest.raises(ModelError, match="no memory"):
+        make("sentiment-3", Broken(3), workers=3)(texts)
 
 
 def test_a_backend_with_other_outputs_is_refused() -> None:

@@ -42,7 +42,9 @@ _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
     show_default=True,
     help="Of the arithmetic; auto is int8 where the classifier has it.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="For one batch.  [default: all processors]")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Batches that are computed at once.  [default: all processors]"
+)
 @click.option(
     "--max-windows", type=click.IntRange(min=1), help="Most pieces that are read of a long text.  [default: all]"
 )

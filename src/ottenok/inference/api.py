@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache as remember
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +18,7 @@ from ottenok.inference.tokens import Tokeniser, read_tokenizer
 if TYPE_CHECKING:
     from ottenok.core.progress import Progress
 
-__all__ = ["classify", "load", "load_bundle", "predictor_of"]
+__all__ = ["available_processors", "classify", "load", "load_bundle", "predictor_of"]
 
 Precision = Literal["auto", "int8", "fp32"]
 
@@ -39,7 +40,7 @@ def load(
         model: A bundle folder; a folder or hub name (`owner/name`) of a sequence classifier of transformers with
             safetensors, which is converted to ONNX on first use (extra `train`); None: the one that ottenok ships.
         precision: `int8`, `fp32`, or `auto`: int8 where the bundle has it.
-        threads: Threads for one batch; None: as many as there are processors to use.
+        threads: Batches that are computed at once; None: as many as there are processors to use.
         max_windows: Most windows that are read of a long text; None: all. What is left unread is said in
             `Prediction.truncated`.
         cache: Folder for what is fetched and converted; None: the user's cache folder.
@@ -85,7 +86,16 @@ def predictor_of(
         max_windows=max_windows,
     )
     name = "onnx int8" if graph.name == Path(ONNX_INT8).name else "onnx fp32"
-    return Predictor(manifest=manifest, tokeniser=tokeniser, backend=OnnxBackend(graph, name=name, threads=threads))
+    backend = OnnxBackend(graph, name=name)
+    workers = threads or available_processors()
+    return Predictor(manifest=manifest, tokeniser=tokeniser, backend=backend, workers=workers)
+
+
+def available_processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _graph(bundle: Bundle, precision: Precision) -> str:

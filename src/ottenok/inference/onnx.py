@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from ottenok.inference.tokens import TokenBatch
 
-__all__ = ["OnnxBackend", "available_threads", "products_overflow"]
+__all__ = ["OnnxBackend", "products_overflow"]
 
 # What a graph may ask for, and what it gets: batches hold no padding, and one text is one segment.
 _FILL = {"attention_mask": 1, "token_type_ids": 0}
@@ -31,13 +30,6 @@ _EXACT = ("session.x64quantprecision", "1")
 _WORSE = ("SkipLayerNormFusion", "BiasGeluFusion")
 
 
-def available_threads() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class OnnxBackend:
     """A sequence classifier as an ONNX graph.
 
@@ -47,16 +39,16 @@ class OnnxBackend:
     Args:
         file: The graph.
         name: For people.
-        threads: Threads for one batch; None: as many as there are processors to use.
+        threads: Threads for one batch. Several batches at once on a thread each are faster (see `Predictor`).
 
     Raises:
         ModelError: onnxruntime can't read the graph, or it asks for other inputs.
     """
 
-    def __init__(self, file: Path, *, name: str = "onnx", threads: int | None = None) -> None:
+    def __init__(self, file: Path, *, name: str = "onnx", threads: int = 1) -> None:
         self._file = str(file)
         self._name = name
-        self._session = _open(file, threads or available_threads())
+        self._session = _open(file, threads)
         self._inputs = {entry.name: _input_type(entry, self._file) for entry in self._session.get_inputs()}
         if "input_ids" not in self._inputs:
             raise ModelError("the graph has no input named input_ids", file=self._file)

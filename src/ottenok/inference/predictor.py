@@ -7,6 +7,8 @@ depend on the text alone: not on the batch, its order or the text's neighbours.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
@@ -22,7 +24,7 @@ from ottenok.inference.windows import join_windows, slices
 from ottenok.text.normalise import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["BATCH_TOKENS", "STREAM_TEXTS", "Prediction", "Predictor", "Prepared"]
 
 # On a CPU anything from 256 to 4096 tokens is as fast, to a few percent; small batches keep memory low.
-BATCH_TOKENS = 1024
+BATCH_TOKENS = 512
 # Texts that a stream holds at once: enough that most lengths fill their batches.
 STREAM_TEXTS = 4096
 
@@ -67,6 +69,7 @@ class Predictor:
         manifest: What the bundle says: labels, decision, text options, windows.
         tokeniser: The bundle's tokenizer.
         backend: What computes logits.
+        workers: Batches that are computed at once, each in a thread of its own.
         batch_tokens: Most tokens of a batch.
 
     Raises:
@@ -74,12 +77,19 @@ class Predictor:
     """
 
     def __init__(
-        self, *, manifest: BundleManifest, tokeniser: Tokeniser, backend: Backend, batch_tokens: int = BATCH_TOKENS
+        self,
+        *,
+        manifest: BundleManifest,
+        tokeniser: Tokeniser,
+        backend: Backend,
+        workers: int = 1,
+        batch_tokens: int = BATCH_TOKENS,
     ) -> None:
         self.manifest = manifest
         self.scheme: LabelScheme = manifest.scheme.scheme()
         self.backend = backend
         self._tokeniser = tokeniser
+        self._workers = workers
         self._batch_tokens = batch_tokens
         self._outputs = output_count(manifest.decision.activation, len(self.scheme.labels))
         if backend.outputs not in {0, self._outputs}:
@@ -173,11 +183,28 @@ class Predictor:
         """
         logits = np.empty((len(prepared.windows.ids), self._outputs), dtype=np.float32)
         first = np.diff(prepared.windows.texts, prepend=-1) > 0
-        for batch in prepared.batches:
-            logits[batch.rows] = self.backend.run(batch)
-            progress.advance(int(first[batch.rows].sum()))
+        with closing(self._computed(prepared.batches)) as outputs:
+            for batch, found in zip(prepared.batches, outputs, strict=True):
+                logits[batch.rows] = found
+                progress.advance(int(first[batch.rows].sum()))
         progress.advance(int((prepared.windows.counts == 0).sum()))
         return logits
+
+    def _computed(self, batches: Sequence[TokenBatch]) -> Generator[npt.NDArray[np.float32], None, None]:
+        """Yield the logits of each batch, in order.
+
+        Threads share out whole batches rather than each product: they need not wait for each other at every step, so
+        a busy machine slows them down by its share only.
+        """
+        workers = min(self._workers, len(batches))
+        if workers < 2:
+            yield from map(self.backend.run, batches)
+            return
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="ottenok")
+        try:
+            yield from pool.map(self.backend.run, batches)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def finish(self, prepared: Prepared, logits: npt.NDArray[np.float32]) -> list[Prediction]:
         """Join the windows of each text and decide.
