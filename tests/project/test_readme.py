@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from ottenok.core.config import parse
+from ottenok.data.card import card_names
+from ottenok.data.recipe import CorpusRecipe
+
 _ROOT = Path(__file__).parents[2]
-_BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(bash|python|console|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_CONSOLE = re.compile(r"^\$ (ottenok .*)$", re.MULTILINE)
 _SET_UP = re.compile(r"^python3 -m venv ")
 
 
@@ -22,7 +30,9 @@ def _blocks(name: str) -> list[tuple[str, str]]:
 
 def _runnable() -> list[tuple[str, str]]:
     # The two set-up commands make virtual environments; `.ci/run` runs them word for word.
-    return [(kind, code) for kind, code in _blocks("README.md") if not _SET_UP.match(code)]
+    return [
+        (kind, code) for kind, code in _blocks("README.md") if kind in ("bash", "python") and not _SET_UP.match(code)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +52,34 @@ def test_block_runs(kind: str, code: str, folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.train
+def test_console_commands_run_with_a_tiny_encoder(folder: Path) -> None:
+    """Training, evaluation and classification run as the README shows them, with a tiny encoder of the same family."""
+    tiny = importlib.import_module("ottenok.models.tiny").tiny_encoder(
+        folder / "tiny", sizes={"max_position_embeddings": 512}
+    )
+    commands = _CONSOLE.findall((_ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(commands) == 4
+    for command in commands:
+        arguments = shlex.split(command.replace("cointegrated/rubert-tiny2", str(tiny)))
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert len((folder / "labelled.csv").read_text(encoding="utf-8").splitlines()) == 53
+
+
+def test_toml_blocks_are_corpus_recipes() -> None:
+    """Every TOML block is a corpus recipe without unknown keys, made of cards that exist."""
+    text = (_ROOT / "README.md").read_text(encoding="utf-8")
+    recipes = [
+        parse(CorpusRecipe, tomllib.loads(code)) for code in re.findall(r"^```toml\n(.*?)^```$", text, re.M | re.S)
+    ]
+
+    assert recipes
+    assert all(spec.card in card_names() for recipe in recipes for spec in recipe.sources if spec.card)
 
 
 def test_both_languages_show_the_same_code() -> None:
