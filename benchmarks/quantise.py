@@ -2,6 +2,8 @@
 
     python benchmarks/quantise.py BUNDLE DATA [--text COLUMN --label COLUMN] [-o benchmarks/results/quantise.json]
 
+    python benchmarks/quantise.py --table benchmarks/results/quantise.json
+
 BUNDLE is a folder with `onnx/model.onnx` (`ottenok export` writes it). DATA is a corpus folder, a corpus recipe or a
 table with texts and labels. Needs the extra `train`.
 """
@@ -163,8 +165,9 @@ class Padded:
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("data")
+    parser.add_argument("bundle", type=Path, nargs="?")
+    parser.add_argument("data", nargs="?")
+    parser.add_argument("--table", type=Path, metavar="RESULTS", help="write results as a table, measure nothing")
     parser.add_argument("--text", default="text")
     parser.add_argument("--label", default="label")
     parser.add_argument("--data-root", type=Path, default=os.environ.get("OTTENOK_DATA"))
@@ -179,6 +182,9 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Make every candidate, measure it, and write the table."""
     given = arguments()
+    if given.table:
+        print(table(json.loads(given.table.read_text(encoding="utf-8"))))
+        return
     bundle = open_bundle(given.bundle)
     scheme = bundle.manifest.scheme.canonical_scheme()
     places = Places(cache=Path(tempfile.gettempdir()), root=given.data_root and Path(given.data_root))
@@ -197,7 +203,7 @@ def main() -> None:
         results = measure(candidates, bundle, texts, rows.truth, Path(folder), given)
     facts = {
         "model": given.note or bundle.manifest.name,
-        "data": str(given.data),
+        "data": Path(given.data).name,
         "texts": len(texts),
         "tokens_per_text": round(token_mean(bundle, texts), 1),
         "machine": {"processor": processor(), "threads": given.threads, "load_at_end": os.getloadavg()[0]},
@@ -271,6 +277,27 @@ def quality(predictor: Predictor, file: Path, texts: list[str], truth: Mask, exp
         "company_unpadded": float(np.abs(found[rows] - alone).max()),
         "company_padded": float(np.abs(padded[rows] - alone).max()),
     }
+
+
+def table(facts: dict[str, Any]) -> str:
+    """Return results as a Markdown table."""
+    machine = facts["machine"]
+    where = f"{machine['processor']}, {machine['threads']} threads, load {machine['load_at_end']:.1f}"
+    what = f"{facts['model']}; {facts['texts']:,} texts of {facts['tokens_per_text']} tokens"
+    lines = [
+        f"{what}; onnxruntime {facts['onnxruntime']}, {where}.",
+        "",
+        "| graph | MB | texts/s | times fp32 | labels kept | macro F1 | company, unpadded | company, padded |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in facts["candidates"]:
+        name = f"{row['name']}: {row['note']}" if row["note"] else row["name"]
+        lines.append(
+            f"| {name} | {row['megabytes']:.0f} | {row['texts_per_second']:.0f} | {row['times_fp32']:.2f} "
+            f"| {row['labels_kept']:.1%} | {row['macro_f1']:.3f} | {row['company_unpadded']:.0e} "
+            f"| {row['company_padded']:.0e} |"
+        )
+    return "\n".join(lines)
 
 
 def token_mean(bundle: Bundle, texts: list[str]) -> float:
