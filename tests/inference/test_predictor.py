@@ -273,6 +273,17 @@ def test_what_is_no_text_is_refused_by_row(value: object, message: str) -> None:
     assert caught.value.hint
 
 
+def test_a_list_is_checked_before_the_work() -> None:
+    """A missing text at the end of a long list is refused before anything is computed."""
+    backend = FixedBackend([0.0, 0.0, 0.0])
+
+    with pytest.raises(InputError) as caught:
+        make("sentiment-3", backend)(["а"] * 10_000 + [None])  # type: ignore[list-item]
+
+    assert caught.value.row == 10_001
+    assert not backend.batches
+
+
 @pytest.mark.parametrize("value", [5, None, b"bytes", {"text": "a"}])
 def test_what_is_no_column_is_refused(value: object) -> None:
     """A number, bytes or a mapping is no column of texts."""

@@ -129,7 +129,10 @@ class Predictor:
             return self._classify([texts])[0]
         if isinstance(texts, Iterator):
             return self.stream(texts)
-        return list(self.stream(as_texts(texts)))
+        values = list(as_texts(texts))
+        # All at once: row a million should not fail after an hour's work on the others.
+        check_texts(values, first=1)
+        return list(self.stream(values))
 
     def stream(self, texts: Iterable[str], *, texts_at_once: int = STREAM_TEXTS) -> Iterator[Prediction]:
         """Classify texts as they come, in their order, holding few of them.
@@ -164,7 +167,7 @@ class Predictor:
         return np.array(found, dtype=np.float32).reshape(len(found), len(self.scheme.labels))
 
     def prepare(self, texts: Sequence[str]) -> Prepared:
-        """Normalise, tokenise and cut batches."""
+        """Normalise, tokenise and cut batches; `texts` are strings."""
         windows = self._tokeniser([normalise(text, self.manifest.text) for text in texts])
         return Prepared(windows=windows, batches=tuple(cut_batches(windows, tokens=self._batch_tokens)))
 
