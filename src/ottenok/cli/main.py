@@ -52,7 +52,7 @@ def run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped. Nothing half-written was left behind.", err=True)
+        click.echo("Stopped.", err=True)
         return 130
     except BrokenPipeError:
         # The reader has gone (`| head`); what Python would still flush goes nowhere.

@@ -62,14 +62,13 @@ def _recipe(
 ) -> CorpusRecipe:
     from ottenok.cli.keys import recipe_keys
     from ottenok.core.config import merge, parse
-    from ottenok.core.recipes import recipe_file
     from ottenok.data.recipe import CorpusRecipe, load_recipe
 
     over = recipe_keys(overrides, top=CorpusRecipe.model_fields)
     if text is None and not labels:
         if label_map:
             raise ConfigError("a recipe has label maps of its own", hint="Change them there.", key="--label-map")
-        return load_recipe(_recipe_path(source, recipe_file), over if scheme is None else {**over, "scheme": scheme})
+        return load_recipe(_recipe_path(source), over if scheme is None else {**over, "scheme": scheme})
     if text is None or not labels:
         raise ConfigError(
             "a file of your own needs both --text and --label",
@@ -80,7 +79,9 @@ def _recipe(
     return parse(CorpusRecipe, merge(tree, over))
 
 
-def _recipe_path(source: str, recipe_file: Any) -> Path:  # noqa: ANN401 - a function
+def _recipe_path(source: str) -> Path:
+    from ottenok.core.recipes import recipe_file
+
     path = Path(source)
     if path.is_file() and path.suffix != ".toml":
         raise ConfigError(
@@ -88,8 +89,7 @@ def _recipe_path(source: str, recipe_file: Any) -> Path:  # noqa: ANN401 - a fun
             hint="If it is data of your own, say which columns hold texts and labels: --text COLUMN --label COLUMN",
             file=source,
         )
-    found: Path = recipe_file(source, "data")
-    return found
+    return recipe_file(source, "data")
 
 
 def _own_recipe(
