@@ -24,6 +24,7 @@ __all__ = [
     "LicenceFacts",
     "SchemeFacts",
     "SourceFacts",
+    "TrainingFacts",
     "WindowRule",
 ]
 
@@ -189,6 +190,34 @@ class EncoderFacts(Table):
     licence: LicenceFacts
 
 
+class TrainingFacts(Table):
+    """What the training took.
+
+    Attributes:
+        epochs: Rows of the table of epochs: epochs begun, also one that `max_steps` ended.
+        seconds: Of training steps; evaluation, checkpoints and export not counted.
+        texts: Texts seen, each as often as it was seen.
+        tokens: Tokens seen, padding not counted.
+        parameters: Of the model as it is saved.
+        trained: How many of them the training changed; the others are frozen.
+        device: What it ran on: `cpu`, or the GPU's name.
+        processes: Processes that shared the work.
+        threads: Threads of each process on the CPU.
+        precision: `fp32`, `bf16` or `fp16`.
+    """
+
+    epochs: int = Field(default=0, ge=0)
+    seconds: float = Field(default=0.0, ge=0)
+    texts: int = Field(default=0, ge=0)
+    tokens: int = Field(default=0, ge=0)
+    parameters: int = Field(default=0, ge=0)
+    trained: int = Field(default=0, ge=0)
+    device: str = ""
+    processes: int = Field(default=1, ge=1)
+    threads: int = Field(default=0, ge=0)
+    precision: str = ""
+
+
 class FileFacts(Table):
     """A file's sha256 and size in bytes."""
 
@@ -214,6 +243,7 @@ class BundleManifest(Table):
         encoder: The pretrained model; None if unknown.
         recipe: The resolved training recipe.
         data: The corpus; None if unknown.
+        training: What the training took; None if unknown.
         metrics: Name of a set of rows (`test` and `validation` are its own corpus's) to an evaluation report as JSON.
         baselines: The same name to the reports of the baselines on those rows.
         versions: Package to version, at training.
@@ -236,6 +266,7 @@ class BundleManifest(Table):
     encoder: EncoderFacts | None = None
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
     data: DataFacts | None = None
+    training: TrainingFacts | None = None
     metrics: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     baselines: dict[str, tuple[dict[str, JsonValue], ...]] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)

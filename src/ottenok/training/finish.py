@@ -24,6 +24,7 @@ from ottenok.training.facts import (
     versions,
 )
 from ottenok.training.history import read_history
+from ottenok.training.keep import keep_predictions, training_facts
 from ottenok.training.prepare import letter_notes
 from ottenok.training.processes import rank
 from ottenok.training.scoring import plain_decision, score
@@ -73,7 +74,7 @@ def finish(parts: Parts, folder: RunFolder, history: History) -> Fitted | None:
     tuned = tune(parts, decision)
     if rank() != 0:
         return None
-    reports = _reports(parts, tuned)
+    reports = _reports(parts, tuned, folder)
     save(parts.network.model, parts.network.tokenizer, folder.path, max_length=parts.recipe.text.max_length)
     write_manifest(folder.path, _manifest(parts, tuned, history, reports))
     bundle = open_bundle(folder.path)
@@ -105,10 +106,18 @@ def finished(folder: RunFolder) -> Fitted | None:
     )
 
 
-def _reports(parts: Parts, tuned: Tuned) -> dict[str, Report]:
+def _reports(parts: Parts, tuned: Tuned, folder: RunFolder) -> dict[str, Report]:
     reports = {}
     if parts.validation is not None and tuned.scores is not None:
         reports["validation"] = _report(parts, tuned, parts.validation.examples, tuned.scores)
+        keep_predictions(
+            parts,
+            "validation",
+            parts.validation.examples,
+            tuned.scores,
+            decision=tuned.decision,
+            folder=folder.path,
+        )
     test = parts.sources.read("test") if parts.recipe.run.test else None
     if test is not None and len(test):
         scores = score(
@@ -120,6 +129,7 @@ def _reports(parts: Parts, tuned: Tuned) -> dict[str, Report]:
             progress=parts.progress,
         )
         reports["test"] = _report(parts, tuned, test, scores)
+        keep_predictions(parts, "test", test, scores, decision=tuned.decision, folder=folder.path)
     return reports
 
 
@@ -151,6 +161,7 @@ def _manifest(parts: Parts, tuned: Tuned, history: History, reports: dict[str, R
         encoder=encoder_facts(recipe.model),
         recipe=public_recipe(recipe),
         data=data_facts(corpus),
+        training=training_facts(parts, history.rows),
         metrics={name: report.to_json() for name, report in reports.items()},
         versions=versions(),
         licence=licence_facts(recipe.licence),

@@ -23,13 +23,14 @@ from ottenok.training.weights import class_weights
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy.typing as npt
     from torch import Tensor
 
     from ottenok.core.schemes import LabelScheme
     from ottenok.data.corpus import Corpus, Split
     from ottenok.training.recipe import TrainRecipe
 
-__all__ = ["Parts", "Sources", "letter_notes", "prepare"]
+__all__ = ["Parts", "Sources", "letter_notes", "prepare", "validation_sample"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +147,15 @@ def letter_notes(tokenizer: Any) -> tuple[str, ...]:  # noqa: ANN401 - one class
     return (f"The encoder's tokenizer strips accents, so it can't tell {' and '.join(lost)} from other letters.",)
 
 
+def validation_sample(recipe: TrainRecipe, rows: int) -> npt.NDArray[np.int64] | None:
+    """Return which of so many validation rows the run is measured on, in their order; None: all of them."""
+    most = recipe.data.validation_rows
+    if most is None or most >= rows:
+        return None
+    chosen: npt.NDArray[np.int64] = np.sort(np.random.default_rng(recipe.seed).choice(rows, most, replace=False))
+    return chosen
+
+
 def _check_length(recipe: TrainRecipe, network: Network) -> None:
     if network.limit is not None and recipe.text.max_length > network.limit:
         raise ConfigError(
@@ -171,10 +181,9 @@ def _validation(
     if not len(examples):
         return None
     recipe, problem = sources.recipe, sources.network.problem
-    most = recipe.data.validation_rows
-    if most is not None and most < len(examples):
-        random = np.random.default_rng(recipe.seed)
-        examples = examples.take(np.sort(random.choice(len(examples), most, replace=False)))
+    sample = validation_sample(recipe, len(examples))
+    if sample is not None:
+        examples = examples.take(sample)
     return Validation(
         examples=examples,
         answers=targets(examples.truth, problem, sources.scheme.values),
