@@ -19,10 +19,10 @@ from ottenok.decision.decision import (
     check_fit,
     chosen,
     decide,
-    ordered_score,
     output_count,
     probabilities,
 )
+from ottenok.decision.ordered import ordered_score
 
 SENTIMENT = load_scheme("sentiment-3")
 STARS = load_scheme("stars-5")
@@ -187,6 +187,24 @@ def test_an_empty_answer_follows_its_policy(empty: str, answer: tuple[str, ...])
     decision = Decision(activation="sigmoid", empty=empty)
 
     assert decide([[0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.2]], EMOTIONS, decision) == [answer]
+
+
+def test_an_exclusive_label_stands_alone() -> None:
+    """Neutral goes from beside an emotion, however probable it is; alone it stays, and so do two emotions."""
+    decision = Decision(activation="sigmoid", exclusive="neutral")
+    probs = [[0.6, 0, 0, 0, 0, 0, 0.9], [0, 0, 0, 0, 0, 0, 0.9], [0.6, 0.7, 0, 0, 0, 0, 0.1], [0.1] * 7]
+
+    assert decide(probs, EMOTIONS, decision) == [("anger",), ("neutral",), ("anger", "disgust"), ()]
+    assert decide(probs, EMOTIONS, replace(decision, exclusive=""))[0] == ("anger", "neutral")
+    assert decide(probs, EMOTIONS, replace(decision, empty="neutral"))[3] == ("neutral",)
+
+
+def test_an_exclusive_label_must_fit() -> None:
+    """It is a label of the scheme, and the scheme allows several."""
+    with pytest.raises(SchemeError, match="neutrall"):
+        check_fit(Decision(activation="sigmoid", exclusive="neutrall"), EMOTIONS)
+    with pytest.raises(SchemeError, match="one label a row"):
+        check_fit(replace(SOFTMAX, exclusive="neutral"), SENTIMENT)
 
 
 def test_a_one_label_answer_below_its_threshold_is_empty() -> None:

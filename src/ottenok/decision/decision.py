@@ -15,9 +15,10 @@ import numpy as np
 from ottenok.core.config import suggest
 from ottenok.core.errors import ConfigError, ModelError, SchemeError
 from ottenok.decision.activations import coral, corn, interpolate, sigmoid, softmax
+from ottenok.decision.arrays import finite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import numpy.typing as npt
 
@@ -34,7 +35,6 @@ __all__ = [
     "check_fit",
     "chosen",
     "decide",
-    "ordered_score",
     "output_count",
     "probabilities",
 ]
@@ -69,6 +69,8 @@ class Decision:
             then 0.5 for multi-label schemes, and nothing for the others, whose best label always stands.
         empty: What an answer without any label becomes: `allow` leaves it empty, `top` gives the most probable label,
             and a label's name (such as `neutral`) gives that label.
+        exclusive: A label that means "none of the others", such as `neutral`: beside another label it is left out of
+            the answer; "" where labels may all come together. For multi-label schemes only.
         values: For `regression` only: each label's place on the scale of the output.
         pick: Which label of a one-label scheme is the answer: `top`, the most probable (the first of equals), or, where
             labels have an order, `median`, the highest rank that is exceeded with more than 0.5, which makes the mean
@@ -84,6 +86,7 @@ class Decision:
     empty: str = "allow"
     values: tuple[float, ...] = ()
     pick: Literal["top", "median"] = "top"
+    exclusive: str = ""
 
     def __post_init__(self) -> None:
         if self.activation not in {*_ELEMENTWISE, "regression"}:
@@ -145,7 +148,8 @@ def check_fit(decision: Decision, scheme: LabelScheme) -> None:
 
     Raises:
         SchemeError: Softmax or an ordinal activation for a multi-label scheme, an ordinal activation without an order
-            or on labels out of order, a wrong number of thresholds or values, an empty-answer label that isn't there.
+            or on labels out of order, a wrong number of thresholds or values, an empty-answer or exclusive label that
+            isn't there, an exclusive label in a one-label scheme.
     """
     if scheme.kind == "multi-label" and decision.activation != "sigmoid":
         raise SchemeError(
@@ -159,6 +163,17 @@ def check_fit(decision: Decision, scheme: LabelScheme) -> None:
             raise SchemeError(f"found {len(numbers)} {name}, expected one for each of the {len(scheme.labels)} labels")
     if decision.empty not in {"allow", "top"}:
         scheme.index(decision.empty)
+    if decision.exclusive:
+        _check_exclusive(decision, scheme)
+
+
+def _check_exclusive(decision: Decision, scheme: LabelScheme) -> None:
+    scheme.index(decision.exclusive)
+    if scheme.kind != "multi-label":
+        raise SchemeError(
+            f"the scheme {scheme.name} has one label a row, so {decision.exclusive!r} can't be exclusive",
+            hint="Labels of such a scheme exclude each other anyway.",
+        )
 
 
 def _check_ranks(scheme: LabelScheme) -> None:
@@ -182,7 +197,7 @@ def probabilities(logits: npt.ArrayLike, decision: Decision) -> Probabilities:
     Raises:
         ModelError: The logits have another shape, or are not finite.
     """
-    scaled = _finite(logits, "logits") / decision.temperature
+    scaled = finite(logits, "logits") / decision.temperature
     if decision.activation == "regression":
         _check_regression(scaled)
         return interpolate(scaled, decision.values).astype(np.float32)
@@ -194,25 +209,13 @@ def _check_regression(outputs: npt.NDArray[np.float64]) -> None:
         raise ModelError(f"found {outputs.shape[1]} outputs, expected the single output of a regression")
 
 
-def _finite(numbers: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
-    array = np.asarray(numbers, dtype=np.float64)
-    if array.ndim != 2 or array.shape[1] == 0:
-        raise ModelError(f"found {name} of shape {list(array.shape)}, expected [rows, labels]")
-    if not np.isfinite(array).all():
-        row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
-        raise ModelError(
-            f"the {name} of row {row + 1} of {len(array)} are not finite numbers",
-            hint="The model is broken, or its arithmetic overflowed: try float32.",
-        )
-    return array
-
-
 def chosen(probs: npt.ArrayLike, scheme: LabelScheme, decision: Decision) -> Mask:
     """Say which labels are in each answer.
 
     One-label schemes answer with the label that `decision.pick` says, if it reaches its threshold. Multi-label schemes
-    answer with every label that reaches its threshold. A one-label row of zeros, which stands for a text of which
-    nothing could be read, has no answer, whatever the decision says.
+    answer with every label that reaches its threshold; then an exclusive label goes from beside others, and then an
+    empty answer becomes what the decision says. A one-label row of zeros, which stands for a text of which nothing
+    could be read, has no answer, whatever the decision says.
 
     Args:
         probs: `[rows, labels]`, from `probabilities`.
@@ -227,12 +230,15 @@ def chosen(probs: npt.ArrayLike, scheme: LabelScheme, decision: Decision) -> Mas
         SchemeError: The decision does not fit the scheme.
     """
     check_fit(decision, scheme)
-    numbers = _finite(probs, "probabilities").astype(np.float32)
+    numbers = finite(probs, "probabilities").astype(np.float32)
     if numbers.shape[1] != len(scheme.labels):
         raise ModelError(
             f"found {numbers.shape[1]} probabilities, expected one for each of {len(scheme.labels)} labels"
         )
-    mask = _fill_empty(_above(numbers, scheme, decision), numbers, scheme, decision)
+    mask = _above(numbers, scheme, decision)
+    if decision.exclusive:
+        mask[mask.sum(axis=1) > 1, scheme.index(decision.exclusive)] = False
+    mask = _fill_empty(mask, numbers, scheme, decision)
     if scheme.kind != "multi-label":
         mask[~numbers.any(axis=1)] = False
     return mask
@@ -277,32 +283,3 @@ def decide(probs: npt.ArrayLike, scheme: LabelScheme, decision: Decision) -> lis
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     answers = [tuple(scheme.labels[i] for i in np.flatnonzero(mask[row])) for row in first]
     return [answers[i] for i in inverse.ravel().tolist()]
-
-
-def ordered_score(probs: npt.ArrayLike, values: Sequence[float]) -> Probabilities:
-    """Return the mean of the labels' values under the probabilities: -1 is worst, 1 is best.
-
-    Probabilities that do not sum to 1 (those of sigmoids) are divided by their sum first. Where all are 0 every label
-    weighs the same.
-
-    Args:
-        probs: `[rows, labels]`, from `probabilities`.
-        values: The scheme's values, one per label.
-
-    Returns:
-        float32 `[rows]`, between the least and the greatest value.
-
-    Raises:
-        SchemeError: The scheme has no values, so its labels have no order.
-        ModelError: The probabilities have another shape, or are not finite.
-    """
-    if not values:
-        raise SchemeError("these labels have no order, so there is no score", hint="Use the probabilities.")
-    numbers = _finite(probs, "probabilities")
-    if numbers.shape[1] != len(values):
-        raise ModelError(f"found {numbers.shape[1]} probabilities, expected one for each of {len(values)} values")
-    total = numbers.sum(axis=1, keepdims=True)
-    weights = np.where(total > 0.0, numbers, 1.0)
-    score = weights @ np.asarray(values, dtype=np.float64) / weights.sum(axis=1)
-    scores: Probabilities = np.clip(score, min(values), max(values)).astype(np.float32)
-    return scores
