@@ -191,6 +191,20 @@ def test_validation_is_cut_from_an_official_train_without_one(tmp_path: Path) ->
     assert corpus_stats(untouched).rows == {"train": 81, "validation": 0, "test": 9}
 
 
+def test_an_official_validation_may_join_the_train(tmp_path: Path) -> None:
+    """`cut` pools train and validation and cuts the share anew; `train` leaves the source without validation."""
+    files = {
+        "train": write(tmp_path / "a.jsonl", many(60)),
+        "validation": write(tmp_path / "b.jsonl", many(30, offset=300)),
+        "test": write(tmp_path / "c.jsonl", many(9, offset=500)),
+    }
+    rows = {}
+    for validation in ("official", "cut", "train"):
+        source = {"own": {"name": "a", "files": files}, "validation": validation}
+        rows[validation] = list(corpus_stats(make(recipe(source), tmp_path, validation)).rows.values())
+    assert rows == {"official": [60, 30, 9], "cut": [81, 9, 9], "train": [90, 0, 9]}
+
+
 def test_use_says_what_a_source_is_for(tmp_path: Path) -> None:
     """`test-only` without an official test is a test as a whole; `train-only` never gives a test."""
     files = {"train": write(tmp_path / "a.jsonl", many(81)), "test": write(tmp_path / "b.jsonl", many(30, offset=500))}
@@ -298,9 +312,11 @@ def test_a_recipe_may_define_a_scheme_and_the_way_to_it(tmp_path: Path) -> None:
     """An own scheme, with a built-in set's labels mapped to it by the recipe; `""` drops."""
     own = {"name": "a", "file": write(tmp_path / "a.jsonl", many(60)), "scheme": "sentiment-3"}
     source = {"own": own, "map": {"negative": "bad", "neutral": "", "positive": "good"}}
-    scheme = {"name": "two", "kind": "ordinal", "labels": ["bad", "good"], "values": [-1.0, 1.0]}
+    titles = {"ru": ["плохо", "хорошо"]}
+    scheme = {"name": "two", "kind": "ordinal", "labels": ["bad", "good"], "values": [-1.0, 1.0], "titles": titles}
     corpus = make(recipe(source, scheme="two", own_scheme=scheme), tmp_path)
     assert corpus.label_scheme.values == (-1.0, 1.0)
+    assert corpus.label_scheme.titles == {"en": ("bad", "good"), "ru": ("плохо", "хорошо")}
     stats = corpus_stats(corpus).sources[0]
     assert Counter(row["labels"][0] for row in rows_of(corpus)) == {"bad": 20, "good": 20}
     assert [(one.reason, one.rows) for one in stats.dropped] == [("label left out by the map", 20)]

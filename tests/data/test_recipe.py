@@ -40,6 +40,10 @@ def test_defaults_are_the_documented_ones() -> None:
         ({"own_scheme": {"name": "cedr-5", "kind": "multi-class", "labels": ["a", "b"]}}, "built-in scheme"),
         ({"own_scheme": {"name": "mine", "kind": "ordinal", "labels": ["a", "b"]}}, "one value per label"),
         ({"own_scheme": {"name": "mine", "kind": "multi-class", "labels": ["a", "a"]}}, "must be different"),
+        (
+            {"own_scheme": {"name": "mine", "kind": "multi-class", "labels": ["a", "b"], "titles": {"ru": ["а"]}}},
+            "one name per label",
+        ),
     ],
 )
 def test_wrong_recipes_are_refused(change: dict[str, object], message: str) -> None:

@@ -83,6 +83,54 @@ def test_one_label_figures_are_scikit_learns(sample: tuple[np.ndarray, np.ndarra
 
 @settings(deadline=None)
 @given(one_label())
+def test_one_hot_sigmoids_are_counted_as_published_scripts_count_them(sample: tuple[np.ndarray, np.ndarray]) -> None:
+    """At 0.5, F1, the AUC of 0/1 predictions and accuracy equal scikit-learn's on indicators; the answer stays one."""
+    codes, probs = sample
+    truth, answer = _mask(codes), probs >= np.float32(0.5)
+
+    report = _quick(truth, probs, STARS, SIGMOID)
+
+    expected = {
+        "open_accuracy": reference.accuracy_score(truth, answer),
+        "open_f1": reference.f1_score(truth, answer, average="micro", zero_division=0),
+        "open_auc": reference.roc_auc_score(truth, answer, average="micro"),
+        "accuracy": reference.accuracy_score(codes, probs.argmax(axis=1)) if probs.any(axis=1).all() else None,
+    }
+    assert {name: report.value(name) for name, value in expected.items() if value is not None} == pytest.approx(
+        {name: value for name, value in expected.items() if value is not None}
+    )
+    assert "open_f1" not in _quick(truth, probs).figures
+
+
+@settings(deadline=None)
+@given(multi_label())
+def test_auc_of_answers_is_scikit_learns(sample: tuple[np.ndarray, np.ndarray]) -> None:
+    """The micro AUC of yes-or-no answers equals scikit-learn's of 0/1 predictions; undefined, it is left out."""
+    truth, probs = sample
+    found = _quick(truth, probs, CEDR, SIGMOID).figures.get("answer_auc")
+
+    if truth.all() or not truth.any():
+        assert found is None
+    else:
+        assert found is not None
+        assert found.value == pytest.approx(reference.roc_auc_score(truth, probs >= 0.5, average="micro"))
+
+
+def test_balanced_f1_is_that_of_a_balanced_test() -> None:
+    """Rows of rare labels repeated until all labels have as many give the same macro F1."""
+    rng = np.random.default_rng(9)
+    codes, repeats = np.repeat([0, 1, 2], [120, 40, 10]), np.repeat([1, 3, 12], [120, 40, 10])
+    probs = rng.random((170, 3)) + np.eye(3)[codes] * 0.5
+    even = np.repeat(np.arange(170), repeats)
+
+    found = _quick(_mask(codes, 3), probs, SENTIMENT).value("balanced_f1")
+
+    assert found == pytest.approx(_quick(_mask(codes[even], 3), probs[even], SENTIMENT).value("macro_f1"))
+    assert found != pytest.approx(_quick(_mask(codes, 3), probs, SENTIMENT).value("macro_f1"))
+
+
+@settings(deadline=None)
+@given(one_label())
 def test_kappa_is_scikit_learns(sample: tuple[np.ndarray, np.ndarray]) -> None:
     """Quadratic kappa equals scikit-learn's, and is left out where it is undefined."""
     codes, probs = sample
@@ -343,8 +391,9 @@ def test_every_figure_has_a_name_and_a_meaning() -> None:
     rng = np.random.default_rng(6)
     one = _quick(_mask(rng.integers(0, 3, 50), 3), rng.random((50, 3)), SENTIMENT)
     several = _quick(rng.random((50, 5)) < 0.5, rng.random((50, 5)), CEDR, SIGMOID)
+    hot = _quick(_mask(rng.integers(0, 5, 50)), rng.random((50, 5)), STARS, SIGMOID)
 
-    assert set(known) - {"coverage"} == set(one.figures) | set(several.figures)
+    assert set(known) - {"coverage"} == set(one.figures) | set(several.figures) | set(hot.figures)
     assert {name for name, figure in known.items() if figure.better == "lower"} == {"mae", "calibration_error"}
 
 

@@ -146,8 +146,15 @@ def _find(
     if isinstance(lost, Skipped):
         return lost
     located = _as_used(locate(narrow, root=root, cache=cache), spec)
-    cut = recipe.split.validation_from_train and not any(one.file.split == "validation" for one in located)
+    cut = recipe.split.validation_from_train and _needs_validation(spec, located)
     return Input(card=card, spec=spec, missing=lost, validation_from_train=cut), located
+
+
+def _needs_validation(spec: SourceSpec, located: Sequence[Located]) -> bool:
+    """Whether the source brings no validation of its own but is to have one."""
+    if spec.validation == "official":
+        return not any(one.file.split == "validation" for one in located)
+    return spec.validation == "cut"
 
 
 def _narrow(card: Card, spec: SourceSpec) -> Card:
@@ -187,12 +194,13 @@ def _files(one: Input, located: Sequence[Located], *, source: int) -> list[Input
     numbers = {file.path: number for number, file in enumerate(one.card.files)}
     # A file without a split is for training alone, or a test as a whole, where the recipe wants it so.
     meant = {"all": FREE, "train-only": TRAIN, "test-only": TEST}[one.spec.use]
+    splits = _SPLITS if one.spec.validation == "official" else _SPLITS | {"validation": TRAIN}
     return [
         InputFile(
             located=file,
             source=source,
             number=numbers.get(file.file.path, place),
-            split=TEST if one.spec.use == "test-only" else _SPLITS[file.file.split] or meant,
+            split=TEST if one.spec.use == "test-only" else splits[file.file.split] or meant,
         )
         for place, file in enumerate(located)
     ]

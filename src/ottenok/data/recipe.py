@@ -20,6 +20,7 @@ __all__ = ["CleanOptions", "CorpusRecipe", "OwnData", "OwnScheme", "SourceSpec",
 
 Split = Literal["train", "validation", "test"]
 Use = Literal["all", "train-only", "test-only"]
+Validation = Literal["official", "cut", "train"]
 
 
 class OwnData(Table):
@@ -91,6 +92,9 @@ class SourceSpec(Table):
         own: The user's own data, in place of a card.
         use: `all`: official splits stay, the rest is cut by shares. `train-only`: no row gets into a test, and official
             tests are not read. `test-only`: the official test alone is read; a source without one is a test as a whole.
+        validation: `official`: rows of the source's official validation are validation. `cut`: they count as train, of
+            which the recipe's share becomes validation, for sets whose train is small or not at hand. `train`: they
+            are train, and none of the source's train becomes validation.
         parts: Sub-sources to take, by name or pattern (`*`); empty: all.
         without_parts: Sub-sources to leave out, by name or pattern.
         map: The recipe's own map from the card's scheme to the recipe's, `""` to drop; None: the table of maps.
@@ -101,6 +105,7 @@ class SourceSpec(Table):
     card: str | None = None
     own: OwnData | None = None
     use: Use = "all"
+    validation: Validation = "official"
     parts: tuple[str, ...] = ()
     without_parts: tuple[str, ...] = ()
     map: dict[str, str] | None = None
@@ -181,12 +186,15 @@ class OwnScheme(Table):
         kind: `multi-class`, `ordinal` or `multi-label`.
         labels: In the order of a model's outputs.
         values: Place of each label on -1..1, for `ordinal`; empty otherwise.
+        titles: Language code (`en`, `ru`, `zh`) to the labels' names in that language, in the order of `labels`; the
+            English ones are the labels themselves where they are not given.
     """
 
     name: str
     kind: SchemeKind
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
     values: tuple[float, ...] = ()
+    titles: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> OwnScheme:
@@ -197,16 +205,18 @@ class OwnScheme(Table):
             raise ValueError("labels must be different and not empty")
         if len(self.values) not in (0, len(self.labels)) or (self.kind == "ordinal" and not self.values):
             raise ValueError("an ordinal scheme needs one value per label, the others none")
+        if any(len(titles) != len(self.labels) for titles in self.titles.values()):
+            raise ValueError("titles need one name per label, in each language")
         return self
 
     def scheme(self) -> LabelScheme:
-        """The scheme; its titles are its labels."""
+        """The scheme."""
         return LabelScheme(
             name=self.name,
             kind=self.kind,
             labels=self.labels,
             values=self.values,
-            titles={"en": self.labels},
+            titles={"en": self.labels} | self.titles,
             source="the corpus recipe",
         )
 

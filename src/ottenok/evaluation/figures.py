@@ -34,7 +34,12 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-__all__ = ["Figure", "counted", "figures", "fitting", "label_f1", "label_precision", "label_recall", "macro"]
+__all__ = ["OPEN", "Figure", "counted", "figures", "fitting", "label_f1", "label_precision", "label_recall", "macro"]
+
+# One-label answers read as multi-label scripts read them, to the multi-label figures that these are.
+OPEN: Mapping[str, str] = MappingProxyType(
+    {"open_accuracy": "subset_accuracy", "open_f1": "micro_f1", "open_auc": "answer_auc"}
+)
 
 Fits = Literal["any", "one-label", "multi-label", "ordered", "polar"]
 
@@ -102,6 +107,22 @@ def _macro_recall(counts: Tally) -> Floats:
 
 def _macro_f1_present(counts: Tally) -> Floats:
     return np.asarray(label_f1(counts)[..., counts.present].mean(axis=-1))
+
+
+def _balanced_f1(counts: Tally) -> Floats:
+    # Each true label's row of the confusion matrix as shares, so that all rows have the same mass.
+    shares = ratio(counts.confusion, counts.confusion.sum(axis=-1, keepdims=True))
+    hits = np.diagonal(shares, axis1=-2, axis2=-1)
+    values = f1(hits, shares.sum(axis=-2), shares.sum(axis=-1))
+    return np.asarray(values[..., counts.present].mean(axis=-1))
+
+
+def _answer_auc(counts: Tally) -> Floats:
+    hits, selected, support = (part.sum(axis=-1) for part in (counts.hits, counts.selected, counts.support))
+    cells = counts.rows * counts.hits.shape[-1]
+    sensitive = np.where(support > 0, ratio(hits, support), np.nan)
+    specific = np.where(cells > support, 1.0 - ratio(selected - hits, cells - support), np.nan)
+    return np.asarray((sensitive + specific) / 2.0)
 
 
 def _polar_f1(counts: Tally) -> Floats:
@@ -185,6 +206,7 @@ _COUNTED: Mapping[str, Callable[[Tally], Floats]] = MappingProxyType(
         "macro_f1": _macro_f1,
         "macro_f1_present": _macro_f1_present,
         "polar_f1": _polar_f1,
+        "balanced_f1": _balanced_f1,
         "macro_precision": _macro_precision,
         "macro_recall": _macro_recall,
         "weighted_f1": _weighted_f1,
@@ -193,6 +215,7 @@ _COUNTED: Mapping[str, Callable[[Tally], Floats]] = MappingProxyType(
         "two_class_f1": _two_class_f1,
         "mae": _mae,
         "quadratic_kappa": _quadratic_kappa,
+        "answer_auc": _answer_auc,
         "coverage": _coverage,
     }
 )

@@ -15,7 +15,7 @@ from ottenok.core.errors import DataError
 from ottenok.decision.decision import chosen
 from ottenok.evaluation.auc import area, areas
 from ottenok.evaluation.calibration import reliability
-from ottenok.evaluation.figures import counted, label_f1, label_precision, label_recall, macro
+from ottenok.evaluation.figures import OPEN, counted, label_f1, label_precision, label_recall, macro
 from ottenok.evaluation.report import AverageFigures, Interval, LabelFigures, Report, SourceFigures
 from ottenok.evaluation.tally import Kind, group, resampled, tally
 
@@ -53,6 +53,8 @@ class EvaluationOptions:
 
 
 _USUAL = EvaluationOptions()
+# Multi-label scripts answer with every label that a sigmoid gives at least this.
+_HALF = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,7 @@ def evaluate(
         rows=len(truth),
         labels=_labels(whole, scheme, aucs),
         averages=averages,
-        figures=whole.figures | _plain(averages, calibration.error),
+        figures=whole.figures | _open(truth, numbers, kind, decision, options) | _plain(averages, calibration.error),
         sources=() if sources is None else _sources(truth, answer, np.asarray(sources), kind, options),
         confusion=_confusion(whole.tally) if kind.one_label else (),
         confidence=options.confidence,
@@ -143,6 +145,16 @@ def _count(truth: Mask, answer: Mask, kind: Kind, options: EvaluationOptions) ->
         figures=figures,
         label_f1=tuple(_interval(f1s[i], [values[:, i] for _, values in drawn], options) for i in labels),
     )
+
+
+def _open(
+    truth: Mask, probs: Probabilities, kind: Kind, decision: Decision, options: EvaluationOptions
+) -> dict[str, Interval]:
+    """Return the figures of one-label answers at 0.5, as published scripts count them that learn one-hot sigmoids."""
+    if not kind.one_label or decision.activation != "sigmoid":
+        return {}
+    found = _count(truth, probs >= np.float32(_HALF), Kind(one_label=False, ranks=None), options).figures
+    return {name: found[known] for name, known in OPEN.items() if known in found}
 
 
 def _interval(value: Floats, blocks: list[Floats], options: EvaluationOptions) -> Interval:
