@@ -1,0 +1,45 @@
+"""What prediction needs of a bundle, and nothing else: what is shipped to a server, or inside a package."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
+from ottenok.bundle.layout import CARD, CONFIG, ONNX, ONNX_INT8, TOKENIZER
+from ottenok.core.errors import BundleError
+from ottenok.core.files import atomic_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["copy_light"]
+
+
+def copy_light(bundle: Bundle, out: Path) -> Bundle:
+    """Copy the tokenizer, one graph (int8 where there is one), the labels, the card and the manifest.
+
+    Args:
+        bundle: A bundle that ottenok wrote.
+        out: The new folder; an older one is replaced when the new one is whole.
+
+    Raises:
+        BundleError: It is not ottenok's own, has no graph, or a file's bytes are not those of its manifest.
+    """
+    graph = next((name for name in (ONNX_INT8, ONNX) if bundle.has(name)), None)
+    if not bundle.own or graph is None:
+        raise BundleError(
+            "only a classifier of ottenok with an ONNX graph can be made light",
+            hint="Write the graphs first: ottenok export FOLDER --int8 DATA",
+            file=str(bundle.folder),
+        )
+    names = [name for name in (CONFIG, TOKENIZER, graph) if bundle.has(name)]
+    bundle.verify(names)
+    with atomic_folder(out) as folder:
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle.folder / name, folder / name)
+        write_manifest(folder, bundle.manifest)
+        if (bundle.folder / CARD).is_file():
+            shutil.copyfile(bundle.folder / CARD, folder / CARD)
+    return open_bundle(out, full=True)

@@ -1,0 +1,49 @@
+"""Light copies: what prediction needs of a bundle, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ottenok.bundle.folder import open_bundle
+from ottenok.bundle.light import copy_light
+from ottenok.core.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def test_a_light_copy_holds_one_graph_and_no_weights(folder: Path, tmp_path: Path) -> None:
+    """The copy has tokenizer, labels, the int8 graph and the card; torch's weights stay behind."""
+    (folder / "README.md").write_text("card", encoding="utf-8")
+    bundle = open_bundle(folder)
+
+    light = copy_light(bundle, tmp_path / "light")
+
+    assert set(light.manifest.files) == {"config.json", "onnx/model_quantized.onnx", "tokenizer.json"}
+    assert (light.folder / "README.md").read_text(encoding="utf-8") == "card"
+    assert light.manifest.model_copy(update={"files": {}}) == bundle.manifest.model_copy(update={"files": {}})
+
+
+def test_damaged_files_are_not_copied(folder: Path, tmp_path: Path) -> None:
+    """A graph whose bytes are not the manifest's is refused, and an older copy stays as it was."""
+    copy_light(open_bundle(folder), tmp_path / "light")
+    (folder / "onnx" / "model_quantized.onnx").write_bytes(b"grapH")
+
+    with pytest.raises(BundleError, match="bytes"):
+        copy_light(open_bundle(folder), tmp_path / "light")
+
+    assert (tmp_path / "light" / "onnx" / "model_quantized.onnx").read_bytes() == b"graph"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_folder_of_transformers_is_refused(tmp_path: Path, make_folder: Callable[..., Path]) -> None:
+    """Only ottenok's own classifiers with a graph can be made light; the error says what to do."""
+    make_folder(tmp_path / "foreign")
+
+    with pytest.raises(BundleError) as caught:
+        copy_light(open_bundle(tmp_path / "foreign"), tmp_path / "light")
+
+    assert "ottenok export" in (caught.value.hint or "")
