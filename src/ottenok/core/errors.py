@@ -8,7 +8,8 @@ OttenokError
 ├── SchemeError        labels, label schemes or maps between them do not fit
 ├── BundleError        a trained classifier's folder is incomplete, altered or unsupported
 ├── ModelError         an encoder or a graph can't be loaded, converted or run
-└── InputError         what the user asked to classify can't be classified
+├── InputError         what the user asked to classify can't be classified
+└── GenerationError    a server that writes texts is not there, refuses or fails
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ __all__ = [
     "ChecksumError",
     "ConfigError",
     "DataError",
+    "GenerationError",
     "InputError",
     "MissingExtraError",
     "ModelError",
@@ -111,3 +113,7 @@ class ModelError(OttenokError):
 
 class InputError(OttenokError):
     """What the user asked to classify can't be classified."""
+
+
+class GenerationError(OttenokError):
+    """A server that is asked for texts can't be reached, refuses the request or keeps failing."""

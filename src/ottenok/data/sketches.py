@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ottenok.core.progress import Progress
 
-__all__ = ["Bands", "NearOptions", "Texts", "band_plan", "chunks", "write_bands"]
+__all__ = ["Bands", "NearOptions", "Texts", "band_hashes", "band_plan", "chunks", "write_bands"]
 
 _PERMUTATIONS = 128
 _MISS = 0.005
@@ -133,16 +133,34 @@ def write_bands(texts: Texts, *, options: NearOptions, folder: Path, progress: P
     Raises:
         MissingExtraError: `rensa` is not installed (extra `data`).
     """
-    count, width = band_plan(options.threshold)
+    count, _ = band_plan(options.threshold)
     sketched = [np.empty(0, dtype=np.int32)]
     with ExitStack() as opened, stage(progress, "near duplicates: sketching", total=len(texts.rows), unit="rows"):
         files = [opened.enter_context(_file(folder, band).open("wb")) for band in range(count)]
         for chunk in chunks(texts.lengths, _BATCH):
-            shingles, enough = _without_short(options.cut(texts.keys(chunk)), options.minimum)
-            _write(files, _band_hashes(shingles, count, width))
+            hashes, enough = band_hashes(texts.keys(chunk), options=options)
+            _write(files, hashes)
             sketched.append((chunk.start + np.flatnonzero(enough)).astype(np.int32))
             progress.advance(len(enough))
     return Bands(folder=folder, count=count, places=np.concatenate(sketched))
+
+
+def band_hashes(keys: Sequence[str], *, options: NearOptions) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """Sketch texts in memory and fold each band of each sketch into one number.
+
+    Args:
+        keys: Duplicate keys of n texts.
+        options: The shingles, and the threshold that the bands are made for.
+
+    Returns:
+        uint64[m, bands] for the m texts that are long enough, and which of the n these are: bool[n].
+
+    Raises:
+        MissingExtraError: `rensa` is not installed (extra `data`).
+    """
+    count, width = band_plan(options.threshold)
+    shingles, enough = _without_short(options.cut(keys), options.minimum)
+    return _band_hashes(shingles, count, width), enough
 
 
 def _file(folder: Path, band: int) -> Path:
