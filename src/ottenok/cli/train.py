@@ -16,16 +16,18 @@ __all__ = ["train"]
 @click.argument("recipe")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the trained classifier.")
 @click.option("--corpus", type=click.Path(path_type=Path), help="A built corpus to learn from.")
+@click.option("--arm", metavar="NAME", help="Which of the recipe's arms; all of them: ottenok study.")
 @click.option("--resume", is_flag=True, help="Go on with the run that is in the folder.")
 @data_root_option()
 @cache_option()
 @click.argument("keys", nargs=-1, type=click.UNPROCESSED, metavar="[--SECTION.KEY VALUE]...")
-def train(
+def train(  # noqa: PLR0913 - click passes each option by name
     recipe: str,
     keys: tuple[str, ...],
     *,
     out: Path,
     corpus: Path | None,
+    arm: str | None,
     resume: bool,
     data_root: Path | None,
     cache: Path,
@@ -44,12 +46,13 @@ def train(
     from ottenok.core.config import merge
     from ottenok.experiments.training import train as run
     from ottenok.training.inputs import Places
-    from ottenok.training.recipe import TrainRecipe
+    from ottenok.training.recipe import TrainRecipe, load_recipe
 
     over = recipe_keys(keys, top=TrainRecipe.model_fields)
     if corpus is not None:
         over = merge(over, {"data": {"corpus": str(corpus)}})
     places = Places(cache=cache, root=data_root)
-    trained = run(recipe, out, over=over, resume=resume, places=places, progress=Bars())
+    resolved = load_recipe(recipe, over, arm=arm)
+    trained = run(resolved, out, resume=resume, places=places, progress=Bars())
     if trained is not None:
         click.echo(f"The classifier is in {trained.bundle.folder}")

@@ -83,7 +83,7 @@ def train(
     fitted = run(resolved, corpus=corpus, out=Path(out), resume=resume, progress=progress)
     if fitted is None:
         return None
-    ready = fitted.bundle.has(ONNX) and fitted.bundle.has(ONNX_INT8)
+    ready = not resolved.run.export or (fitted.bundle.has(ONNX) and fitted.bundle.has(ONNX_INT8))
     notes = () if ready else _graphs(fitted.bundle, corpus, progress)
     bundle = open_bundle(out)
     rewrite_card(bundle)

@@ -6,24 +6,26 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ottenok.core.config import merge
 from ottenok.core.errors import ConfigError
 from ottenok.core.files import atomic_write_text, sha256_file
 from ottenok.data.corpus import CORPUS_FILE
+from ottenok.models.options import ModelOptions
 from ottenok.training.facts import public_recipe
 from ottenok.training.processes import rank
+from ottenok.training.recipe import TrainRecipe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ottenok.data.corpus import Corpus
-    from ottenok.training.recipe import TrainRecipe
 
 __all__ = ["RunFolder", "open_run"]
 
 _RUN_FILE = "run.json"
 
 # Options that change how a run goes and not what comes out; they may differ when a run is taken up again.
-_FREE = {"run.keep", "run.checkpoint_steps", "run.checkpoint_minutes", "run.tensorboard"}
+_FREE = {"run.keep", "run.checkpoint_steps", "run.checkpoint_minutes", "run.tensorboard", "run.mlflow", "run.export"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ def _read(file: Path) -> dict[str, Any]:
 def _refuse_other(there: dict[str, Any], asked: dict[str, Any], out: Path) -> None:
     if there["corpus"] != asked["corpus"]:
         raise ConfigError("the run in this folder learns from another corpus", file=str(out), key="data")
-    before, now = _flat(there["recipe"]), _flat(asked["recipe"])
+    before, now = _flat(_completed(there["recipe"], asked["recipe"])), _flat(asked["recipe"])
     changed = sorted(key for key in before.keys() | now.keys() if key not in _FREE and before.get(key) != now.get(key))
     if changed:
         key = changed[0]
@@ -101,6 +103,12 @@ def _refuse_other(there: dict[str, Any], asked: dict[str, Any], out: Path) -> No
             file=str(out),
             key=key,
         )
+
+
+def _completed(there: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the recipe of an earlier run with today's keys: one that it did not know had its usual value."""
+    usual = public_recipe(TrainRecipe(name=asked["name"], model=ModelOptions(encoder=asked["model"]["encoder"])))
+    return merge(usual, there)
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from ottenok.core.config import merge, parse, read_toml
+from ottenok.core.errors import ConfigError
 from ottenok.core.recipes import recipe_file
 from ottenok.core.table import Table
 from ottenok.data.balance import BalanceOptions
 from ottenok.decision.thresholds import ThresholdOptions
 from ottenok.models.options import LossOptions, ModelOptions
+from ottenok.training.arms import find_arm, take_arms
+from ottenok.training.space import SearchOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,6 +134,9 @@ class RunOptions(Table):
         keep: Checkpoints that are kept, besides the best epoch's.
         test: Score the corpus's test rows at the end, for the model card.
         tensorboard: Log to TensorBoard, in the folder `tensorboard` of the run.
+        mlflow: Log to MLflow, in the folder `mlflow` of the run, or where `MLFLOW_TRACKING_URI` says (command line).
+        export: Write the ONNX graphs at the end; without them the classifier is for torch alone, until
+            `ottenok export`. A study of many arms can do without.
     """
 
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
@@ -142,6 +148,8 @@ class RunOptions(Table):
     keep: int = Field(default=2, gt=0)
     test: bool = True
     tensorboard: bool = False
+    mlflow: bool = False
+    export: bool = True
 
 
 class DecisionOptions(Table):
@@ -166,6 +174,7 @@ class TrainRecipe(Table):
         licence: SPDX identifier of the trained weights' licence; `unknown` where the data's terms leave it open.
         description: What it makes, in a sentence.
         seed: Everything random starts from it.
+        search: What `ottenok search` may change; None: the built-in space.
     """
 
     name: str
@@ -182,17 +191,28 @@ class TrainRecipe(Table):
     batch: BatchOptions = BatchOptions()
     run: RunOptions = RunOptions()
     decision: DecisionOptions = DecisionOptions()
+    search: SearchOptions | None = None
 
 
-def load_recipe(name: str | Path, over: Mapping[str, Any] | None = None) -> TrainRecipe:
+def load_recipe(name: str | Path, over: Mapping[str, Any] | None = None, *, arm: str | None = None) -> TrainRecipe:
     """Read a recipe by path or by name and lay overrides over it.
 
     Args:
         name: A TOML file, or the name of a recipe that ottenok has.
         over: Nested mapping of the keys to replace, as `ottenok.core.config.override` makes it.
+        arm: Which of the recipe's arms, for a recipe that has some; see `ottenok.training.arms`.
 
     Raises:
-        ConfigError: There is no such recipe, or a key or a value is wrong.
+        ConfigError: There is no such recipe, a key or a value is wrong, or the recipe has arms and none is named.
     """
     path = recipe_file(name)
-    return parse(TrainRecipe, merge(read_toml(path), over or {}), file=str(path))
+    found = take_arms(read_toml(path), file=str(path))
+    if found.arms and arm is None:
+        raise ConfigError(
+            f"this recipe is a study of {len(found.arms)} arms",
+            hint=f"Train them all with: ottenok study {name} -o FOLDER. "
+            f"Or one of them, with --arm: {', '.join(one.name for one in found.arms)}.",
+            file=str(path),
+        )
+    tree = found.tree if arm is None else find_arm(found.arms, arm, file=str(path)).apply(found.tree)
+    return parse(TrainRecipe, merge(tree, over or {}), file=str(path))
