@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.metrics import f1_score
+from sklearn.metrics import balanced_accuracy_score, f1_score, hamming_loss
 
 from ottenok.core.errors import ModelError
 from ottenok.decision.thresholds import ThresholdMetric, ThresholdOptions, fit_thresholds
@@ -17,6 +17,14 @@ from ottenok.decision.thresholds import ThresholdMetric, ThresholdOptions, fit_t
 # A coarse grid, so that equal probabilities are common.
 grid = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0])
 rows = st.integers(5, 9)
+METRICS: list[ThresholdMetric] = [
+    "macro_f1",
+    "micro_f1",
+    "weighted_f1",
+    "two_class_f1",
+    "label_accuracy",
+    "youden_j",
+]
 
 
 def _sample(seed: int, count: int = 2000, labels: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -31,6 +39,11 @@ def _score(mask: np.ndarray, truth: np.ndarray, metric: str) -> float:
     if metric == "two_class_f1":
         columns = zip(mask.T, truth.T, strict=True)
         return float(np.mean([f1_score(t, m, average="macro", labels=[0, 1], zero_division=0) for m, t in columns]))
+    if metric == "label_accuracy":
+        return 1 - float(hamming_loss(truth, mask))
+    if metric == "youden_j":
+        columns = zip(mask.T, truth.T, strict=True)
+        return float(np.mean([balanced_accuracy_score(t, m, adjusted=True) for m, t in columns]))
     return float(f1_score(truth, mask, average=metric.removesuffix("_f1"), zero_division=0))
 
 
@@ -46,12 +59,20 @@ def _plain_score(mask: np.ndarray, truth: np.ndarray, metric: str) -> float:
         return _plain_f1(mask, truth)
     if metric == "two_class_f1":
         return float(np.mean([(_plain_f1(m, t) + _plain_f1(~m, ~t)) / 2 for m, t in columns]))
+    if metric == "label_accuracy":
+        return float((mask == truth).mean())
+    if metric == "youden_j":
+        return float(np.mean([_share(m[t]) - _share(m[~t]) for m, t in columns]))
     support = truth.sum(axis=0) if metric == "weighted_f1" else np.ones(truth.shape[1])
     return float(sum(w * _plain_f1(m, t) for w, (m, t) in zip(support, columns, strict=True)) / max(support.sum(), 1))
 
 
+def _share(mask: np.ndarray) -> float:
+    return float(mask.mean()) if len(mask) else 0.0
+
+
 @settings(max_examples=40, deadline=None)
-@given(st.data(), st.sampled_from(["macro_f1", "micro_f1", "weighted_f1", "two_class_f1"]), st.booleans())
+@given(st.data(), st.sampled_from(METRICS), st.booleans())
 def test_no_other_thresholds_are_better(data: st.DataObject, metric: ThresholdMetric, per_label: bool) -> None:
     """The sweep finds the best of all thresholds that can make a difference, as brute force over a grid shows."""
     shape = (data.draw(rows), 2)
@@ -68,7 +89,7 @@ def test_no_other_thresholds_are_better(data: st.DataObject, metric: ThresholdMe
         assert fit.optimistic == pytest.approx(best)
 
 
-@pytest.mark.parametrize("metric", ["macro_f1", "micro_f1", "weighted_f1", "two_class_f1"])
+@pytest.mark.parametrize("metric", METRICS)
 def test_figures_are_scikit_learns(metric: ThresholdMetric) -> None:
     """The figures before and after are scikit-learn's."""
     probs, truth = _sample(1)
@@ -112,6 +133,47 @@ def test_rare_labels_take_the_common_threshold() -> None:
     assert fit.guarded == (2,)
     assert fit.thresholds[2] == common.thresholds[0]
     assert fit.thresholds[0] != common.thresholds[0]
+
+
+def test_each_label_is_told_of() -> None:
+    """The fit holds each label's positives and its F1 before and after, which agree with the metric."""
+    probs, truth = _sample(5)
+
+    fit = fit_thresholds(probs, truth)
+
+    assert fit.positives == tuple(truth.sum(axis=0))
+    assert np.mean(fit.label_before) == pytest.approx(fit.before)
+    assert np.mean(fit.label_after) == pytest.approx(fit.after)
+    assert fit.earlier == (0.5,) * 4
+
+
+def test_a_fit_can_begin_at_other_thresholds() -> None:
+    """Thresholds of before are what a fit is compared with, and what stays where it does not help."""
+    probs, truth = _sample(5)
+    first = fit_thresholds(probs, truth)
+
+    again = fit_thresholds(probs, truth, earlier=first.thresholds)
+
+    assert again.earlier == first.thresholds
+    assert again.before == first.optimistic
+    assert not again.kept
+    assert again.thresholds == first.thresholds
+
+
+def test_figures_are_of_whole_answers() -> None:
+    """Where an empty answer gets a label, the figures before and after count it."""
+    probs, truth = _sample(5)
+
+    def answer(found: np.ndarray, thresholds: tuple[float, ...]) -> np.ndarray:
+        mask = found >= np.float32(thresholds)
+        mask[~mask.any(axis=1), 0] = True
+        return mask
+
+    fit = fit_thresholds(probs, truth, answer=answer)
+
+    assert fit.before == pytest.approx(_score(answer(probs, (0.5,) * 4), truth, "macro_f1"))
+    assert fit.optimistic == pytest.approx(_score(answer(probs, fit.thresholds), truth, "macro_f1"))
+    assert fit_thresholds(probs, truth).before < fit.before
 
 
 def test_thresholds_stand_between_probabilities() -> None:

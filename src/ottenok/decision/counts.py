@@ -1,4 +1,4 @@
-"""Precision, recall and F1 from counts: the one place, for thresholds and for evaluation alike.
+"""F1 and its kin from counts: the one place, for thresholds and for evaluation alike.
 
 Every function takes float64 arrays of any one shape and gives the same shape. What can't be divided is 0, as with
 scikit-learn's `zero_division=0`.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-__all__ = ["f1", "ratio", "two_class_f1"]
+__all__ = ["f1", "label_accuracy", "ratio", "two_class_f1", "youden_j"]
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:
@@ -36,3 +36,17 @@ def two_class_f1(hits: Floats, selected: Floats, support: Floats, rows: Floats) 
     """
     rest = rows - selected - support + hits
     return (f1(hits, selected, support) + f1(rest, rows - selected, rows - support)) / 2.0
+
+
+def label_accuracy(hits: Floats, selected: Floats, support: Floats, rows: Floats) -> Floats:
+    """Return the share of rows where "has the label" or "has it not" is answered rightly."""
+    return ratio(rows - selected - support + 2.0 * hits, rows)
+
+
+def youden_j(hits: Floats, selected: Floats, support: Floats, rows: Floats) -> Floats:
+    """Return the share of true rows that are found less the share of others that are answered (Youden 1950).
+
+    It does not depend on how rare a label is: 0 is chance, 1 is right. A label without true rows has no share to find,
+    so its best is 0.
+    """
+    return ratio(hits, support) - ratio(selected - hits, rows - support)
