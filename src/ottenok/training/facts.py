@@ -111,6 +111,7 @@ def public_recipe(recipe: TrainRecipe) -> dict[str, Any]:
     file = tree["data"]["file"]
     tree["data"] |= {"corpus": None, "file": file and PurePath(file).name}
     tree["model"]["encoder"] = public_name(recipe.model.encoder)
+    del tree["search"]  # it says what may be tried, not what was done
     return tree
 
 

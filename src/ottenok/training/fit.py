@@ -8,7 +8,6 @@ import numpy as np
 from safetensors.torch import load_model
 from transformers import TrainerState
 
-from ottenok.core.config import suggest
 from ottenok.core.errors import ConfigError
 from ottenok.data.balance import plan
 from ottenok.decision.labels import codes
@@ -19,7 +18,7 @@ from ottenok.training.history import HISTORY_FILE, History
 from ottenok.training.loop import ClassifierTrainer, Work
 from ottenok.training.observers import EpochObserver
 from ottenok.training.processes import rank, world
-from ottenok.training.scoring import measure_names
+from ottenok.training.scoring import check_metric
 from ottenok.training.settings import higher_is_better, optimiser_steps, training_arguments
 from ottenok.training.tensorboard import tensorboard
 
@@ -31,15 +30,22 @@ if TYPE_CHECKING:
 
     from ottenok.training.batches import EpochRows
     from ottenok.training.folder import RunFolder
+    from ottenok.training.observers import EpochWatch
     from ottenok.training.prepare import Parts
 
 __all__ = ["fit"]
 
 
-def fit(parts: Parts, folder: RunFolder) -> History:
+def fit(parts: Parts, folder: RunFolder, *, watch: EpochWatch | None = None) -> History:
     """Train, or go on training, and leave the best epoch's weights in the network.
 
+    Args:
+        parts: What the run is made of.
+        folder: Where it is.
+        watch: Is shown the rows of all epochs so far after each; says whether to go on.
+
     Raises:
+        StoppedEarly: `watch` has seen enough.
         ConfigError: The metric is none of the run's.
         ModelError: The loss is no longer a number.
     """
@@ -53,7 +59,10 @@ def fit(parts: Parts, folder: RunFolder) -> History:
     batches = _batches(parts)
     steps = optimiser_steps(parts.recipe, len(batches))
     last = _last_checkpoint(folder)
-    trainer = _trainer(parts, folder, batches, history, steps)
+    observer = EpochObserver(
+        parts.recipe.run, parts.progress, history, epochs=parts.recipe.schedule.epochs, watch=watch
+    )
+    trainer = _trainer(parts, folder, batches, observer, steps)
     state = None if last is None else TrainerState.load_from_json(str(last / "trainer_state.json"))
     if state is not None:
         history.update(state.log_history)
@@ -70,13 +79,7 @@ def _metric(parts: Parts) -> str | None:
         if run.patience is not None:
             raise ConfigError("the corpus has no validation rows to stop early by", key="run.patience")
         return None
-    known = ("loss", *measure_names(parts.scheme))
-    if run.metric not in known:
-        raise ConfigError(
-            f"there is no measure {run.metric!r} for the scheme {parts.scheme.name}",
-            hint=suggest(run.metric, known),
-            key="run.metric",
-        )
+    check_metric(run.metric, parts.scheme)
     return run.metric
 
 
@@ -112,7 +115,7 @@ def _last_checkpoint(folder: RunFolder) -> Path | None:
 
 
 def _trainer(
-    parts: Parts, folder: RunFolder, batches: LengthBatches, history: History, steps: int
+    parts: Parts, folder: RunFolder, batches: LengthBatches, observer: EpochObserver, steps: int
 ) -> ClassifierTrainer:
     network, recipe = parts.network, parts.recipe
     answers = targets(parts.learning.truth, network.problem, parts.scheme.values)
@@ -126,11 +129,10 @@ def _trainer(
         validate=parts.validation,
         keep=recipe.run.keep,
     )
-    observer = EpochObserver(recipe.run, parts.progress, history, recipe.schedule.epochs)
     observers: list[TrainerCallback] = [observer]
     if recipe.run.tensorboard and rank() == 0:
         observers.append(tensorboard(folder.tensorboard))
-    settings = training_arguments(recipe, folder.checkpoints, steps=steps, metric=history.metric)
+    settings = training_arguments(recipe, folder.checkpoints, steps=steps, metric=observer.history.metric)
     trainer = ClassifierTrainer(work, settings, observers)
     observer.attach(trainer)
     return trainer

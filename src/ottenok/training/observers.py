@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
     from ottenok.core.progress import Progress
@@ -16,7 +18,13 @@ if TYPE_CHECKING:
     from ottenok.training.loop import ClassifierTrainer
     from ottenok.training.recipe import RunOptions
 
-__all__ = ["EpochObserver", "Watch"]
+    EpochWatch = Callable[[Sequence[dict[str, float]]], bool]
+
+__all__ = ["EpochObserver", "StoppedEarly", "Watch"]
+
+
+class StoppedEarly(Exception):  # noqa: N818 - no error: who watches the run has seen enough
+    """Ends a run that its watcher wants no more of."""
 
 
 class Watch:
@@ -45,13 +53,23 @@ class EpochObserver(TrainerCallback):
         progress: Whom to tell.
         history: Gets a row per epoch.
         epochs: Epochs of the whole run.
+        watch: Is shown the rows of all epochs so far after each; says whether to go on.
     """
 
-    def __init__(self, run: RunOptions, progress: Progress, history: History, epochs: int) -> None:
+    def __init__(
+        self,
+        run: RunOptions,
+        progress: Progress,
+        history: History,
+        *,
+        epochs: int,
+        watch: EpochWatch | None = None,
+    ) -> None:
         self.run = run
         self.progress = progress
         self.history = history
         self.epochs = epochs
+        self.watch = watch
         self.trainer: ClassifierTrainer | None = None
         self._watch = Watch()
         self._saved = time.monotonic()
@@ -126,8 +144,14 @@ class EpochObserver(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        """Write and tell the epoch's row, and stop if there was no better one for long."""
+        """Write and tell the epoch's row, and stop if there was no better one for long.
+
+        Raises:
+            StoppedEarly: Who watches the run wants no more of it.
+        """
         self.history.update(state.log_history)
+        if self.watch is not None and not self.watch(self.history.rows):
+            raise StoppedEarly
         if self.history.exhausted(self.run.patience):
             control.should_training_stop = True
 

@@ -12,8 +12,7 @@ from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.progress import SILENT, Progress
 from ottenok.models.build import Network, build
 from ottenok.models.encoder import lost_letters
-from ottenok.models.losses import LossSetting, find_loss
-from ottenok.models.problems import PROBLEMS
+from ottenok.models.losses import LossSetting, find_loss, resolve_loss
 from ottenok.training.examples import Examples, read_examples, targets
 from ottenok.training.hardware import on_cpu
 from ottenok.training.processes import rank, world
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from ottenok.core.schemes import LabelScheme
     from ottenok.data.corpus import Corpus, Split
+    from ottenok.training.memory import TokenMemory
     from ottenok.training.recipe import TrainRecipe
 
 __all__ = ["Parts", "Sources", "letter_notes", "prepare", "validation_sample"]
@@ -43,6 +43,7 @@ class Sources:
         scheme: Its labels.
         network: The network, drawn from the recipe's seed.
         progress: Whom to tell.
+        memory: Tokens of earlier runs on the same corpus.
     """
 
     recipe: TrainRecipe
@@ -50,9 +51,15 @@ class Sources:
     scheme: LabelScheme
     network: Network
     progress: Progress
+    memory: TokenMemory | None = None
 
     def read(self, split: Split) -> Examples:
-        """Read and tokenise a split; tell of texts that are cut."""
+        """Read and tokenise a split, unless its tokens are known; tell of texts that are cut."""
+        if self.memory is None:
+            return self._read(split)
+        return self.memory.examples(self.recipe, split, lambda: self._read(split))
+
+    def _read(self, split: Split) -> Examples:
         limit = self.recipe.text.max_length
         examples = read_examples(
             self.corpus,
@@ -109,8 +116,14 @@ class Parts:
         return self.sources.progress
 
 
-def prepare(recipe: TrainRecipe, corpus: Corpus, progress: Progress) -> Parts:
+def prepare(recipe: TrainRecipe, corpus: Corpus, progress: Progress, *, memory: TokenMemory | None = None) -> Parts:
     """Build the network and read the corpus. Seed everything before.
+
+    Args:
+        recipe: What to do.
+        corpus: What to learn from.
+        progress: Whom to tell.
+        memory: Tokens of earlier runs on the same corpus.
 
     Raises:
         ConfigError: The recipe does not fit the corpus.
@@ -119,16 +132,15 @@ def prepare(recipe: TrainRecipe, corpus: Corpus, progress: Progress) -> Parts:
     """
     scheme = corpus.label_scheme
     network = build(recipe.model, scheme)
+    loss = find_loss(resolve_loss(recipe.loss, network.problem))
     _check_length(recipe, network)
     observer = progress if rank() == 0 else SILENT
     for note in letter_notes(network.tokenizer):
         observer.note(note)
-    sources = Sources(recipe=recipe, corpus=corpus, scheme=scheme, network=network, progress=observer)
+    sources = Sources(recipe=recipe, corpus=corpus, scheme=scheme, network=network, progress=observer, memory=memory)
     learning = sources.read("train")
     if not len(learning):
         raise DataError("the corpus has no rows to learn from", file=str(corpus.folder))
-    facts = PROBLEMS[network.problem]
-    loss = find_loss(facts.loss if recipe.loss.name == "auto" else recipe.loss.name)
     setting = _setting(recipe, learning, network)
     return Parts(
         sources=sources,
@@ -166,12 +178,10 @@ def _check_length(recipe: TrainRecipe, network: Network) -> None:
 
 def _setting(recipe: TrainRecipe, learning: Examples, network: Network) -> LossSetting:
     weights = class_weights(recipe.loss.class_weights, learning.truth, network.problem)
-    if network.problem == "regression" and (weights is not None or recipe.loss.label_smoothing):
-        raise ConfigError("a regression has neither class weights nor label smoothing", key="loss")
     tensor = None if weights is None else torch.from_numpy(weights)
     if tensor is not None and not on_cpu(recipe.run):
         tensor = tensor.cuda()
-    return LossSetting(class_weights=tensor, smoothing=recipe.loss.label_smoothing)
+    return LossSetting.of(recipe.loss, tensor)
 
 
 def _validation(

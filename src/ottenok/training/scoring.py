@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 
+from ottenok.core.errors import ConfigError
 from ottenok.core.progress import SILENT, Progress
+from ottenok.core.suggest import suggest
 from ottenok.decision.decision import Decision, probabilities
 from ottenok.evaluation.figures import fitting
 from ottenok.evaluation.metrics import EvaluationOptions, evaluate
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 # Fewest rows of a source that count in `source_f1`.
 _LEAST_ROWS = 50
 
-__all__ = ["Validation", "measure_names", "measures", "plain_decision", "score"]
+__all__ = ["Validation", "check_metric", "measure_names", "measures", "plain_decision", "score"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +84,8 @@ class Validation:
     def __call__(self, model: nn.Module) -> dict[str, float]:
         """Return `loss` and every measure that follows from counts."""
         scores = self.scores(model)
-        setting = type(self.setting)(
-            class_weights=None if self.setting.class_weights is None else self.setting.class_weights.cpu(),
-            smoothing=self.setting.smoothing,
-        )
+        weights = self.setting.class_weights
+        setting = replace(self.setting, class_weights=None if weights is None else weights.cpu())
         loss = float(self.loss(torch.from_numpy(scores), torch.from_numpy(self.answers), setting))
         return {"loss": loss} | measures(scores, self.examples, self.scheme, self.decision)
 
@@ -154,6 +154,19 @@ def plain_decision(problem: Problem, scheme: LabelScheme, empty: str) -> Decisio
 def measure_names(scheme: LabelScheme) -> tuple[str, ...]:
     """Return the names that `measures` may give for a scheme."""
     return (*fitting(Kind.of(scheme)), "source_f1")
+
+
+def check_metric(name: str, scheme: LabelScheme) -> None:
+    """Refuse a metric that the best epoch can't be chosen by.
+
+    Raises:
+        ConfigError: It is neither `loss` nor one of `measure_names`.
+    """
+    known = ("loss", *measure_names(scheme))
+    if name not in known:
+        raise ConfigError(
+            f"there is no measure {name!r} for the scheme {scheme.name}", hint=suggest(name, known), key="run.metric"
+        )
 
 
 def measures(scores: Scores, examples: Examples, scheme: LabelScheme, decision: Decision) -> dict[str, float]:

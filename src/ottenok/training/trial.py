@@ -1,0 +1,92 @@
+"""One trial of a search: a run up to its best epoch, without what makes a classifier of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import set_seed
+
+from ottenok.core.errors import ConfigError, ModelError
+from ottenok.core.progress import SILENT, Progress
+from ottenok.training.fit import fit
+from ottenok.training.folder import open_run
+from ottenok.training.history import read_history
+from ottenok.training.observers import StoppedEarly
+from ottenok.training.prepare import prepare
+from ottenok.training.scoring import check_metric
+from ottenok.training.settings import higher_is_better
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ottenok.data.corpus import Corpus
+    from ottenok.training.memory import TokenMemory
+    from ottenok.training.observers import EpochWatch
+    from ottenok.training.recipe import TrainRecipe
+
+__all__ = ["TrialRun", "metric_direction", "trial"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRun:
+    """What came of a trial.
+
+    Attributes:
+        epochs: The rows of `history.jsonl`.
+        best: Position of the best of them by the recipe's metric; None for a trial that was stopped early.
+    """
+
+    epochs: list[dict[str, float]]
+    best: int | None
+
+
+def metric_direction(recipe: TrainRecipe, corpus: Corpus) -> bool:
+    """Tell whether more of the recipe's metric is better.
+
+    Raises:
+        ConfigError: The scheme has no such measure, or the corpus has no validation rows to measure on.
+    """
+    check_metric(recipe.run.metric, corpus.label_scheme)
+    if not corpus.table("validation", columns=("id",)).num_rows:
+        raise ConfigError(
+            "the corpus has no validation rows, so there is nothing to compare trials by",
+            hint="Give the corpus a validation split.",
+            file=str(corpus.folder),
+        )
+    return higher_is_better(recipe.run.metric)
+
+
+def trial(
+    recipe: TrainRecipe,
+    *,
+    corpus: Corpus,
+    out: Path,
+    watch: EpochWatch,
+    memory: TokenMemory | None = None,
+    progress: Progress = SILENT,
+) -> TrialRun:
+    """Train up to the last epoch, or until `watch` has seen enough; the test split is not read.
+
+    Args:
+        recipe: What to do.
+        corpus: What to learn from and to validate on.
+        out: Folder of the run. One that is there is taken up from its last checkpoint.
+        watch: Is shown the rows of all epochs so far after each; says whether to go on.
+        memory: Tokens of earlier trials on the same corpus.
+        progress: Whom to tell.
+
+    Raises:
+        OttenokError: The recipe can't work; see `ottenok.training.run.train`.
+        ModelError: Also: there is not enough memory for it.
+    """
+    folder = open_run(out, recipe, corpus, resume=True)
+    set_seed(recipe.seed)
+    try:
+        history = fit(prepare(recipe, corpus, progress, memory=memory), folder, watch=watch)
+    except StoppedEarly:
+        return TrialRun(epochs=read_history(out), best=None)
+    except torch.OutOfMemoryError as error:
+        raise ModelError("the memory does not suffice", hint="Try a smaller batch.size.") from error
+    return TrialRun(epochs=history.rows, best=history.best())
