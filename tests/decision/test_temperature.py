@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss as reference_loss
 
 from ottenok.core.errors import ConfigError, ModelError
 from ottenok.decision.activations import corn, softmax
 from ottenok.decision.decision import Decision, output_count, probabilities
-from ottenok.decision.temperature import fit_temperature, log_loss
+from ottenok.decision.temperature import cross_fitted, fit_temperature, log_loss, logits_of, untempered
 
 SOFTMAX = Decision(activation="softmax")
 SIGMOID = Decision(activation="sigmoid")
@@ -99,6 +102,72 @@ def test_loss_stays_finite_for_confident_mistakes() -> None:
     assert log_loss([[1e4, 0.0]], truth, SOFTMAX) == pytest.approx(1e4)
     assert log_loss([[1e4, 0.0]], truth, SIGMOID) == pytest.approx((1e4 + np.log(2)) / 2)
     assert log_loss([[1e4]], np.array([[True, False]]), Decision(activation="corn")) == pytest.approx(1e4)
+
+
+@st.composite
+def scored(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Return logits of three labels and the one true label of each row."""
+    count = draw(st.integers(1, 30))
+    logits = draw(hnp.arrays(np.float64, (count, 3), elements=st.floats(-30, 30, width=32)))
+    return logits, _one_hot(draw(hnp.arrays(np.int64, count, elements=st.integers(0, 2))), 3)
+
+
+@settings(deadline=None)
+@given(scored(), st.sampled_from([SOFTMAX, SIGMOID]))
+def test_temperature_never_raises_the_loss_of_its_rows(rows: tuple[np.ndarray, np.ndarray], decision: Decision) -> None:
+    """Whatever the rows are, the fitted temperature is at least as good as none."""
+    logits, truth = rows
+
+    fit = fit_temperature(logits, truth, decision)
+
+    assert fit.loss_after <= fit.loss_before
+    tempered = log_loss(logits, truth, replace(decision, temperature=fit.temperature))
+    assert tempered == pytest.approx(fit.loss_after)
+
+
+@given(scored(), st.floats(0.05, 20))
+def test_temperature_never_changes_the_top_label(rows: tuple[np.ndarray, np.ndarray], temperature: float) -> None:
+    """The label with the highest logit stays the most probable one at any temperature."""
+    logits, _ = rows
+    best = logits.argmax(axis=1)
+
+    for decision in (SOFTMAX, SIGMOID):
+        probs = probabilities(logits, replace(decision, temperature=temperature))
+        assert (probs[np.arange(len(best)), best] == probs.max(axis=1)).all()
+
+
+def test_each_row_is_calibrated_by_the_others() -> None:
+    """Rows of one fold share a temperature that is near the whole one, and a lone row gets none."""
+    rng = np.random.default_rng(6)
+    logits = rng.normal(size=(5000, 3)) * 2
+    truth = _drawn(softmax(logits), rng)
+
+    found = cross_fitted(logits * 3, truth, SOFTMAX)
+
+    assert len(set(found)) == 5
+    assert found == pytest.approx(np.full(5000, 3.0), rel=0.1)
+    assert cross_fitted(logits[:1], truth[:1], SOFTMAX).tolist() == [1.0]
+    assert cross_fitted(logits[:3], truth[:3], SOFTMAX).shape == (3,)
+
+
+@pytest.mark.parametrize("decision", [SOFTMAX, SIGMOID])
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
+def test_a_temperature_can_be_taken_back(decision: Decision, temperature: float) -> None:
+    """Probabilities of before come back from those after, without the logits."""
+    logits = np.random.default_rng(7).normal(scale=3, size=(200, 4))
+    after = probabilities(logits, replace(decision, temperature=temperature))
+
+    found = untempered(after, decision.activation, temperature)
+
+    assert found == pytest.approx(probabilities(logits, decision), abs=1e-5 if decision is SOFTMAX else 1e-3)
+    assert probabilities(logits_of(after, decision.activation), decision) == pytest.approx(after, abs=1e-6)
+
+
+def test_certain_probabilities_have_finite_logits() -> None:
+    """Exact zeros and ones are taken for the nearest numbers between."""
+    assert np.isfinite(logits_of([[0.0, 1.0]], "sigmoid")).all()
+    with pytest.raises(ConfigError, match="corn"):
+        logits_of([[0.0, 1.0]], "corn")
 
 
 def test_perfect_validation_rows_can_not_push_the_temperature_to_zero() -> None:

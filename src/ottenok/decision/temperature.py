@@ -13,25 +13,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ottenok.core.errors import ConfigError, ModelError
-from ottenok.decision.activations import coral, log_sigmoid, log_softmax
+from ottenok.decision.activations import coral, log_sigmoid, log_softmax, sigmoid, softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
 
-    from ottenok.decision.decision import Decision
+    from ottenok.decision.decision import Activation, Decision
 
     Floats = npt.NDArray[np.float64]
     Mask = npt.NDArray[np.bool_]
 
-__all__ = ["TemperatureFit", "fit_temperature", "log_loss"]
+__all__ = ["TemperatureFit", "cross_fitted", "fit_temperature", "log_loss", "logits_of", "untempered"]
 
 # Outside this range a model is broken rather than badly calibrated, or validation has too few mistakes to tell.
 _COLDEST, _HOTTEST = 0.05, 20.0
 _GOLDEN = (5**0.5 - 1) / 2
 _STEPS = 32  # narrows log(20 / 0.05) = 6 to 2e-6
 _TINY = 1e-300
+# What probabilities that float32 rounded to 0 or 1 are taken for: the numbers nearest to these.
+_LEAST, _MOST = 2.0**-149, 1.0 - 2.0**-25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,3 +147,73 @@ def _golden(function: Callable[[float], float], low: float, high: float) -> floa
             right = low + _GOLDEN * (high - low)
             at_right = function(right)
     return (low + high) / 2.0
+
+
+def cross_fitted(logits: npt.ArrayLike, truth: Mask, decision: Decision, *, folds: int = 5, seed: int = 0) -> Floats:
+    """Return a temperature for each row that was fitted without it, float64 `[rows]`.
+
+    A figure of rows that chose the temperature themselves is a little too good. With fewer rows than folds there are
+    as many folds as rows; a single row gets 1.
+
+    Args:
+        logits: `[rows, outputs]`.
+        truth: bool `[rows, labels]`.
+        decision: Only its activation counts.
+        folds: Parts, at least 2.
+        seed: Of the parts.
+
+    Raises:
+        ModelError: As `fit_temperature`.
+        ConfigError: Likewise.
+    """
+    numbers = np.asarray(logits, dtype=np.float64)
+    _check(numbers, truth, replace(decision, temperature=1.0))
+    fold = np.random.default_rng(seed).permutation(len(truth)) % folds
+    found = np.ones(len(truth))
+    for part in range(folds):
+        held = fold == part
+        if held.any() and not held.all():
+            found[held] = fit_temperature(numbers[~held], truth[~held], decision).temperature
+    return found
+
+
+def logits_of(probs: npt.ArrayLike, activation: Activation) -> Floats:
+    """Return logits that `probabilities` at temperature 1 turns into these probabilities, float64 `[rows, labels]`.
+
+    Those of a softmax are known up to a number that each row adds to all of them, which changes nothing.
+
+    Args:
+        probs: `[rows, labels]`.
+        activation: `softmax` or `sigmoid`.
+
+    Raises:
+        ConfigError: Another activation.
+    """
+    if activation not in _INVERSES:
+        raise ConfigError(f"logits can't be found from the probabilities of {activation}", key="activation")
+    return _INVERSES[activation](np.maximum(np.asarray(probs, dtype=np.float64), _LEAST))
+
+
+_INVERSES: dict[str, Callable[[Floats], Floats]] = {
+    "softmax": np.log,
+    "sigmoid": lambda probs: np.log(probs) - np.log1p(-np.minimum(probs, _MOST)),
+}
+
+
+def untempered(probs: npt.ArrayLike, activation: Activation, temperature: float) -> npt.NDArray[np.float32]:
+    """Return what probabilities were before their logits were divided by `temperature`.
+
+    So a model whose temperature is in its weights, or a table of its probabilities, still shows what the temperature
+    did. What float32 rounded to 1 under a sigmoid comes back a little less sure than it was (by 0.001 at most for
+    temperatures from 0.4 on).
+
+    Args:
+        probs: `[rows, labels]`.
+        activation: `softmax` or `sigmoid`.
+        temperature: Above 0.
+
+    Raises:
+        ConfigError: Another activation.
+    """
+    logits = logits_of(probs, activation) * temperature
+    return (softmax(logits) if activation == "softmax" else sigmoid(logits)).astype(np.float32)
