@@ -12,7 +12,8 @@ from ottenok.models.options import HeadOptions
 torch = pytest.importorskip("torch")
 from torch.nn import functional  # noqa: E402 - after the check for torch
 
-from ottenok.models.heads import ACTIVATIONS, create_head  # noqa: E402
+from ottenok.models.blocks import ACTIVATIONS  # noqa: E402
+from ottenok.models.heads import create_head  # noqa: E402
 from ottenok.models.links import create_link  # noqa: E402
 from ottenok.models.losses import LossSetting, find_loss  # noqa: E402
 
@@ -133,5 +134,5 @@ def test_an_example_that_weighs_two_counts_twice(name: str, targets: torch.Tenso
 
 def test_an_unknown_loss_is_refused_with_those_that_there_are() -> None:
     """The error lists the losses."""
-    with pytest.raises(ConfigError, match="bce, ce, mse"):
+    with pytest.raises(ConfigError, match="asymmetric, bce, ce, focal, mse"):
         find_loss("hinge")

@@ -18,6 +18,7 @@ from ottenok.models.encoder import (
     load_tokenizer,
     text_limit,
 )
+from ottenok.models.options import HeadOptions
 from ottenok.models.problems import PROBLEMS, resolve_problem
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Network:
 
     def is_encoder(self, name: str) -> bool:
         """Tell whether the parameter called `name` came with the encoder; a native pooler counts as new."""
-        return name.startswith(f"{self.model.base_model_prefix}.") and ".pooler." not in name
+        return name.startswith(f"{self.model.base_model_prefix}.") and not (self.native and ".pooler." in name)
 
 
 def build(options: ModelOptions, scheme: LabelScheme) -> Network:
@@ -78,7 +79,7 @@ def build(options: ModelOptions, scheme: LabelScheme) -> Network:
     problem = resolve_problem(options.problem, scheme)
     config = load_config(options, head_dropout=options.head.dropout)
     tokenizer = load_tokenizer(options)
-    native = _is_native(options, config.model_type, problem)
+    native = _is_native(options, config.model_type, problem) and not _natively_misread(options, tokenizer)
     config.pad_token_id = tokenizer.pad_token_id
     model = _native(options, config, _label_fields(scheme, problem)) if native else _own(options, config, scheme)
     freeze(model.base_model, embeddings=options.freeze_embeddings, layers=options.freeze_layers)
@@ -86,10 +87,18 @@ def build(options: ModelOptions, scheme: LabelScheme) -> Network:
 
 
 def _is_native(options: ModelOptions, model_type: str, problem: Problem) -> bool:
-    plain = options.head.kind == "linear" and not options.head.hidden
+    plain = options.head == HeadOptions(dropout=options.head.dropout, activation=options.head.activation)
     return plain and PROBLEMS[problem].link == "identity" and problem != "regression" and (
         NATIVE_POOLING.get(model_type) == options.pooling
     )  # fmt: skip
+
+
+def _natively_misread(options: ModelOptions, tokenizer: Any) -> bool:  # noqa: ANN401
+    """Tell whether texts end in the padding token, as Qwen3's embedders have it.
+
+    The architectures' own classifiers look for the last token that is no padding, and would take the one before.
+    """
+    return options.pooling == "last" and tokenizer("a")["input_ids"][-1] == tokenizer.pad_token_id
 
 
 def _label_fields(scheme: LabelScheme, problem: Problem) -> dict[str, Any]:
@@ -120,7 +129,7 @@ def _native(options: ModelOptions, config: Any, labels: dict[str, Any]) -> Any: 
 
 def _own(options: ModelOptions, config: Any, scheme: LabelScheme) -> OttenokClassifier:  # noqa: ANN401
     problem = resolve_problem(options.problem, scheme)
-    encoder = load_encoder(options, config)
+    encoder = load_encoder(options, config, pooler=options.pooling == "pooler")
     if options.link not in {"auto", "identity"} and problem != "ordinal":
         raise ConfigError(f"the link {options.link!r} is for ordinal problems, this one is {problem}", key="model.link")
     own = OttenokConfig(

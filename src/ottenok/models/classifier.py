@@ -104,7 +104,8 @@ class OttenokClassifier(PreTrainedModel):  # type: ignore[no-untyped-call]
         """Score token ids, `[batch, tokens]`; a missing mask means that no token is padding."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         extra = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        hidden = self.encoder(input_ids=input_ids, attention_mask=mask, **extra).last_hidden_state
+        found = self.encoder(input_ids=input_ids, attention_mask=mask, **extra)
+        hidden = found.pooler_output if self.pooling.reads_pooler else found.last_hidden_state
         scores = self.link(self.head(self.pooling(hidden, mask)))
         return SequenceClassifierOutput(logits=scores.to(torch.float32))
 
@@ -117,7 +118,7 @@ def _json(fields: dict[str, Any]) -> str:
 
 def _empty_encoder(config: OttenokConfig) -> nn.Module:
     inner = config.encoder_config()
-    extra = {"add_pooling_layer": False} if accepts_no_pooler(inner) else {}
+    extra = {"add_pooling_layer": config.pooling == "pooler"} if accepts_no_pooler(inner) else {}
     attention = config._attn_implementation  # noqa: SLF001 - transformers keeps the caller's wish only there
     if attention == "sdpa" and not getattr(MODEL_MAPPING[type(inner)], "_supports_sdpa", False):
         attention = "eager"

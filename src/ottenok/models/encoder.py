@@ -28,6 +28,11 @@ _HEAD_DROPOUTS = (
     "classifier_dropout", "classifier_dropout_prob", "seq_classif_dropout", "cls_dropout", "pooler_dropout",
 )  # fmt: skip
 
+_OWN_CODE = (
+    "Take a copy for an architecture that transformers has itself, such as alibaba-nlp-community/gte-multilingual-base "
+    "or jinaai/jina-embeddings-v3-hf, or another encoder."
+)
+
 # Families whose positions start after the padding token's number, so that fewer tokens fit than the table has rows.
 _SHIFTED_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet"})
 
@@ -40,9 +45,13 @@ def load_config(options: ModelOptions, *, head_dropout: float) -> Any:  # noqa: 
     """
     _refuse_absent(options.encoder)
     try:
-        config = AutoConfig.from_pretrained(options.encoder, revision=options.revision or "main")
+        # Without `trust_remote_code=False` transformers would ask the terminal whether to run a stranger's code.
+        config = AutoConfig.from_pretrained(
+            options.encoder, revision=options.revision or "main", trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError) as error:
         raise _no_encoder(options.encoder, error) from error
+    _refuse_two_parts(options.encoder, config)
     if options.dropout is not None:
         _set_known(config, _ENCODER_DROPOUTS, options.dropout)
     _set_known(config, _HEAD_DROPOUTS, head_dropout)
@@ -63,7 +72,22 @@ def _refuse_absent(name: str) -> None:
         raise ModelError(f"there is no folder {name!r}", hint="Check the path of the encoder.", key="model.encoder")
 
 
+def _refuse_two_parts(name: str, config: Any) -> None:  # noqa: ANN401
+    if getattr(config, "is_encoder_decoder", False):
+        raise ModelError(
+            f"{name!r} is an encoder with a decoder ({config.model_type}), expected an encoder or a decoder alone",
+            hint='Take a BERT-like encoder, or a decoder such as Qwen2 with pooling = "last".',
+            key="model.encoder",
+        )
+
+
 def _no_encoder(name: str, error: Exception) -> ModelError:
+    if "trust_remote_code" in str(error):
+        return ModelError(
+            f"the encoder {name!r} comes with Python code of its own, which ottenok never runs",
+            hint=_OWN_CODE,
+            key="model.encoder",
+        )
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return ModelError(
         f"the encoder {name!r} can't be loaded: {reason[:300]}",
@@ -86,12 +110,14 @@ def load_encoder(options: ModelOptions, config: Any, *, pooler: bool = False) ->
     Args:
         options: Which encoder.
         config: Its configuration.
-        pooler: Keep the architecture's pooler, where it has one; no pooling of ours reads it.
+        pooler: Build the architecture's pooler, where it has one. Its weights may be missing: they are new then,
+            unless `options.pooling` reads it.
 
     Raises:
+        ConfigError: The pooling reads the encoder's pooler, and there is none.
         ModelError: There are no safetensors weights, or some of the encoder's weights are not in them.
     """
-    extra = {"add_pooling_layer": False} if accepts_no_pooler(config) and not pooler else {}
+    extra = {"add_pooling_layer": pooler} if accepts_no_pooler(config) else {}
     try:
         with quiet():
             encoder, info = AutoModel.from_pretrained(
@@ -101,13 +127,25 @@ def load_encoder(options: ModelOptions, config: Any, *, pooler: bool = False) ->
                 dtype=torch.float32,
                 attn_implementation=attention_kind(options),
                 use_safetensors=True,
+                trust_remote_code=False,
                 output_loading_info=True,
                 **extra,
             )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         raise _no_encoder(options.encoder, error) from error
-    _refuse_missing(options.encoder, [key for key in info["missing_keys"] if not key.startswith("pooler.")])
+    new = [key for key in info["missing_keys"] if key.startswith("pooler.")]
+    if options.pooling == "pooler" and (new or getattr(encoder, "pooler", None) is None):
+        raise _no_pooler(options.encoder, config)
+    _refuse_missing(options.encoder, config, sorted(set(info["missing_keys"]).difference(new)))
     return encoder  # type: ignore[no-any-return]
+
+
+def _no_pooler(name: str, config: Any) -> ConfigError:  # noqa: ANN401
+    return ConfigError(
+        f"the encoder {name!r} ({config.model_type}) has no trained pooler of its own",
+        hint='Use another pooling: "mean" or "cls", or "last" for a decoder.',
+        key="model.pooling",
+    )
 
 
 def accepts_no_pooler(config: Any) -> bool:  # noqa: ANN401
@@ -116,16 +154,20 @@ def accepts_no_pooler(config: Any) -> bool:  # noqa: ANN401
     return model_class is not None and "add_pooling_layer" in inspect.signature(model_class).parameters
 
 
-def _refuse_missing(name: str, missing: list[str]) -> None:
+def _refuse_missing(name: str, config: Any, missing: list[str]) -> None:  # noqa: ANN401
     """Refuse an encoder that would start with random weights.
 
     Raises:
         ModelError: There are missing weights.
     """
     if missing:
+        # An architecture of transformers' own name with other layers is what some models' own code makes.
+        own = hasattr(config, "auto_map")
         raise ModelError(
-            f"{len(missing)} weights of the encoder {name!r} are not in its files (the first: {sorted(missing)[0]})",
-            hint="Check that config.json and model.safetensors belong together.",
+            f"{len(missing)} weights of the encoder {name!r} are not in its files (the first: {missing[0]})",
+            hint=f"It is made for Python code of its own, which ottenok never runs. {_OWN_CODE}"
+            if own
+            else "Check that config.json and model.safetensors belong together.",
             key="model.encoder",
         )
 
@@ -137,7 +179,9 @@ def load_tokenizer(options: ModelOptions) -> Any:  # noqa: ANN401 - one class pe
         ModelError: There is none, or it has no padding token and none can be made of its end token.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(options.encoder, revision=options.revision or "main")
+        tokenizer = AutoTokenizer.from_pretrained(
+            options.encoder, revision=options.revision or "main", trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError) as error:
         raise _no_encoder(options.encoder, error) from error
     if not getattr(tokenizer, "is_fast", False):

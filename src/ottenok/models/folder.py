@@ -57,7 +57,11 @@ def load(folder: Path, *, attention: str | None = None) -> Any:  # noqa: ANN401 
     try:
         with quiet():
             model = AutoModelForSequenceClassification.from_pretrained(
-                folder, dtype=torch.float32, attn_implementation=attention, use_safetensors=True
+                folder,
+                dtype=torch.float32,
+                attn_implementation=attention,
+                use_safetensors=True,
+                trust_remote_code=False,
             )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"this model can't be opened: {error}", file=str(folder)) from error
@@ -71,6 +75,6 @@ def load_saved_tokenizer(folder: Path) -> Any:  # noqa: ANN401 - one class per f
         ModelError: It can't be opened.
     """
     try:
-        return AutoTokenizer.from_pretrained(folder)
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"this tokenizer can't be opened: {error}", file=str(folder)) from error

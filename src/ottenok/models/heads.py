@@ -6,34 +6,28 @@ attribute `out`: calibration scales that layer.
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import nn
 
 from ottenok.core.config import suggest
 from ottenok.core.errors import ConfigError
 from ottenok.core.lazy import load_object
+from ottenok.models.blocks import hidden_layers
+from ottenok.models.options import HeadOptions, LayerOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ottenok.models.options import HeadOptions
-
-__all__ = ["ACTIVATIONS", "HEADS", "Head", "LinearHead", "MlpHead", "create_head"]
+__all__ = ["HEADS", "Head", "LinearHead", "MlpHead", "StackHead", "create_head"]
 
 HEADS = {
     "linear": "ottenok.models.heads:LinearHead",
     "mlp": "ottenok.models.heads:MlpHead",
+    "parallel": "ottenok.models.parallel:ParallelHead",
 }
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "gelu": nn.GELU,
-    "leaky-relu": nn.LeakyReLU,
-    "relu": nn.ReLU,
-    "silu": nn.SiLU,
-    "tanh": nn.Tanh,
-}
+_KEY = "model.head"
 
 
 class Head(nn.Module):
@@ -41,51 +35,32 @@ class Head(nn.Module):
 
     Attributes:
         out: The last linear layer.
+        unused: Options that mean nothing to this kind of head, and are refused with it.
     """
 
     out: nn.Linear
+    unused: ClassVar[tuple[str, ...]] = ()
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Return the scores, before any activation."""
         raise NotImplementedError
 
 
-class LinearHead(Head):
-    """Dropout and one linear layer."""
+class StackHead(Head):
+    """Hidden layers, if any, then dropout and the linear output layer.
 
-    def __init__(self, width: int, outputs: int, options: HeadOptions) -> None:
+    Args:
+        width: Of the pooled vector.
+        outputs: Scores to give.
+        options: The layers.
+        key: Where the options stand in a recipe, for errors.
+    """
+
+    def __init__(self, width: int, outputs: int, options: LayerOptions, *, key: str = _KEY) -> None:
         super().__init__()
-        if options.hidden:
-            raise ConfigError(
-                "a linear head has no hidden layers", hint='Use kind = "mlp", or no `hidden`.', key="model.head.hidden"
-            )
+        self.hidden = hidden_layers(width, options, key=key)
         self.dropout = nn.Dropout(options.dropout)
-        self.out = nn.Linear(width, outputs)
-
-    def forward(self, pooled: Tensor) -> Tensor:
-        """Return the scores, before any activation."""
-        scores: Tensor = self.out(self.dropout(pooled))
-        return scores
-
-
-class MlpHead(Head):
-    """One or more hidden layers (linear, activation), each behind dropout, then the linear output layer."""
-
-    def __init__(self, width: int, outputs: int, options: HeadOptions) -> None:
-        super().__init__()
-        if not options.hidden or min(options.hidden) < 1:
-            raise ConfigError(
-                f"an mlp head needs the width of at least one hidden layer, found {list(options.hidden)}",
-                hint="Give it, for example: hidden = [256]",
-                key="model.head.hidden",
-            )
-        widths = (width, *options.hidden)
-        layers: list[nn.Module] = []
-        for before, after in pairwise(widths):
-            layers += [nn.Dropout(options.dropout), nn.Linear(before, after), _activation(options.activation)]
-        self.hidden = nn.Sequential(*layers)
-        self.dropout = nn.Dropout(options.dropout)
-        self.out = nn.Linear(widths[-1], outputs)
+        self.out = nn.Linear((width, *options.hidden)[-1], outputs)
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Return the scores, before any activation."""
@@ -93,12 +68,25 @@ class MlpHead(Head):
         return scores
 
 
-def _activation(name: str) -> nn.Module:
-    if name not in ACTIVATIONS:
-        raise ConfigError(
-            f"there is no activation {name!r}", hint=suggest(name, ACTIVATIONS), key="model.head.activation"
-        )
-    return ACTIVATIONS[name]()
+class LinearHead(StackHead):
+    """Dropout and one linear layer."""
+
+    unused = ("hidden", "norm", "groups", "residual", "branches")
+
+
+class MlpHead(StackHead):
+    """One or more hidden layers, then the linear output layer."""
+
+    unused = ("branches",)
+
+    def __init__(self, width: int, outputs: int, options: LayerOptions) -> None:
+        if not options.hidden:
+            raise ConfigError(
+                "an mlp head needs the width of at least one hidden layer",
+                hint="Give it, for example: hidden = [256]",
+                key=f"{_KEY}.hidden",
+            )
+        super().__init__(width, outputs, options)
 
 
 def create_head(width: int, outputs: int, options: HeadOptions) -> Head:
@@ -108,8 +96,14 @@ def create_head(width: int, outputs: int, options: HeadOptions) -> Head:
         ConfigError: There is no such head, or its options do not fit.
     """
     if options.kind not in HEADS:
-        raise ConfigError(
-            f"there is no head {options.kind!r}", hint=suggest(options.kind, HEADS), key="model.head.kind"
-        )
-    head: Head = load_object(HEADS[options.kind], extra="train")(width, outputs, options)
+        raise ConfigError(f"there is no head {options.kind!r}", hint=suggest(options.kind, HEADS), key=f"{_KEY}.kind")
+    maker = load_object(HEADS[options.kind], extra="train")
+    for name in maker.unused:
+        if getattr(options, name) != HeadOptions.model_fields[name].default:
+            raise ConfigError(
+                f"a {options.kind} head has no `{name}`",
+                hint=f"Leave it out, or use another kind of head: {', '.join(HEADS)}.",
+                key=f"{_KEY}.{name}",
+            )
+    head: Head = maker(width, outputs, options)
     return head

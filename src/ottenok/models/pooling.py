@@ -1,7 +1,8 @@
 """Poolings: from the vectors of a text's tokens to one vector. A new one is a class here or elsewhere and a name below.
 
 Every pooling takes `hidden` (float, `[batch, tokens, width]`) and `mask` (`[batch, tokens]`, 1 for real tokens) and
-returns `[batch, width * factor]`. Padding never changes the result: it is masked out, on either side.
+returns `[batch, width * factor]`. Padding never changes the result: it is masked out, on either side. The one exception
+is `pooler`, which gets and returns the one vector that the encoder's own pooler has made.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ __all__ = [
     "LastPooling",
     "MaxPooling",
     "MeanPooling",
+    "PoolerPooling",
     "Pooling",
     "create_pooling",
 ]
@@ -38,6 +40,7 @@ POOLINGS = {
     "attention": "ottenok.models.pooling:AttentionPooling",
     "cls+mean": "ottenok.models.pooling:ClsMeanPooling",
     "last": "ottenok.models.pooling:LastPooling",
+    "pooler": "ottenok.models.pooling:PoolerPooling",
 }
 
 
@@ -46,9 +49,11 @@ class Pooling(nn.Module):
 
     Attributes:
         factor: Width of the result, as a multiple of the encoder's width.
+        reads_pooler: It gets the output of the encoder's own pooler in place of the tokens' vectors.
     """
 
     factor = 1
+    reads_pooler = False
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -122,6 +127,16 @@ class ClsMeanPooling(Pooling):
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Join the two poolings."""
         return torch.cat([self.first(hidden, mask).to(torch.float32), self.mean(hidden, mask)], dim=-1)
+
+
+class PoolerPooling(Pooling):
+    """What the encoder's own, pretrained pooler gives: in BERT and LaBSE a layer with tanh over the first token."""
+
+    reads_pooler = True
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG002 - the poolings' one interface
+        """Return `hidden`, `[batch, width]`, as it is."""
+        return hidden
 
 
 def _take(hidden: Tensor, positions: Tensor) -> Tensor:
