@@ -33,6 +33,7 @@ OPTIONS = st.builds(
     urls=st.sampled_from(["replace", "drop", "keep"]),
     users=st.sampled_from(["replace", "drop", "keep"]),
     yo=st.sampled_from(["keep", "e"]),
+    emoji=st.sampled_from(["keep", "remove", "name", "name-ru", "name-zh"]),
 )
 
 

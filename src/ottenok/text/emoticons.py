@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["strip_emoticons"]
+__all__ = ["EYES", "LETTER_FACE", "RUNS", "strip_emoticons"]
 
 _NOSE = "['`´’]?[-–—o~^*]?"
 _ROUND = r"(?:[)0]*\)0*|[(9]*\(9*)?"  # the unshifted key of a bracket often slips in: )))0)
 # A mouth that is a letter or a digit must end the word; and `12:3` is a time, no face.
-_LETTER_FACE = re.compile(
+LETTER_FACE = re.compile(
     rf"(?:(?<!\d)(?::{_NOSE}[dDдДpPрРoOоОcCсСsS3xXхХ*]+)+|[;=]-?[dDдДpPрР]+|(?<!\w)[xXхХ]+[dDдД]+(?!-))(?!\w)"
 )
-_FACE = re.compile(
+EYES = (
     rf"(?:[:;=]|(?<!\d)%){_NOSE}[()\[\]{{}}|>]+{_ROUND}"  # :) :-( =) ;] %)
     rf"|:{_NOSE}[/\\](?!/)"  # :/ but no http://
     r"|\([-'^*]?[:;=]"  # (:
     r"|\^[_.\-o]*\^|>[_.]*<|-_+-"  # ^_^ >_< -_-
     r"|(?<!\w)(?:[TТ]_+[TТ]|[oOоО](?:_+|\.)[oOоО]|0_+0)(?!\w)"  # T_T o_O
-    r"|\)[)0]*\)0*|\([(9]*\(9*"  # )))) ((
 )
+RUNS = r"\)[)0]*\)0*|\([(9]*\(9*"  # )))) ((
+_FACE = re.compile(f"{EYES}|{RUNS}")
 _EMOJI_FACE = re.compile(
     "[\u2639\u263a\u263b\U0001f600-\U0001f64f\U0001f910-\U0001f917\U0001f920-\U0001f92f\U0001f970-\U0001f97a"
     "\U0001f9d0\U0001fae0-\U0001fae9][\U0001f3fb-\U0001f3ff]?\ufe0f?"
@@ -50,7 +51,7 @@ def strip_emoticons(text: str) -> str:
 
 def _once(text: str) -> str:
     text = _EMOJI_FACE.sub(" ", text)
-    text = _LETTER_FACE.sub(" ", text)
+    text = LETTER_FACE.sub(" ", text)
     text = _FACE.sub(" ", text)
     return " ".join(_drop_single_brackets(text).split())
 

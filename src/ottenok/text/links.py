@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import html
 import re
+from typing import TYPE_CHECKING
 
-__all__ = ["sub_urls", "sub_users", "unescape"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["outside_urls", "sub_urls", "sub_users", "unescape"]
 
 # With a semicolon only: `?a=1&copy=2` holds no copyright sign.
 _ENTITY = re.compile("&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
@@ -50,6 +54,15 @@ def sub_urls(text: str, replacement: str) -> str:
     if "://" not in text and "." not in text:
         return text
     return _URL.sub(f" {replacement} ", text)
+
+
+def outside_urls(text: str, change: Callable[[str], str]) -> str:
+    """Change what stands between URLs, and leave the URLs as they are."""
+    pieces, done = [], 0
+    for match in _URL.finditer(text):
+        pieces += [change(text[done : match.start()]), match[0]]
+        done = match.end()
+    return "".join([*pieces, change(text[done:])])
 
 
 def sub_users(text: str, replacement: str) -> str:

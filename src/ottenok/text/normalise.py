@@ -13,8 +13,9 @@ from typing import Literal, get_args, get_type_hints
 from ottenok.core.config import suggest
 from ottenok.core.errors import ConfigError
 from ottenok.text.characters import compose, drop_invisible, drop_marks, e_for_yo, half_width
+from ottenok.text.emojis import EmojiMode, treat_emoji
 from ottenok.text.emoticons import strip_emoticons
-from ottenok.text.links import sub_urls, sub_users, unescape
+from ottenok.text.links import outside_urls, sub_urls, sub_users, unescape
 
 __all__ = ["URL_WORD", "USER_WORD", "TextOptions", "dedupe_key", "normalise", "strip_emoticons"]
 
@@ -39,6 +40,9 @@ class TextOptions:
         urls: `replace` each URL by the word `http`, `drop` or `keep` it.
         users: `replace` each `@name`, VK mention and e-mail address by `@user`, `drop` or `keep` it.
         yo: `keep` ё, or write it as `e` (the Cyrillic е).
+        emoji: `keep` emoji and emoticons, `remove` them, or put their names in their place: in Chinese in a Chinese
+            text and else in Russian (`name`), always in Russian (`name-ru`) or in Chinese (`name-zh`). Names need the
+            extra `emoji`; see `ottenok.text.emojis.treat_emoji`.
 
     Raises:
         ConfigError: An option has none of its values.
@@ -50,6 +54,7 @@ class TextOptions:
     urls: Literal["replace", "drop", "keep"] = "replace"
     users: Literal["replace", "drop", "keep"] = "replace"
     yo: Literal["keep", "e"] = "keep"
+    emoji: EmojiMode = "keep"
 
     def __post_init__(self) -> None:
         """Check the values: options are read from files too."""
@@ -71,8 +76,31 @@ def normalise(text: str, options: TextOptions = _DEFAULT) -> str:
     characters and no NUL (but emoji sequences stay whole), no lone surrogates (U+FFFD stands for each), any white
     space as one space, none at the ends. The result can be encoded as UTF-8 and may be empty. `options` say the rest.
 
-    Normalising a second time changes nothing, and the time is linear in the text's length.
+    Normalising a second time changes nothing, and the time is linear in the text's length. A text that was normalised
+    with emoji kept can be normalised with them removed or named, and is then what it would have been at once.
+
+    Raises:
+        MissingExtraError: Emoji are to be named, and the package `emoji` is not installed.
     """
+    text = _plain(text, options)
+    if options.emoji == "keep":
+        return text
+    for _ in range(_PASSES):
+        treated = _without_emoji(text, options)
+        if treated == text or (treated := _plain(treated, options)) == text:
+            break
+        text = treated
+    return text
+
+
+def _without_emoji(text: str, options: TextOptions) -> str:
+    if options.urls == "keep":
+        return outside_urls(text, lambda part: treat_emoji(part, options.emoji))
+    return treat_emoji(text, options.emoji)
+
+
+def _plain(text: str, options: TextOptions) -> str:
+    """Do everything but emoji."""
     text = _collapse(_decode(text, options))
     for _ in range(_PASSES):
         hidden = _hide(text, options)

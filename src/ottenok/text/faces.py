@@ -1,0 +1,133 @@
+"""Emoticons found and replaced: `:)`, `))))`, `^_^`, `(╯°□°)╯︵ ┻━┻`, Weibo's `[哈哈]`; moods are in `emoticons.toml`.
+
+Unlike `strip_emoticons`, which must leave no trace of a label, this leaves alone what may be punctuation: brackets with
+partners, `1)` in a list, a colon before a bracket with words in it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from ottenok.text.emoticons import EYES, LETTER_FACE, RUNS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["mood_name", "replace_faces", "table"]
+
+# What makes a Japanese face of a bracket, and what else may be in it.
+_SIGNS = "°˚ω∀▽∇△□◇○●◎◕‿◡∩≧≦＞＜﹏︿︶︵╯╰╥ಥಠ⊙☉ʖ´｀･・ﾟ￣ˉ¯‾ツᴗ˘⌒益皿ㅂㅠㅜㄒᵔ˙๑✪❛」∠ノﾉ＿＾³ε›‸ᐛฅ˶⌯ヮ"
+_INSIDE = rf"{re.escape(_SIGNS)}\^_\-=><.;:'\"`*~#+oO0vwTuxX3зДдa-zA-Z ；。"
+_KAOMOJI = re.compile(
+    rf"[ヽ╮╭┗┏ᕙ٩Σ~\\]?[(（](?=[^()（）]{{0,11}}[{re.escape(_SIGNS)}])(?![^()（）]*[a-zA-Z]{{2}})[{_INSIDE}]{{2,12}}[)）]"
+    "[╯╮╭┛┓ﾉノゞゝว~/]{0,3}(?: ?︵ ?┻━┻)?"
+    r"|¯\\_\(ツ\)_/¯|┻━┻"
+)
+_HEART = re.compile(r"(?<![\d<])(?:<3+)+(?!\d)")
+_DEFEAT = re.compile(r"(?<!\w)(?:[oO0][rR][zZ]|[oO]T[zZ])(?!\w)")
+_WEIBO = re.compile("\\[([a-zA-Z]{0,4}[\u3400-\u9fff]{1,7}|doge|good|ok|OK|NO|No|mua|haha|hold住|V5)\\]")
+_EYES = re.compile(EYES)
+_RUN = re.compile(rf"{RUNS}|[()]")
+_BRACKET = re.compile("[()]")
+# `1)`, `а)`, `12)`: a list.
+_LIST = re.compile(r"(?:^|[\s,;(])(?:\d{1,3}|\w)$")
+_AFTER_OPEN = re.compile(r"\s*(?:$|[\s.,!?…])")
+# Any of them begins or holds one of these; most texts have none.
+_ANY = re.compile("[():;=%<>^\\[（┻¯]|-_|[TТoOоО0][_.rRT]|[xXхХ][dDдДxXхХ]")
+
+
+@cache
+def table() -> dict[str, Any]:
+    """Return the tables of `emoticons.toml`."""
+    return tomllib.loads(resources.files("ottenok.text").joinpath("emoticons.toml").read_text(encoding="utf-8"))
+
+
+def mood_name(mood: str, language: str) -> str:
+    """Return what a mood of `emoticons.toml` is called, in `ru` or `zh`."""
+    name: str = table()["names"][mood][language]
+    return name
+
+
+@cache
+def _moods() -> list[tuple[re.Pattern[str], str]]:
+    return [(re.compile(pattern), mood) for mood, pattern in table()["mood"].items()]
+
+
+def _mood(face: str) -> str:
+    return next((mood for pattern, mood in _moods() if pattern.fullmatch(face)), "smile")
+
+
+def _kaomoji_mood(face: str) -> str:
+    found = (mood for mood, signs in table()["kaomoji"].items() if any(sign in face for sign in signs))
+    return next(found, "face")
+
+
+def replace_faces(text: str, name: Callable[[str], str], *, words: bool) -> str:
+    """Put a name in the place of each emoticon.
+
+    Args:
+        text: A normalised text.
+        name: Returns what stands for a mood, or an empty string.
+        words: Whether the word in Weibo's square brackets stays.
+    """
+    if not _ANY.search(text):
+        return text
+    text = _KAOMOJI.sub(lambda match: f" {name(_kaomoji_mood(match[0]))} ", text)
+    text = _WEIBO.sub(lambda match: _unwrapped(match, words=words), text)
+    for pattern in (_HEART, _DEFEAT, LETTER_FACE, _EYES):
+        text = pattern.sub(lambda match: _face(match, name), text)
+    return _brackets(text, name)
+
+
+def _unwrapped(match: re.Match[str], *, words: bool) -> str:
+    if match[1] in table()["brackets"]["words"]:
+        return match[0]
+    return f" {match[1]} " if words else " "
+
+
+def _face(match: re.Match[str], name: Callable[[str], str]) -> str:
+    after = match.string[match.end() : match.end() + 1]
+    # `цвет:(красный)` opens a bracket.
+    if match[0][-1] in "([{" and after.isalnum():
+        return match[0]
+    return f" {name(_mood(match[0]))} "
+
+
+def _brackets(text: str, name: Callable[[str], str]) -> str:
+    """Replace runs of brackets, and single ones, that no other bracket closes or opens."""
+    masked = _masked(text)
+    pieces, done = [], 0
+    for match in _RUN.finditer(masked):
+        if not _smiles(match, text):
+            continue
+        pieces += [text[done : match.start()], f" {name('smile' if match[0][0] == ')' else 'sadness')} "]
+        done = match.end()
+    return "".join([*pieces, text[done:]])
+
+
+def _masked(text: str) -> str:
+    """Return the text with brackets that have partners as NUL."""
+    opened: list[int] = []
+    partners: list[int] = []
+    for match in _BRACKET.finditer(text):
+        if match[0] == "(":
+            opened.append(match.start())
+        elif opened:
+            partners += [opened.pop(), match.start()]
+    characters = list(text)
+    for place in partners:
+        characters[place] = "\0"
+    return "".join(characters)
+
+
+def _smiles(match: re.Match[str], text: str) -> bool:
+    if match[0].count(match[0][0]) > 1:
+        return True
+    before = text[max(0, match.start() - 5) : match.start()]
+    if match[0] == ")":
+        return not _LIST.search(before)
+    return before != "" and not before[-1].isspace() and bool(_AFTER_OPEN.match(text, match.end()))
