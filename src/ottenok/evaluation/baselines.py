@@ -221,5 +221,5 @@ def _report(baseline: Baseline, test: LabelledTexts, scheme: LabelScheme, option
         scheme=scheme,
         decision=baseline.decision,
         sources=test.sources,
-        options=replace(options, system=baseline.name),
+        options=replace(options, system=baseline.name, temperature=None),
     )

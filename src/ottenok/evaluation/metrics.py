@@ -1,7 +1,8 @@
 """The one metric code: for torch models, ONNX models and baselines alike, in numpy.
 
 Figures are checked against scikit-learn in the tests; what macro averages count is said in
-`ottenok.evaluation.figures`. Intervals are percentile bootstrap intervals over rows (Efron 1979).
+`ottenok.evaluation.figures`. Intervals are percentile bootstrap intervals over rows (Efron 1979), except those of areas
+under ROC curves (`ottenok.evaluation.delong`); the calibration error has none (`ottenok.evaluation.calibration`).
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import numpy as np
 
 from ottenok.core.errors import DataError
 from ottenok.decision.decision import chosen
-from ottenok.evaluation.auc import area, areas
-from ottenok.evaluation.calibration import reliability
+from ottenok.decision.temperature import untempered
+from ottenok.evaluation.areas import Areas, measure_areas
+from ottenok.evaluation.calibration import calibration
 from ottenok.evaluation.figures import OPEN, counted, label_f1, label_precision, label_recall, macro
 from ottenok.evaluation.report import AverageFigures, Interval, LabelFigures, Report, SourceFigures
 from ottenok.evaluation.tally import Kind, group, resampled, tally
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from ottenok.core.schemes import LabelScheme
     from ottenok.decision.decision import Decision
+    from ottenok.evaluation.calibration import Calibration
     from ottenok.evaluation.tally import Tally
 
     Floats = npt.NDArray[np.float64]
@@ -44,12 +47,15 @@ class EvaluationOptions:
         resamples: Bootstrap resamples; 0 leaves intervals out, which is faster.
         confidence: Of the intervals, between 0 and 1.
         seed: Of the resamples.
+        temperature: What the logits were divided by when the model was calibrated, wherever it is kept; given, the
+            report also tells of the probabilities before it. None: there was none.
     """
 
     system: str = "model"
     resamples: int = 1000
     confidence: float = 0.95
     seed: int = 0
+    temperature: float | None = None
 
 
 _USUAL = EvaluationOptions()
@@ -95,23 +101,33 @@ def evaluate(
     numbers = np.asarray(probs, dtype=np.float32)
     kind = Kind.of(scheme)
     whole = _count(truth, answer, kind, options)
-    aucs = areas(numbers, truth)
-    averages = _averages(whole.tally, aucs, area(numbers.ravel(), truth.ravel()))
-    calibration = reliability(numbers, truth, one_label=kind.one_label)
+    areas = measure_areas(numbers, truth, confidence=options.confidence if options.resamples else None)
+    believed = calibration(numbers, truth, one_label=kind.one_label)
     return Report(
         system=options.system,
         scheme=scheme.name,
         kind=scheme.kind,
         rows=len(truth),
-        labels=_labels(whole, scheme, aucs),
-        averages=averages,
-        figures=whole.figures | _open(truth, numbers, kind, decision, options) | _plain(averages, calibration.error),
+        labels=_labels(whole, scheme, areas),
+        averages=_averages(whole.tally, areas),
+        figures=whole.figures | _open(truth, numbers, kind, decision, options) | _plain(areas, believed.overall.error),
         sources=() if sources is None else _sources(truth, answer, np.asarray(sources), kind, options),
         confusion=_confusion(whole.tally) if kind.one_label else (),
         confidence=options.confidence,
         resamples=options.resamples,
         seed=options.seed,
+        calibration=believed,
+        uncalibrated=_uncalibrated(truth, numbers, kind, decision, options),
     )
+
+
+def _uncalibrated(
+    truth: Mask, probs: Probabilities, kind: Kind, decision: Decision, options: EvaluationOptions
+) -> Calibration | None:
+    if options.temperature is None or decision.activation not in {"softmax", "sigmoid"}:
+        return None
+    before = untempered(probs, decision.activation, options.temperature)
+    return calibration(before, truth, one_label=kind.one_label)
 
 
 def _check(truth: Mask, answer: Mask, sources: Sequence[str] | None) -> None:
@@ -168,7 +184,7 @@ def _interval(value: Floats, blocks: list[Floats], options: EvaluationOptions) -
     return Interval(value=float(value), low=float(low), high=float(high))
 
 
-def _labels(whole: _Counted, scheme: LabelScheme, aucs: list[float | None]) -> tuple[LabelFigures, ...]:
+def _labels(whole: _Counted, scheme: LabelScheme, areas: Areas) -> tuple[LabelFigures, ...]:
     precision, recall = label_precision(whole.tally), label_recall(whole.tally)
     return tuple(
         LabelFigures(
@@ -176,40 +192,44 @@ def _labels(whole: _Counted, scheme: LabelScheme, aucs: list[float | None]) -> t
             precision=float(precision[i]),
             recall=float(recall[i]),
             f1=whole.label_f1[i],
-            auc=aucs[i],
+            auc=None if area is None else area.value,
             support=int(whole.tally.support[i]),
+            auc_low=None if area is None else area.low,
+            auc_high=None if area is None else area.high,
         )
-        for i, label in enumerate(scheme.labels)
+        for i, (label, area) in enumerate(zip(scheme.labels, areas.labels, strict=True))
     )
 
 
-def _averages(counts: Tally, aucs: list[float | None], micro_auc: float | None) -> tuple[AverageFigures, ...]:
+def _averages(counts: Tally, areas: Areas) -> tuple[AverageFigures, ...]:
     total = int(counts.support.sum())
     values = (label_precision(counts), label_recall(counts), label_f1(counts))
     hits, selected, support = (float(part.sum()) for part in (counts.hits, counts.selected, counts.support))
     micro = (hits / max(selected, 1.0), hits / max(support, 1.0), 2.0 * hits / max(selected + support, 1.0))
     shares = counts.support / max(support, 1.0)
-    rows: list[tuple[Literal["macro", "weighted", "micro"], list[float], float | None]] = [
-        ("macro", [float(macro(value, counts)) for value in values], _mean_auc(aucs, np.ones_like(counts.support))),
-        ("weighted", [float(value @ shares) for value in values], _mean_auc(aucs, counts.support)),
-        ("micro", list(micro), micro_auc),
+    rows: list[tuple[Literal["macro", "weighted", "micro"], list[float], Interval | None]] = [
+        ("macro", [float(macro(value, counts)) for value in values], areas.macro),
+        ("weighted", [float(value @ shares) for value in values], areas.weighted),
+        ("micro", list(micro), areas.micro),
     ]
     return tuple(
-        AverageFigures(name=name, precision=three[0], recall=three[1], f1=three[2], auc=auc, support=total)
-        for name, three, auc in rows
+        AverageFigures(
+            name=name,
+            precision=three[0],
+            recall=three[1],
+            f1=three[2],
+            auc=None if area is None else area.value,
+            support=total,
+        )
+        for name, three, area in rows
     )
 
 
-def _mean_auc(aucs: list[float | None], weights: Floats) -> float | None:
-    known = [(auc, weight) for auc, weight in zip(aucs, weights, strict=True) if auc is not None]
-    total = sum(weight for _, weight in known)
-    return float(sum(auc * weight for auc, weight in known) / total) if total else None
-
-
-def _plain(averages: tuple[AverageFigures, ...], calibration_error: float) -> dict[str, Interval]:
-    """Return the figures that need probabilities; they have no intervals."""
-    found = {f"{average.name}_auc": average.auc for average in averages} | {"calibration_error": calibration_error}
-    return {name: Interval(value=value) for name, value in found.items() if value is not None}
+def _plain(areas: Areas, calibration_error: float) -> dict[str, Interval]:
+    """Return the figures that need probabilities."""
+    found = {"macro_auc": areas.macro, "weighted_auc": areas.weighted, "micro_auc": areas.micro}
+    told = {name: interval for name, interval in found.items() if interval is not None}
+    return told | {"calibration_error": Interval(value=calibration_error)}
 
 
 def _sources(

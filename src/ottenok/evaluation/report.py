@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ottenok.core.config import suggest
 from ottenok.core.errors import ConfigError, DataError
+from ottenok.evaluation.calibration import Calibration  # noqa: TC001 - pydantic reads the types at run time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,7 @@ __all__ = ["AverageFigures", "Interval", "LabelFigures", "Report", "SourceFigure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """A figure and its percentile bootstrap interval.
+    """A figure and its interval: by a percentile bootstrap over rows, or DeLong's for areas under ROC curves.
 
     Attributes:
         value: The figure on the rows as they are.
@@ -43,6 +44,8 @@ class LabelFigures:
         f1: Their harmonic mean.
         auc: Area under the ROC curve of this label against the rest; None where all rows or none have the label.
         support: True rows.
+        auc_low: Lower end of the AUC's interval; None without one.
+        auc_high: Upper end, likewise.
     """
 
     label: str
@@ -51,6 +54,8 @@ class LabelFigures:
     f1: Interval
     auc: float | None
     support: int
+    auc_low: float | None = None
+    auc_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +105,8 @@ class Report:
         confidence: Of every interval, 0..1.
         resamples: Bootstrap resamples; 0: no intervals.
         seed: Of the resamples.
+        calibration: How far the probabilities can be believed; None in reports of older versions.
+        uncalibrated: The same before the temperature; None where there was none, or it is not known.
     """
 
     system: str
@@ -114,6 +121,8 @@ class Report:
     confidence: float
     resamples: int
     seed: int
+    calibration: Calibration | None = None
+    uncalibrated: Calibration | None = None
 
     def value(self, name: str) -> float:
         """Return one figure's value, for instance to choose the best checkpoint.
