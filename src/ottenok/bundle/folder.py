@@ -17,7 +17,7 @@ from ottenok.core.files import atomic_write_text, sha256_file
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Bundle", "open_bundle", "write_manifest"]
+__all__ = ["Bundle", "open_bundle", "read_manifest", "write_manifest"]
 
 # Checked whenever a bundle is opened; larger files when they are loaded (`Bundle.verify`).
 _SMALL = 4 << 20
@@ -105,7 +105,7 @@ def open_bundle(path: str | Path, *, full: bool = False) -> Bundle:
             hint="Give the folder that `ottenok train` wrote, or one of transformers.",
             file=str(folder),
         )
-    manifest = _read_manifest(folder / MANIFEST) if own else foreign_manifest(folder)
+    manifest = read_manifest(folder) if own else foreign_manifest(folder)
     bundle = Bundle(folder=folder, manifest=manifest, own=own)
     _check_parts(bundle)
     if own:
@@ -114,7 +114,13 @@ def open_bundle(path: str | Path, *, full: bool = False) -> Bundle:
     return bundle
 
 
-def _read_manifest(file: Path) -> BundleManifest:
+def read_manifest(folder: Path) -> BundleManifest:
+    """Read `ottenok.json` alone, without a look at the files that it names: their facts may outlive them.
+
+    Raises:
+        BundleError: It is absent, no manifest, or from a newer ottenok.
+    """
+    file = folder / MANIFEST
     tree = read_json(file)
     version = tree.get("format")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:

@@ -20,12 +20,19 @@ if TYPE_CHECKING:
 
     from ottenok.data.corpus import Corpus
 
-__all__ = ["RunFolder", "open_run"]
+__all__ = ["FREE_KEYS", "RunFolder", "flat", "open_run"]
 
 _RUN_FILE = "run.json"
 
 # Options that change how a run goes and not what comes out; they may differ when a run is taken up again.
-_FREE = {"run.keep", "run.checkpoint_steps", "run.checkpoint_minutes", "run.tensorboard", "run.mlflow", "run.export"}
+FREE_KEYS = {
+    "run.keep",
+    "run.checkpoint_steps",
+    "run.checkpoint_minutes",
+    "run.tensorboard",
+    "run.mlflow",
+    "run.export",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +100,10 @@ def _read(file: Path) -> dict[str, Any]:
 def _refuse_other(there: dict[str, Any], asked: dict[str, Any], out: Path) -> None:
     if there["corpus"] != asked["corpus"]:
         raise ConfigError("the run in this folder learns from another corpus", file=str(out), key="data")
-    before, now = _flat(_completed(there["recipe"], asked["recipe"])), _flat(asked["recipe"])
-    changed = sorted(key for key in before.keys() | now.keys() if key not in _FREE and before.get(key) != now.get(key))
+    before, now = flat(_completed(there["recipe"], asked["recipe"])), flat(asked["recipe"])
+    changed = sorted(
+        key for key in before.keys() | now.keys() if key not in FREE_KEYS and before.get(key) != now.get(key)
+    )
     if changed:
         key = changed[0]
         raise ConfigError(
@@ -111,8 +120,9 @@ def _completed(there: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     return merge(usual, there)
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a nested mapping as one of dotted keys to values."""
+    found: dict[str, Any] = {}
     for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
