@@ -55,6 +55,7 @@ class Bars:
         self._console = Console(stderr=True)
         self._bars: Progress | None = None
         self._stage = ""
+        self._detail = ""
         self._unit = ""
         self._total: int | None = None
         self._done = 0
@@ -69,6 +70,7 @@ class Bars:
         """Begin a stage."""
         self.finish()
         self._stage, self._unit, self._total, self._done, self._drawn = stage, unit, total, 0, 0
+        self._detail = ""
         self._begun = self._told = time.monotonic()
         if self._console.is_terminal:
             self._bars = Progress(
@@ -108,7 +110,13 @@ class Bars:
         line += f", {_rate(speed, self._unit)}"
         if self._total and speed:
             line += f", {(self._total - self._done) / speed / 60.0:.1f} minutes left"
-        return line
+        return f"{line}, {self._detail}" if self._detail else line
+
+    def describe(self, detail: str) -> None:
+        """Say more of the stage than its name, such as what it has cost so far."""
+        self._detail = detail
+        if self._bars is not None:
+            self._bars.update(self._bars.task_ids[0], description=f"{self._stage}, {detail}")
 
     def finish(self) -> None:
         """End the stage."""

@@ -21,6 +21,7 @@ _COMMANDS = {
     "data": ("ottenok.cli.data.group:data", "Data sets, and corpora made of them."),
     "evaluate": ("ottenok.cli.evaluate:evaluate", "Measure a classifier beside its baselines."),
     "export": ("ottenok.cli.export:export", "Write a classifier as ONNX, in full and in int8."),
+    "generate": ("ottenok.cli.generate:generate", "Have a language model write examples of rare labels."),
     "train": ("ottenok.cli.train:train", "Train a classifier from a recipe."),
 }
 

@@ -1,0 +1,169 @@
+"""`ottenok generate`: labelled examples for rare labels, written by a language model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ottenok.cli.places import json_option, write_json
+
+if TYPE_CHECKING:
+    from ottenok.generation.cost import Estimate, Spent
+    from ottenok.generation.recipe import GenerationRecipe
+    from ottenok.generation.run import Summary
+
+__all__ = ["generate"]
+
+_SOURCE = """\
+As a source of a corpus recipe, so that no generated text gets into validation or a test:
+
+[[sources]]
+use = "train-only"
+validation = "train"
+[sources.own]
+name = "generated"
+file = "{file}"
+languages = ["{language}"]"""
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("recipe")
+@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="File of JSON lines to write.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, file_okay=False),
+    multiple=True,
+    help="A corpus whose texts may not come back, not even nearly. May be repeated.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the file that is there.")
+@click.option("--dry-run", is_flag=True, help="Show the prompts and a rough cost; ask no one.")
+@click.option("--max-cost", type=click.FloatRange(min=0, min_open=True), help="Stop before it costs more than this.")
+@click.option(
+    "--key-variable",
+    default="OPENAI_API_KEY",
+    show_default=True,
+    help="Environment variable that holds the server's key.",
+)
+@json_option()
+@click.argument("keys", nargs=-1, type=click.UNPROCESSED, metavar="[--SECTION.KEY VALUE]...")
+def generate(  # noqa: PLR0913 - click passes each option by name
+    recipe: str,
+    keys: tuple[str, ...],
+    *,
+    out: Path | None,
+    against: tuple[Path, ...],
+    resume: bool,
+    dry_run: bool,
+    max_cost: float | None,
+    key_variable: str,
+    as_json: bool,
+) -> None:
+    """Have a language model write texts of the labels in RECIPE, a TOML file or the name of a recipe.
+
+    No server is asked unless you name one, for example:
+    --server.base_url http://localhost:8000/v1 --server.model NAME --prices.input 0.15 --prices.output 0.6
+
+    Repeats are refused, and so are copies of texts of the corpora that --against names: name those that you test on.
+    What was accepted is in the file at once; a run that was stopped or killed goes on with --resume.
+    """
+    from ottenok.core.errors import ConfigError
+
+    chosen = _recipe(recipe, keys, max_cost)
+    if dry_run:
+        _show_plan(chosen, out, resume=resume, as_json=as_json)
+        return
+    if out is None:
+        raise ConfigError("there is no file to write to", hint="Name one: -o FILE.jsonl")
+    if out.suffix != ".jsonl":
+        raise ConfigError(f"the file must end in .jsonl, found {out.suffix!r}", hint="For example: -o fear.jsonl")
+    summary = _run(chosen, out, against=against, resume=resume, key=os.environ.get(key_variable) or None)
+    if as_json:
+        write_json(_as_tree(summary))
+    else:
+        click.echo(_report(summary, chosen.prices.currency))
+        click.echo(f"\nThe texts are in {out}")
+        click.echo(_SOURCE.format(file=out.name, language=chosen.language))
+
+
+def _recipe(name: str, keys: tuple[str, ...], max_cost: float | None) -> GenerationRecipe:
+    from ottenok.cli.keys import recipe_keys
+    from ottenok.core.config import merge
+    from ottenok.core.recipes import recipe_file
+    from ottenok.generation.recipe import GenerationRecipe, load_generation_recipe
+
+    over: dict[str, Any] = recipe_keys(keys, top=GenerationRecipe.model_fields)
+    if max_cost is not None:
+        over = merge(over, {"limits": {"max_cost": max_cost}})
+    return load_generation_recipe(recipe_file(name, "generate"), over)
+
+
+def _run(recipe: GenerationRecipe, out: Path, *, against: tuple[Path, ...], resume: bool, key: str | None) -> Summary:
+    from ottenok.cli.bars import Bars
+    from ottenok.generation.run import GenerateOptions
+    from ottenok.generation.run import generate as run
+
+    bars = Bars()
+    if key and recipe.server.in_the_clear:
+        bars.note("The key goes to the server unencrypted: its address begins with http://")
+    options = GenerateOptions(
+        key=key,
+        against=against,
+        resume=resume,
+        watch=lambda spent: bars.describe(_spent(spent, recipe.prices.currency)),
+    )
+    try:
+        return run(recipe, out, options=options, progress=bars)
+    except KeyboardInterrupt:
+        bars.note(f"What was accepted is in {out}: go on with --resume.")
+        raise
+
+
+def _show_plan(recipe: GenerationRecipe, out: Path | None, *, resume: bool, as_json: bool) -> None:
+    from ottenok.generation.cost import estimate
+    from ottenok.generation.prompts import load_prompts
+    from ottenok.generation.store import read_done
+
+    have = read_done(out, recipe).accepted if out is not None and resume else {}
+    plan = estimate(recipe, load_prompts(recipe), have=have)
+    if as_json:
+        write_json(_plan_tree(plan))
+        return
+    for request in plan.requests:
+        click.echo(f"--- {request.id}, {request.prompt.name}, seed {request.seed}\n{request.text}\n")
+    click.echo(
+        f"Roughly: {_spent(plan.spent, recipe.prices.currency)}, if every text is a new one. "
+        "Tokens are guessed, 40 for a text; no server was asked."
+    )
+
+
+def _plan_tree(plan: Estimate) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    prompts = [{"request": one.id, "prompt": one.prompt.name, "text": one.text} for one in plan.requests]
+    return {"prompts": prompts, "estimate": asdict(plan.spent)}
+
+
+def _spent(spent: Spent, currency: str) -> str:
+    about = "about " if spent.estimated else ""
+    tokens = f"{about}{spent.input_tokens + spent.output_tokens:,} tokens"
+    money = f"{about}{spent.cost:.4f} {currency}" if spent.cost else "no price"
+    return f"{spent.requests:,} requests, {tokens}, {money}"
+
+
+def _report(summary: Summary, currency: str) -> str:
+    lines = [f"{label}: {summary.accepted[label]:,} of {count:,} texts" for label, count in summary.wanted.items()]
+    lines += [f"Refused, {reason}: {count:,}" for reason, count in summary.refused.items()]
+    lines += [f"Without a usable answer, {problem}: {count:,}" for problem, count in summary.problems.items()]
+    lines.append(f"Spent: {_spent(summary.spent, currency)}")
+    if summary.stopped:
+        lines.append(f"Stopped early: {summary.stopped}.")
+    return "\n".join(lines)
+
+
+def _as_tree(summary: Summary) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(summary)
