@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-__all__ = ["OPEN", "Figure", "counted", "figures", "fitting", "label_f1", "label_precision", "label_recall", "macro"]
+__all__ = ["COUNTED", "OPEN", "Figure", "counted", "figures", "fitting", "label_f1", "label_precision", "label_recall", "macro"]
 
 # One-label answers read as multi-label scripts read them, to the multi-label figures that these are.
 OPEN: Mapping[str, str] = MappingProxyType(
@@ -198,7 +198,7 @@ def figures() -> Mapping[str, Figure]:
 
 
 # Those that follow from counts alone and so have bootstrap intervals.
-_COUNTED: Mapping[str, Callable[[Tally], Floats]] = MappingProxyType(
+COUNTED: Mapping[str, Callable[[Tally], Floats]] = MappingProxyType(
     {
         "accuracy": _exact,
         "subset_accuracy": _exact,
@@ -231,4 +231,4 @@ def fitting(kind: Kind) -> tuple[str, ...]:
 
 def counted(counts: Tally) -> dict[str, Floats]:
     """Return every figure that follows from counts, `[...]` each; NaN where one is undefined."""
-    return {name: _COUNTED[name](counts) for name in fitting(counts.kind) if name in _COUNTED}
+    return {name: COUNTED[name](counts) for name in fitting(counts.kind) if name in COUNTED}
