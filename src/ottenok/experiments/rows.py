@@ -46,6 +46,7 @@ class Rows:
         corpus: The corpus's name; None for a file.
         split: Of the corpus; None for a file.
         test: The rows to evaluate on.
+        ids: Theirs: those of the corpus, or `FILE/ROW`.
         train: Rows to fit baselines on; None for a file, which has no splits.
         tuning: Validation rows; None likewise.
         left_out: Reason to number of records that can't be evaluated.
@@ -55,6 +56,7 @@ class Rows:
     corpus: str | None = None
     split: Split | None = None
     test: LabelledTexts
+    ids: tuple[str, ...] = ()
     train: LabelledTexts | None = None
     tuning: LabelledTexts | None = None
     left_out: dict[str, int]
@@ -92,37 +94,40 @@ def read_rows(
 
 
 def _from_corpus(corpus: Corpus, scheme: LabelScheme, split: Split) -> Rows:
-    test = _split(corpus, scheme, split)
+    ids, test = _split(corpus, scheme, split)
     if test is None:
         raise DataError(
             f"the corpus has no {split} rows", hint="Choose another one with --split.", file=str(corpus.folder)
         )
     name = str(corpus.manifest.get("name", corpus.folder.name))
-    others = {part: _split(corpus, scheme, part) for part in ("train", "validation") if part != split}
+    others = {part: _split(corpus, scheme, part)[1] for part in ("train", "validation") if part != split}
     return Rows(
         name=f"{name}, {split}",
         corpus=name,
         split=split,
         test=test,
+        ids=ids,
         train=others.get("train"),
         tuning=others.get("validation"),
         left_out={},
     )
 
 
-def _split(corpus: Corpus, scheme: LabelScheme, split: Split) -> LabelledTexts | None:
-    """Return a split in the labels of `scheme`; None where it has no rows."""
-    table = corpus.table(split, columns=("text", "labels", "source"))
+def _split(corpus: Corpus, scheme: LabelScheme, split: Split) -> tuple[tuple[str, ...], LabelledTexts | None]:
+    """Return a split's ids and its rows in the labels of `scheme`; None where it has no rows."""
+    table = corpus.table(split, columns=("id", "text", "labels", "source"))
     labels = _in_terms_of(scheme, corpus, table.column("labels").to_pylist())
     kept = [i for i, found in enumerate(labels) if found is not None]
     if not kept:
-        return None
+        return (), None
+    ids = table.column("id").to_pylist()
     texts, sources = table.column("text").to_pylist(), table.column("source").to_pylist()
-    return LabelledTexts(
+    rows = LabelledTexts(
         texts=[texts[i] for i in kept],
         truth=indicator([labels[i] or () for i in kept], scheme),
         sources=[sources[i] for i in kept],
     )
+    return tuple(ids[i] for i in kept), rows
 
 
 def _in_terms_of(scheme: LabelScheme, corpus: Corpus, rows: Sequence[Sequence[str]]) -> list[tuple[str, ...] | None]:
@@ -146,6 +151,7 @@ def _from_file(path: Path, scheme: LabelScheme, columns: Columns) -> Rows:
     card = user_card(path, text=columns.text, label=columns.label, scheme=scheme.name if same else None)
     label = card.label.model_copy(update={"scheme": scheme.name})
     harmonise = Harmoniser(label=label, scheme=scheme, route=find_route(label, scheme))
+    ids: list[str] = []
     texts: list[str] = []
     labels: list[tuple[str, ...]] = []
     left_out: Counter[str] = Counter()
@@ -157,9 +163,10 @@ def _from_file(path: Path, scheme: LabelScheme, columns: Columns) -> Rows:
         if mapped.reason is not Reason.KEPT or mapped.unknown is not None:
             left_out[mapped.reason.title if mapped.unknown is None else "unknown label"] += 1
             continue
+        ids.append(f"{path.name}/{row.row}")
         texts.append(row.text)
         labels.append(mapped.labels)
     if not texts:
         raise DataError("no row of this file can be used", hint="Check --text and --label.", file=str(path))
     test = LabelledTexts(texts=texts, truth=indicator(labels, scheme))
-    return Rows(name=path.name, test=test, left_out=dict(sorted(left_out.items())))
+    return Rows(name=path.name, test=test, ids=tuple(ids), left_out=dict(sorted(left_out.items())))
