@@ -34,7 +34,18 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-__all__ = ["COUNTED", "OPEN", "Figure", "counted", "figures", "fitting", "label_f1", "label_precision", "label_recall", "macro"]
+__all__ = [
+    "COUNTED",
+    "OPEN",
+    "Figure",
+    "counted",
+    "figures",
+    "fitting",
+    "label_f1",
+    "label_precision",
+    "label_recall",
+    "macro",
+]
 
 # One-label answers read as multi-label scripts read them, to the multi-label figures that these are.
 OPEN: Mapping[str, str] = MappingProxyType(
