@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ottenok.bundle.manifest import BundleManifest
     from ottenok.evaluation.predictions import Predictions
 
-__all__ = ["STUDY_FILE", "Group", "Run", "align", "find_runs", "group_runs", "read_runs"]
+__all__ = ["STUDY_FILE", "Group", "Run", "align", "find_runs", "group_runs", "in_order", "read_runs"]
 
 # In a study's folder: which folders are its arms, and what tables call them.
 STUDY_FILE = "study.json"
@@ -56,7 +56,7 @@ class Run:
     def answers(self) -> npt.NDArray[np.bool_]:
         """Its answers, bool `[rows, labels]`, by its own decision."""
         scheme = self.manifest.scheme.canonical_scheme()
-        own = _in_order(self.predictions, scheme.labels)
+        own = in_order(self.predictions, scheme.labels)
         answer = chosen(own.probs, scheme, self.manifest.decision)
         return answer[:, [scheme.labels.index(label) for label in self.predictions.labels]]
 
@@ -174,7 +174,7 @@ def align(runs: Sequence[Run], *, common: bool) -> tuple[list[Run], list[str]]:
     """
     _check_labels(runs)
     first = runs[0]
-    ordered = [replace(run, predictions=_in_order(run.predictions, first.predictions.labels)) for run in runs]
+    ordered = [replace(run, predictions=in_order(run.predictions, first.predictions.labels)) for run in runs]
     if not common:
         for run in ordered[1:]:
             _refuse_unlike(first, run)
@@ -202,7 +202,8 @@ def _check_labels(runs: Sequence[Run]) -> None:
             )
 
 
-def _in_order(predictions: Predictions, labels: tuple[str, ...]) -> Predictions:
+def in_order(predictions: Predictions, labels: tuple[str, ...]) -> Predictions:
+    """Return predictions with their columns in the order of `labels`, which are the same ones."""
     if predictions.labels == labels:
         return predictions
     places = [predictions.labels.index(label) for label in labels]

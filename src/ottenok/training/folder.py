@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ottenok.data.corpus import Corpus
 
-__all__ = ["FREE_KEYS", "RunFolder", "flat", "open_run"]
+__all__ = ["FREE_KEYS", "RunFolder", "flat", "open_run", "read_identity", "refuse_other", "refuse_used"]
 
 _RUN_FILE = "run.json"
 
@@ -70,36 +70,62 @@ def open_run(out: Path, recipe: TrainRecipe, corpus: Corpus, *, resume: bool) ->
     identity = {"recipe": public_recipe(recipe), "corpus": sha256_file(corpus.folder / CORPUS_FILE)}
     file = out / _RUN_FILE
     if not resume:
-        _refuse_used(out)
+        refuse_used(out, file=_RUN_FILE, what="run")
     elif file.is_file():
-        _refuse_other(_read(file), identity, out)
+        refuse_other(read_identity(file), identity, out, what="run")
         return RunFolder(path=out, resumed=True)
     atomic_write_text(file, json.dumps(identity, ensure_ascii=False, indent=2) + "\n")
     return RunFolder(path=out, resumed=False)
 
 
-def _refuse_used(out: Path) -> None:
+def refuse_used(out: Path, *, file: str, what: str) -> None:
+    """Refuse a folder that holds anything, if only half of it.
+
+    Args:
+        out: The folder.
+        file: Name of the file in it that shows that it can be gone on with.
+        what: What it is then: a run, a search.
+
+    Raises:
+        ConfigError: It is in use.
+    """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    run = (out / _RUN_FILE).is_file()
+    known = (out / file).is_file()
     raise ConfigError(
-        "there is a run in this folder already" if run else "this folder is not empty",
-        hint="Go on with it by --resume, or name another folder." if run else "Name another folder.",
+        f"there is a {what} in this folder already" if known else "this folder is not empty",
+        hint="Go on with it by --resume, or name another folder." if known else "Name another folder.",
         file=str(out),
     )
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_identity(file: Path) -> dict[str, Any]:
+    """Read what a run or a search is.
+
+    Raises:
+        ConfigError: The file is damaged.
+    """
     try:
         identity: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ConfigError(f"this run can't be taken up: {error}", file=str(file)) from error
+        raise ConfigError(f"this can't be taken up: {error}", file=str(file)) from error
     return identity
 
 
-def _refuse_other(there: dict[str, Any], asked: dict[str, Any], out: Path) -> None:
+def refuse_other(there: dict[str, Any], asked: dict[str, Any], out: Path, *, what: str) -> None:
+    """Refuse to go on with something else than what is in a folder.
+
+    Args:
+        there: What `read_identity` found: `recipe` and `corpus`.
+        asked: The same of what is asked for.
+        out: The folder.
+        what: What is in it: a run, a search.
+
+    Raises:
+        ConfigError: They differ; the first key that does is named.
+    """
     if there["corpus"] != asked["corpus"]:
-        raise ConfigError("the run in this folder learns from another corpus", file=str(out), key="data")
+        raise ConfigError(f"the {what} in this folder learns from another corpus", file=str(out), key="data")
     before, now = flat(_completed(there["recipe"], asked["recipe"])), flat(asked["recipe"])
     changed = sorted(
         key for key in before.keys() | now.keys() if key not in FREE_KEYS and before.get(key) != now.get(key)
@@ -107,7 +133,7 @@ def _refuse_other(there: dict[str, Any], asked: dict[str, Any], out: Path) -> No
     if changed:
         key = changed[0]
         raise ConfigError(
-            f"the run in this folder has another recipe: {before.get(key)!r} there, {now.get(key)!r} asked for",
+            f"the {what} in this folder has another recipe: {before.get(key)!r} there, {now.get(key)!r} asked for",
             hint="Resume it with its own recipe, or name another folder.",
             file=str(out),
             key=key,
