@@ -244,6 +244,8 @@ class BundleManifest(Table):
         recipe: The resolved training recipe.
         data: The corpus; None if unknown.
         training: What the training took; None if unknown.
+        tuning: How the decision was fitted and what that did, an `ottenok.evaluation.tuning.TuningReport` as JSON; None
+            if it was not, or is not known.
         metrics: Name of a set of rows (`test` and `validation` are its own corpus's) to an evaluation report as JSON.
         baselines: The same name to the reports of the baselines on those rows.
         versions: Package to version, at training.
@@ -267,6 +269,7 @@ class BundleManifest(Table):
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
     data: DataFacts | None = None
     training: TrainingFacts | None = None
+    tuning: dict[str, JsonValue] | None = None
     metrics: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     baselines: dict[str, tuple[dict[str, JsonValue], ...]] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)

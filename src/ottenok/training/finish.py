@@ -70,7 +70,7 @@ def finish(parts: Parts, folder: RunFolder, history: History) -> Fitted | None:
     Returns:
         None in processes other than the first, which write nothing.
     """
-    decision = plain_decision(parts.network.problem, parts.scheme, parts.recipe.decision.empty)
+    decision = plain_decision(parts.network.problem, parts.scheme, parts.recipe.decision)
     tuned = tune(parts, decision)
     if rank() != 0:
         return None
@@ -140,7 +140,7 @@ def _report(parts: Parts, tuned: Tuned, examples: Examples, scores: npt.NDArray[
         scheme=parts.scheme,
         decision=tuned.decision,
         sources=examples.sources.tolist(),
-        options=EvaluationOptions(system=parts.recipe.name),
+        options=EvaluationOptions(system=parts.recipe.name, temperature=tuned.temperature),
     )
 
 
@@ -155,13 +155,14 @@ def _manifest(parts: Parts, tuned: Tuned, history: History, reports: dict[str, R
         problem_type=parts.network.problem,
         decision=tuned.decision,
         languages=languages(corpus),
-        text=text_options(corpus),
+        text=text_options(corpus, recipe.text),
         max_length=length,
         window=WindowRule(overlap=min(32, length // 4)),
         encoder=encoder_facts(recipe.model),
         recipe=public_recipe(recipe),
         data=data_facts(corpus),
         training=training_facts(parts, history.rows),
+        tuning=None if tuned.report is None else tuned.report.to_json(),
         metrics={name: report.to_json() for name, report in reports.items()},
         versions=versions(),
         licence=licence_facts(recipe.licence),

@@ -13,7 +13,8 @@ from ottenok.core.progress import SILENT, Progress
 from ottenok.models.build import Network, build
 from ottenok.models.encoder import lost_letters
 from ottenok.models.losses import LossSetting, find_loss, resolve_loss
-from ottenok.training.examples import Examples, read_examples, targets
+from ottenok.training.examples import Examples, Reading, read_examples, targets
+from ottenok.training.facts import text_options
 from ottenok.training.hardware import on_cpu
 from ottenok.training.processes import rank, world
 from ottenok.training.scoring import Validation, plain_decision
@@ -59,14 +60,23 @@ class Sources:
             return self._read(split)
         return self.memory.examples(self.recipe, split, lambda: self._read(split))
 
+    def reading(self, split: Split) -> Reading:
+        """Return how a split is read: texts are made as prediction will make them, and kept where noise is put in."""
+        wanted = text_options(self.corpus, self.recipe.text)
+        return Reading(
+            tokenizer=self.network.tokenizer,
+            max_length=self.recipe.text.max_length,
+            text=None if wanted == text_options(self.corpus) else wanted,
+            keep=split == "train" and self.recipe.noise is not None,
+        )
+
     def _read(self, split: Split) -> Examples:
         limit = self.recipe.text.max_length
         examples = read_examples(
             self.corpus,
             split,
             scheme=self.scheme,
-            tokenizer=self.network.tokenizer,
-            max_length=limit,
+            reading=self.reading(split),
             progress=self.progress,
         )
         if examples.tokens.full:
@@ -198,7 +208,7 @@ def _validation(
         examples=examples,
         answers=targets(examples.truth, problem, sources.scheme.values),
         scheme=sources.scheme,
-        decision=plain_decision(problem, sources.scheme, recipe.decision.empty),
+        decision=plain_decision(problem, sources.scheme, recipe.decision),
         loss=loss,
         setting=setting,
         padding=sources.network.tokenizer.pad_token_id,

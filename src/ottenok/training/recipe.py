@@ -13,7 +13,9 @@ from ottenok.core.table import Table
 from ottenok.data.balance import BalanceOptions
 from ottenok.decision.thresholds import ThresholdOptions
 from ottenok.models.options import LossOptions, ModelOptions
+from ottenok.text.emojis import EmojiMode
 from ottenok.training.arms import find_arm, take_arms
+from ottenok.training.noise import NoiseOptions
 from ottenok.training.space import SearchOptions
 
 if TYPE_CHECKING:
@@ -62,9 +64,12 @@ class TextLimits(Table):
 
     Attributes:
         max_length: Most tokens of a text in training, special ones included; the rest of a longer text is cut.
+        emoji: What becomes of emoji and emoticons, see `ottenok.text.normalise.TextOptions`; None: as the corpus was
+            built. One corpus that was built with them serves every choice, and the model does the same in use.
     """
 
     max_length: int = Field(default=128, ge=4)
+    emoji: EmojiMode | None = None
 
 
 class OptimOptions(Table):
@@ -158,12 +163,16 @@ class DecisionOptions(Table):
     Attributes:
         temperature: Fit a temperature on the validation rows.
         thresholds: Fit thresholds on the validation rows (multi-label only); None: 0.5 for every label.
-        empty: What a multi-label answer without labels becomes; see `ottenok.decision.decision.Decision`.
+        empty: What a multi-label answer without labels becomes: `allow`: it stays empty; `top`: the most probable
+            label; or a label, such as `neutral`.
+        exclusive: A multi-label scheme's label that means "none of the others", such as `neutral`: it is left out of an
+            answer that has another label. Empty: labels may all come together, as data sets of emotions have it.
     """
 
     temperature: bool = True
     thresholds: ThresholdOptions | None = None
     empty: str = "allow"
+    exclusive: str = ""
 
 
 class TrainRecipe(Table):
@@ -174,6 +183,7 @@ class TrainRecipe(Table):
         licence: SPDX identifier of the trained weights' licence; `unknown` where the data's terms leave it open.
         description: What it makes, in a sentence.
         seed: Everything random starts from it.
+        noise: Noise in the texts that are learned from; None: none.
         search: What `ottenok search` may change; None: the built-in space.
     """
 
@@ -183,6 +193,7 @@ class TrainRecipe(Table):
     seed: int = Field(default=42, ge=0)
     data: DataOptions = DataOptions()
     text: TextLimits = TextLimits()
+    noise: NoiseOptions | None = None
     model: ModelOptions
     loss: LossOptions = LossOptions()
     balance: BalanceOptions = BalanceOptions()

@@ -11,10 +11,11 @@ import torch
 from ottenok.core.errors import ConfigError
 from ottenok.core.progress import SILENT, Progress
 from ottenok.core.suggest import suggest
-from ottenok.decision.decision import Decision, probabilities
+from ottenok.decision.decision import Decision, check_fit, probabilities
 from ottenok.evaluation.figures import fitting
 from ottenok.evaluation.metrics import EvaluationOptions, evaluate
 from ottenok.evaluation.tally import Kind
+from ottenok.evaluation.tuning import check_tuning
 from ottenok.models.problems import PROBLEMS
 from ottenok.training.batches import length_order
 from ottenok.training.tokens import pad
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ottenok.models.losses import LossSetting
     from ottenok.models.options import Problem
     from ottenok.training.examples import Examples
+    from ottenok.training.recipe import DecisionOptions
     from ottenok.training.tokens import TokenTable
 
     Scores = npt.NDArray[np.float32]
@@ -141,14 +143,23 @@ def _joined(result: Tensor | None, rows: int, model: nn.Module, world: int) -> S
     return scores
 
 
-def plain_decision(problem: Problem, scheme: LabelScheme, empty: str) -> Decision:
-    """Return the untuned decision of a problem."""
-    activation = cast("Activation", PROBLEMS[problem].activation)
-    return Decision(
-        activation=activation,
-        empty=empty if problem == "multi-label" else "allow",
+def plain_decision(problem: Problem, scheme: LabelScheme, options: DecisionOptions) -> Decision:
+    """Return the untuned decision of a problem.
+
+    Raises:
+        ConfigError: The recipe asks for thresholds in a one-label scheme.
+        SchemeError: The label of empty answers, or the exclusive one, is none of the scheme's.
+    """
+    check_tuning(options.thresholds, scheme)
+    several = problem == "multi-label"
+    decision = Decision(
+        activation=cast("Activation", PROBLEMS[problem].activation),
+        empty=options.empty if several else "allow",
+        exclusive=options.exclusive if several else "",
         values=scheme.values if problem == "regression" else (),
     )
+    check_fit(decision, scheme)
+    return decision
 
 
 def measure_names(scheme: LabelScheme) -> tuple[str, ...]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ottenok.decision.decision import Decision, probabilities
-from ottenok.decision.temperature import fit_temperature
-from ottenok.decision.thresholds import fit_thresholds
+from ottenok.evaluation.tuning import TuningOptions, fit_decision
+from ottenok.evaluation.tuning_table import tuning_sentences, tuning_table
 from ottenok.models.scaling import fold_temperature
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from ottenok.core.progress import Progress
+    from ottenok.decision.decision import Decision
+    from ottenok.evaluation.tuning import DecisionFit, TuningReport
     from ottenok.training.prepare import Parts
 
     Scores = npt.NDArray[np.float32]
@@ -29,57 +31,51 @@ class Tuned:
         decision: From the model's scores to labels.
         scores: float32 `[validation rows, outputs]` of the model as it is now; None without validation.
         notes: What was found, a sentence each.
+        report: The same in numbers; None where nothing was fitted.
     """
 
     decision: Decision
     scores: Scores | None
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    report: TuningReport | None = None
+
+    @property
+    def temperature(self) -> float | None:
+        """What the scores were divided by, in the weights or by the decision; None where none was fitted."""
+        fitted = None if self.report is None else self.report.temperature
+        return None if fitted is None else fitted.temperature
 
 
 def tune(parts: Parts, decision: Decision) -> Tuned:
-    """Score the validation rows in fp32 and fit what the recipe asks for.
+    """Score the validation rows in fp32, fit what the recipe asks for, and tell of it.
 
     The temperature is put into the model's last layer where that is linear, so that other tools, which know nothing of
     temperatures, give the same probabilities as ottenok; `decision` then keeps 1.
     """
     if parts.validation is None:
-        return Tuned(decision=decision, scores=None, notes=())
-    scores = parts.validation.scores(parts.network.model)
-    tuned = Tuned(decision=decision, scores=scores, notes=())
-    if parts.recipe.decision.temperature and decision.activation != "regression":
-        tuned = _with_temperature(parts, tuned, scores)
-    if parts.recipe.decision.thresholds is not None:
-        tuned = _with_thresholds(parts, tuned)
+        return Tuned(decision=decision, scores=None)
+    scores, asked = parts.validation.scores(parts.network.model), parts.recipe.decision
+    temperature = asked.temperature and decision.activation != "regression"
+    if not temperature and asked.thresholds is None:
+        return Tuned(decision=decision, scores=scores)
+    options = TuningOptions(temperature=temperature, thresholds=asked.thresholds)
+    truth = parts.validation.examples.truth
+    fit = fit_decision(scores, truth, scheme=parts.scheme, decision=decision, options=options)
+    tuned = _folded(parts, fit, scores)
+    _tell(tuned, parts.progress)
     return tuned
 
 
-def _with_temperature(parts: Parts, tuned: Tuned, scores: Scores) -> Tuned:
-    truth = _truth(parts)
-    fit = fit_temperature(scores, truth, tuned.decision)
-    note = (
-        f"Temperature {fit.temperature:.3f}, fitted on {len(truth)} validation rows: log loss {fit.loss_before:.4f} "
-        f"before, {fit.loss_after:.4f} after."
-    )
-    if fold_temperature(parts.network.model, fit.temperature):
-        note += " It is in the weights already."
-        return Tuned(decision=tuned.decision, scores=scores / fit.temperature, notes=(note,))
-    return Tuned(decision=replace(tuned.decision, temperature=fit.temperature), scores=scores, notes=(note,))
+def _folded(parts: Parts, fit: DecisionFit, scores: Scores) -> Tuned:
+    found, decision, report = fit.report.temperature, fit.decision, fit.report
+    if found is not None and found.temperature != 1.0 and fold_temperature(parts.network.model, found.temperature):
+        scores = scores / found.temperature
+        decision = replace(decision, temperature=1.0)
+        report = replace(report, temperature=replace(found, folded=True))
+    return Tuned(decision=decision, scores=scores, notes=tuning_sentences(report), report=report)
 
 
-def _with_thresholds(parts: Parts, tuned: Tuned) -> Tuned:
-    options = parts.recipe.decision.thresholds
-    if options is None or tuned.scores is None:
-        return tuned
-    fit = fit_thresholds(probabilities(tuned.scores, tuned.decision), _truth(parts), options)
-    note = (
-        f"Thresholds fitted for {fit.metric}: {fit.before:.4f} with 0.5 everywhere, {fit.after:.4f} with thresholds "
-        f"found on other rows{'' if fit.kept else ', so 0.5 stays'}."
-    )
-    decision = replace(tuned.decision, thresholds=fit.thresholds)
-    return Tuned(decision=decision, scores=tuned.scores, notes=(*tuned.notes, note))
-
-
-def _truth(parts: Parts) -> npt.NDArray[np.bool_]:
-    if parts.validation is None:
-        raise RuntimeError("there is nothing to tune on without validation")
-    return parts.validation.examples.truth
+def _tell(tuned: Tuned, progress: Progress) -> None:
+    table = None if tuned.report is None else tuning_table(tuned.report)
+    for line in (*tuned.notes, *(table.text().splitlines() if table else ())):
+        progress.note(line)
