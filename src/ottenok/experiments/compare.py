@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ottenok.evaluation.report import Report
     from ottenok.experiments.compare_runs import Group, Run
 
-__all__ = ["CompareSpec", "Compared", "Comparison", "Failed", "compare", "usual_figures"]
+__all__ = ["CompareSpec", "Compared", "Comparison", "Failed", "check_metrics", "compare", "usual_figures"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +145,7 @@ def compare(
     runs, notes = align(read_runs(find_runs(places), spec.split), common=spec.common)
     scheme = runs[0].manifest.scheme.canonical_scheme()
     metrics = spec.metrics or usual_figures(scheme)
-    _check_metrics(metrics, scheme)
+    check_metrics(metrics, scheme)
     groups = group_runs(runs)
     truth = runs[0].predictions.truth
     kind = _kind_in_order(scheme, runs[0].predictions.labels)
@@ -176,7 +176,12 @@ def compare(
     )
 
 
-def _check_metrics(metrics: Sequence[str], scheme: LabelScheme) -> None:
+def check_metrics(metrics: Sequence[str], scheme: LabelScheme) -> None:
+    """Refuse figures that a scheme has not.
+
+    Raises:
+        ConfigError: A name is none of them; the nearest is named.
+    """
     known = fitting(Kind.of(scheme))
     for name in metrics:
         if name not in known:

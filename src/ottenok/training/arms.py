@@ -95,7 +95,7 @@ class Variants:
     tree: dict[str, Any]
     arms: tuple[Arm, ...]
     seeds: tuple[int, ...]
-    study: StudyOptions = StudyOptions()
+    study: StudyOptions = field(default_factory=StudyOptions)
 
 
 def take_arms(tree: Mapping[str, Any], *, file: str | None = None) -> Variants:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from ottenok.data.corpus import Corpus
 
-__all__ = ["FREE_KEYS", "RunFolder", "flat", "open_run", "read_identity", "refuse_other", "refuse_used"]
+__all__ = ["FREE_KEYS", "RUN_FILE", "RunFolder", "flat", "open_run", "read_identity", "refuse_other", "refuse_used"]
 
-_RUN_FILE = "run.json"
+RUN_FILE = "run.json"
 
 # Options that change how a run goes and not what comes out; they may differ when a run is taken up again.
 FREE_KEYS = {
@@ -68,9 +68,9 @@ def open_run(out: Path, recipe: TrainRecipe, corpus: Corpus, *, resume: bool) ->
         # The first process has the say; what it finds here stops them all.
         return RunFolder(path=out, resumed=resume)
     identity = {"recipe": public_recipe(recipe), "corpus": sha256_file(corpus.folder / CORPUS_FILE)}
-    file = out / _RUN_FILE
+    file = out / RUN_FILE
     if not resume:
-        refuse_used(out, file=_RUN_FILE, what="run")
+        refuse_used(out, file=RUN_FILE, what="run")
     elif file.is_file():
         refuse_other(read_identity(file), identity, out, what="run")
         return RunFolder(path=out, resumed=True)
