@@ -1,0 +1,1 @@
+"""Reports: a trained classifier's figures as plots and one self-contained HTML page."""

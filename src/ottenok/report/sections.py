@@ -1,0 +1,98 @@
+"""The report's sections, in their order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ottenok.core.progress import SILENT, tracked
+from ottenok.evaluation.tables import system_table
+from ottenok.report.measured import measured_section
+from ottenok.report.origins import data_section, making_section, recipe_section
+from ottenok.report.parts import Section
+from ottenok.report.plots.training import training_plots
+from ottenok.report.tables import epochs_table, from_grid, labels_table
+
+if TYPE_CHECKING:
+    from ottenok.core.progress import Progress
+    from ottenok.report.inputs import ReportInputs
+
+__all__ = ["build_sections"]
+
+_ANSWER = {
+    "multi-class": "Each text gets one label.",
+    "ordinal": "Each text gets one label, and the labels have an order.",
+    "multi-label": "Each text gets any number of labels, also none.",
+}
+_LOWER = frozenset({"loss", "mae", "calibration_error"})
+
+
+def build_sections(inputs: ReportInputs, *, progress: Progress = SILENT) -> tuple[Section, ...]:
+    """Draw and tabulate everything.
+
+    Args:
+        inputs: What to show.
+        progress: Hears of each section.
+    """
+    measured = tracked(inputs.sets, progress, "drawing", total=len(inputs.sets), unit="sets of rows")
+    return (
+        _summary(inputs),
+        _training(inputs),
+        *(measured_section(one, inputs) for one in measured),
+        data_section(inputs.manifest),
+        recipe_section(inputs.manifest),
+        making_section(inputs.manifest, inputs.notes),
+    )
+
+
+def _summary(inputs: ReportInputs) -> Section:
+    lines = [inputs.manifest.description, f"{_ANSWER[inputs.scheme.kind]} {_decision(inputs)}"]
+    tables = [labels_table(inputs)]
+    if inputs.sets:
+        first = inputs.sets[0]
+        grid = system_table((first.report, *first.baselines))
+        title = f"Figures on {first.title}, {first.report.rows:,} rows"
+        tables.insert(0, from_grid(title, grid))
+        if first.report.resamples:
+            lines.append(f"Brackets are {first.report.confidence:.0%} bootstrap intervals.")
+    else:
+        lines.append("Nothing was measured: the bundle holds no reports and no predictions.")
+    return Section(name="summary", title="Summary", lines=tuple(line for line in lines if line), tables=tuple(tables))
+
+
+def _decision(inputs: ReportInputs) -> str:
+    decision = inputs.decision
+    words = f"Probabilities are the {decision.activation} of the model's outputs"
+    words += f", divided by {decision.temperature:.3f}." if decision.temperature != 1.0 else "."
+    if inputs.temperature is not None and decision.temperature == 1.0 and inputs.temperature != 1.0:
+        words += f" A temperature of {inputs.temperature:.3f} is in the weights already."
+    if decision.empty == "top":
+        words += " An answer without labels becomes the most probable label."
+    elif decision.empty != "allow":
+        words += f" An answer without labels becomes {decision.empty}."
+    return words
+
+
+def _training(inputs: ReportInputs) -> Section:
+    if not inputs.history:
+        line = (
+            "There are no curves: the model's folder has no history.jsonl, which `ottenok train` writes into the "
+            "folder of its run."
+        )
+        return Section(name="training", title="Training", lines=(line,))
+    return Section(
+        name="training",
+        title="Training",
+        plots=training_plots(inputs.history, _chosen(inputs)),
+        tables=(epochs_table(inputs),),
+    )
+
+
+def _chosen(inputs: ReportInputs) -> float | None:
+    """Return the epoch whose weights were kept, or None if the recipe does not say; the earliest of equals."""
+    run = inputs.manifest.recipe.get("run")
+    metric = run.get("metric") if isinstance(run, dict) else None
+    rows = [row for row in inputs.history if metric in row]
+    if not isinstance(metric, str) or not rows:
+        return None
+    sign = 1.0 if metric in _LOWER else -1.0
+    return min(rows, key=lambda row: sign * row[metric])["epoch"]
