@@ -18,10 +18,14 @@ __all__ = ["cli", "main", "run"]
 
 _COMMANDS = {
     "classify": ("ottenok.cli.classify:classify", "Label a text, lines from standard input, or a whole file."),
+    "compare": ("ottenok.cli.compare:compare", "Put trained classifiers side by side, with paired tests."),
     "data": ("ottenok.cli.data.group:data", "Data sets, and corpora made of them."),
     "evaluate": ("ottenok.cli.evaluate:evaluate", "Measure a classifier beside its baselines."),
     "export": ("ottenok.cli.export:export", "Write a classifier as ONNX, in full and in int8."),
     "generate": ("ottenok.cli.generate:generate", "Have a language model write examples of rare labels."),
+    "search": ("ottenok.cli.search:search", "Look for a better recipe by trials."),
+    "study": ("ottenok.cli.study:study", "Train every arm of a recipe with every seed, and compare them."),
+    "report": ("ottenok.cli.report:report", "Write a model's plots, tables and mistakes as one HTML page."),
     "train": ("ottenok.cli.train:train", "Train a classifier from a recipe."),
 }
 

@@ -1,0 +1,81 @@
+"""`ottenok study`: every arm of a recipe, and their comparison."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from ottenok.cli.places import cache_option, data_root_option
+
+__all__ = ["study"]
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("recipe")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
+@click.option("--only", multiple=True, metavar="ARM", help="Train this arm and leave the others; several.")
+@click.option("--corpus", type=click.Path(path_type=Path), help="A built corpus, for arms without data of their own.")
+@click.option(
+    "--weights",
+    type=click.Choice(["keep", "best", "none"]),
+    help="Whose weights stay: all, the best run's on validation rows, or none.  [default: the recipe's, or keep]",
+)
+@click.option("--common", is_flag=True, help="Compare on the rows that all arms have, where test rows differ.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Figure to compare; several; the first rules.")
+@click.option("--baseline", metavar="ARM", help="Arm to test the others against.  [default: the recipe's, or the best]")
+@data_root_option()
+@cache_option()
+@click.argument("keys", nargs=-1, type=click.UNPROCESSED, metavar="[--SECTION.KEY VALUE]...")
+def study(  # noqa: PLR0913 - click passes each option by name
+    recipe: str,
+    keys: tuple[str, ...],
+    *,
+    out: Path,
+    only: tuple[str, ...],
+    corpus: Path | None,
+    weights: Literal["keep", "best", "none"] | None,
+    common: bool,
+    metrics: tuple[str, ...],
+    baseline: str | None,
+    data_root: Path | None,
+    cache: Path,
+) -> None:
+    """Train all [[arms]] of RECIPE with all its seeds, and compare them on the same test rows.
+
+    Every arm is a folder of its own in the study's, as `ottenok train` writes it. The same command given again goes on:
+    finished arms are kept, a half-done one is taken up, a failed one is tried again. An arm that can't be trained is a
+    row with its reason. Keys of the recipe can be given here for all arms, for example: --schedule.epochs 1
+
+    Leaves results.md and results.json: figures with intervals, paired tests, costs, the epochs of every arm.
+    """
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from ottenok.cli.bars import Bars
+    from ottenok.cli.keys import recipe_keys
+    from ottenok.core.errors import ModelError
+    from ottenok.experiments.compare_tables import as_text
+    from ottenok.experiments.study import StudySpec
+    from ottenok.experiments.study import study as run
+    from ottenok.training.inputs import Places
+    from ottenok.training.recipe import TrainRecipe
+
+    spec = StudySpec(
+        only=only,
+        corpus=corpus,
+        weights=weights,
+        common=common,
+        metrics=metrics,
+        baseline=baseline,
+        places=Places(cache=cache, root=data_root),
+    )
+    over = recipe_keys(keys, top=(*TrainRecipe.model_fields, "seeds"))
+    found = run(recipe, out, over=over, spec=spec, progress=Bars())
+    if found.comparison is None:
+        raise ModelError(
+            f"none of the {len(found.failed) + len(found.waiting)} runs could be trained",
+            hint=f"{next(iter(found.failed.values()), '')} The reasons are in {found.folder / 'results.md'}",
+        )
+    click.echo(as_text(found.comparison))
+    click.echo(f"\nThe results are in {found.folder / 'results.md'} and results.json")
