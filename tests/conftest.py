@@ -27,3 +27,12 @@ def data_root() -> Path:
 def encoder_folder() -> Path:
     """Return the folder of the real pretrained encoder, or skip."""
     return _folder("OTTENOK_ENCODER", _BESIDE / "encoder" / "e5-small-ru-zh")
+
+
+@pytest.fixture(scope="session")
+def published_tokenizer(encoder_folder: Path) -> Path:
+    """Return the folder of rubert-tiny2's tokenizer, beside the real encoder, or skip."""
+    folder = encoder_folder.parent / "tokenizers" / "rubert-tiny2"
+    if not folder.is_dir():
+        pytest.skip("needs the published tokenizers beside the encoder")
+    return folder

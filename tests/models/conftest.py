@@ -24,12 +24,3 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return place if place.is_dir() else tiny_encoder(place, family=family)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def published_tokenizer(encoder_folder: Path) -> Path:
-    """Return the folder of rubert-tiny2's tokenizer, beside the real encoder, or skip."""
-    folder = encoder_folder.parent / "tokenizers" / "rubert-tiny2"
-    if not folder.is_dir():
-        pytest.skip("needs the published tokenizers beside the encoder")
-    return folder

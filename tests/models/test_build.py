@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,12 @@ import pytest
 
 from ottenok.core.errors import ConfigError, ModelError
 from ottenok.core.schemes import load_scheme
-from ottenok.models.options import HeadOptions, ModelOptions
+from ottenok.models.options import HeadOptions, LayerOptions, ModelOptions
 
 torch = pytest.importorskip("torch")
 from safetensors.torch import load_file, save_file  # noqa: E402 - after the check for torch
-from transformers import AutoTokenizer, pipeline  # noqa: E402
+from tokenizers import processors  # noqa: E402
+from transformers import AutoModel, AutoTokenizer, pipeline  # noqa: E402
 
 from ottenok.models.build import build  # noqa: E402
 from ottenok.models.encoder import lost_letters  # noqa: E402
@@ -41,10 +43,14 @@ def _built(encoder: Path, **options: Any) -> Any:
     return network
 
 
-def _scores(model: Any, tokenizer: Any, texts: list[str]) -> torch.Tensor:
+def _scores_of(model: Any, tokenizer: Any, texts: list[str]) -> torch.Tensor:
     tokens = tokenizer(texts, padding=True, return_tensors="pt")
+    return model(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]).logits
+
+
+def _scores(model: Any, tokenizer: Any, texts: list[str]) -> torch.Tensor:
     with torch.inference_mode():
-        return model(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]).logits
+        return _scores_of(model, tokenizer, texts)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -71,6 +77,7 @@ def test_every_encoder_and_pooling_is_saved_and_opened(
         ("distilbert", "cls", "DistilBertForSequenceClassification"),
         ("qwen2", "last", "Qwen2ForSequenceClassification"),
         ("bert", "mean", "OttenokClassifier"),
+        ("bert", "pooler", "OttenokClassifier"),
         ("qwen2", "cls", "OttenokClassifier"),
     ],
 )
@@ -89,6 +96,143 @@ def test_pipelines_of_transformers_give_the_same_scores(
     for row, answer in zip(expected.tolist(), found, strict=True):
         by_label = {item["label"]: item["score"] for item in answer}
         assert by_label == pytest.approx(dict(zip(SENTIMENT.labels, row, strict=True)), abs=1e-5)
+
+
+HEADS = {
+    "mlp": HeadOptions(kind="mlp", hidden=(24,), dropout=0.85, norm="batch", activation="leaky-relu"),
+    "residual": HeadOptions(kind="mlp", hidden=(24, 24), residual=True, norm="group", activation="silu"),
+    "parallel": HeadOptions(
+        kind="parallel",
+        branches=(LayerOptions(), LayerOptions(hidden=(16,), norm="layer"), LayerOptions(hidden=(8,), norm="batch")),
+    ),
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_head_is_saved_and_opened(head: str, tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    """What a head has learned, batch norm's running figures included, comes back; so does its temperature."""
+    network = _built(tiny("bert"), head=HEADS[head])
+    network.model.train()
+    for _ in range(3):
+        _scores_of(network.model, network.tokenizer, TEXTS)
+    network.model.eval()
+    before = _scores(network.model, network.tokenizer, TEXTS)
+    assert fold_temperature(network.model, 2.0)
+    save(network.model, network.tokenizer, tmp_path, max_length=32)
+
+    opened = load(tmp_path)
+    torch.testing.assert_close(_scores(opened, network.tokenizer, TEXTS), before / 2.0, atol=1e-5, rtol=0)
+    alone = torch.cat([_scores(opened, network.tokenizer, [text]) for text in TEXTS])
+    torch.testing.assert_close(alone, before / 2.0, atol=1e-5, rtol=0)
+
+
+def test_models_saved_before_heads_had_norms_are_opened(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    """A `config.json` without the newer options of a head, and the names of its weights, stay readable."""
+    network = _built(tiny("bert"), head=HeadOptions(kind="mlp", hidden=(8, 4), activation="tanh"))
+    save(network.model, network.tokenizer, tmp_path, max_length=32)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    config["head"] = {"kind": "mlp", "hidden": [8, 4], "dropout": 0.0, "activation": "tanh"}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    heads = {name for name in load_file(tmp_path / "model.safetensors") if name.startswith("head.")}
+
+    layers = ("hidden.1", "hidden.4", "out")
+    assert heads == {f"head.{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
+    expected = _scores(network.model, network.tokenizer, TEXTS)
+    torch.testing.assert_close(_scores(load(tmp_path), network.tokenizer, TEXTS), expected)
+
+
+def test_options_that_a_native_head_lacks_are_refused(tiny: Callable[[str], Path]) -> None:
+    """`cls` with a linear head is the architecture's own classifier, and a norm for it is not silently left out."""
+    with pytest.raises(ConfigError) as caught:
+        _built(tiny("bert"), pooling="cls", head=HeadOptions(norm="layer"))
+    assert caught.value.key == "model.head.norm"
+
+
+def test_the_pooler_is_the_encoders_own(tiny: Callable[[str], Path]) -> None:
+    """`pooler` gives what transformers calls `pooler_output`, and trains at the encoder's rate."""
+    network = _built(tiny("bert"), pooling="pooler")
+    encoder = AutoModel.from_pretrained(tiny("bert")).eval()
+    tokens = network.tokenizer(TEXTS, padding=True, return_tensors="pt")
+    pooled = encoder(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]).pooler_output
+
+    expected = network.model.head(pooled)
+    torch.testing.assert_close(_scores(network.model, network.tokenizer, TEXTS), expected, atol=1e-6, rtol=0)
+    assert network.is_encoder("encoder.pooler.dense.weight")
+    assert not build(ModelOptions(encoder=str(tiny("bert")), pooling="cls"), SENTIMENT).is_encoder("bert.pooler.dense")
+
+
+@pytest.mark.parametrize("family", ["distilbert", "qwen2", "modernbert"])
+def test_an_encoder_without_a_pooler_is_refused(family: str, tiny: Callable[[str], Path]) -> None:
+    """Where the architecture has none, the error names the pooling and others to use."""
+    with pytest.raises(ConfigError, match="no trained pooler") as caught:
+        _built(tiny(family), pooling="pooler")
+    assert caught.value.key == "model.pooling"
+
+
+def test_an_untrained_pooler_is_refused(tmp_path: Path) -> None:
+    """A BERT whose file holds no pooler would get a random one."""
+    folder = tiny_encoder(tmp_path / "bare")
+    tensors = load_file(folder / "model.safetensors")
+    kept = {key: value for key, value in tensors.items() if "pooler" not in key}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+
+    with pytest.raises(ConfigError, match="no trained pooler"):
+        _built(folder, pooling="pooler")
+    assert _built(folder, pooling="cls").native
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_padding_on_either_side_of_a_decoder_changes_nothing(pooling: str, tiny: Callable[[str], Path]) -> None:
+    """A causal model's text is the same behind padding and before it, natively and through our own pooling."""
+    network = _built(tiny("qwen2"), pooling=pooling, dropout=None)
+    found = {}
+    for side in ("left", "right"):
+        network.tokenizer.padding_side = side
+        found[side] = _scores(network.model, network.tokenizer, TEXTS)
+
+    assert network.native == (pooling == "last")
+    assert float(found["left"].std(dim=0).min()) > 1e-4
+    torch.testing.assert_close(found["left"], found["right"], atol=1e-5, rtol=0)
+
+
+def test_texts_that_end_in_the_padding_token_keep_their_end(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    """Qwen3's embedders close a text with the token that also pads; transformers' classifier would read one before."""
+    folder = shutil.copytree(tiny("qwen3"), tmp_path / "qwen3")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    end = tokenizer.pad_token
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {end}", special_tokens=[(end, tokenizer.pad_token_id)]
+    )
+    tokenizer.save_pretrained(folder)
+    network = _built(folder, pooling="last")
+    hidden = network.model.encoder(input_ids=torch.tensor([network.tokenizer("да")["input_ids"]])).last_hidden_state
+
+    assert not network.native
+    expected = network.model.head(hidden[:, -1])
+    torch.testing.assert_close(_scores(network.model, network.tokenizer, ["да"]), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["unknown", "bert"])
+def test_code_that_comes_with_a_model_is_never_run(kind: str, tmp_path: Path) -> None:
+    """Neither run nor asked for: an architecture of its own is refused, also under a known architecture's name."""
+    folder = tiny_encoder(tmp_path / "foreign")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config |= {"model_type": kind, "auto_map": {"AutoConfig": "code.Config", "AutoModel": "code.Model"}}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (folder / "code.py").write_text("open('ran', 'w')\nraise SystemExit\n", encoding="utf-8")
+    tensors = load_file(folder / "model.safetensors")
+    renamed = {f"other.{key}": value for key, value in tensors.items()}
+    save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
+
+    with pytest.raises(ModelError, match="code of its own, which ottenok never runs"):
+        build(ModelOptions(encoder=str(folder)), SENTIMENT)
+
+
+def test_an_encoder_with_a_decoder_is_refused(tmp_path: Path) -> None:
+    """T5 wants a second text, which nobody has."""
+    (tmp_path / "config.json").write_text('{"model_type": "t5"}', encoding="utf-8")
+    with pytest.raises(ModelError, match="an encoder with a decoder"):
+        build(ModelOptions(encoder=str(tmp_path)), SENTIMENT)
 
 
 def test_a_linear_head_on_cls_needs_no_ottenok(tiny: Callable[[str], Path], tmp_path: Path) -> None:

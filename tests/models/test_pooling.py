@@ -15,7 +15,7 @@ from ottenok.models.pooling import POOLINGS, create_pooling  # noqa: E402 - afte
 pytestmark = pytest.mark.train
 
 
-@pytest.mark.parametrize("name", POOLINGS)
+@pytest.mark.parametrize("name", sorted(POOLINGS.keys() - {"pooler"}))
 @settings(max_examples=25, deadline=None)
 @given(tokens=st.integers(1, 6), left=st.integers(0, 3), right=st.integers(0, 3), seed=st.integers(0, 9))
 def test_padding_on_either_side_changes_nothing(name: str, tokens: int, left: int, right: int, seed: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from ottenok.core.errors import ConfigError
 from ottenok.core.suggest import suggest
@@ -135,5 +135,11 @@ def _fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
     for part in loc:
         info = getattr(fields, "model_fields", {}).get(part)
         if info is not None:
-            fields = info.annotation
+            fields = _table_in(info.annotation)
     return list(getattr(fields, "model_fields", {}))
+
+
+def _table_in(annotation: Any) -> Any:  # noqa: ANN401 - any type
+    """Return the model inside `tuple[Model, ...]` or `Model | None`; other types as they are."""
+    inner = [part for part in get_args(annotation) if hasattr(part, "model_fields")]
+    return inner[0] if inner else annotation

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, PreTrainedTokenizerFast
 
 from ottenok.core.config import suggest
 from ottenok.core.errors import ModelError
@@ -31,7 +31,9 @@ _MARKS = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
+_NAMED = ("pad", "cls", "sep", "mask")
 _END = "<|endoftext|>"
+_DECODERS = frozenset({"qwen2", "qwen3"})
 _POSITIONS = 64
 
 _BERT_SIZES = {
@@ -47,7 +49,11 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "bert": _BERT_SIZES,
     "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "max_position_embeddings": _POSITIONS},
     "electra": _BERT_SIZES,
+    "gte": _BERT_SIZES,
+    "jina_embeddings_v3": _BERT_SIZES,
+    "modernbert": _BERT_SIZES,
     "qwen2": {**_BERT_SIZES, "num_key_value_heads": 2},
+    "qwen3": {**_BERT_SIZES, "num_key_value_heads": 2, "head_dim": 8},
     "roberta": _BERT_SIZES,
     "xlm-roberta": _BERT_SIZES,
 }
@@ -68,8 +74,8 @@ def tiny_encoder(folder: Path, *, family: str = "bert", seed: int = 0, sizes: di
     if family not in FAMILIES:
         raise ModelError(f"there is no tiny encoder {family!r}", hint=suggest(family, FAMILIES))
     tokenizer = _tokenizer(family)
-    marks = {"pad_token_id": tokenizer.pad_token_id, "vocab_size": len(tokenizer)}
-    config = AutoConfig.for_model(family, **{**FAMILIES[family], **(sizes or {}), **marks})
+    fields = {**FAMILIES[family], **(sizes or {}), **_marks(family, tokenizer), "vocab_size": len(tokenizer)}
+    config = AutoConfig.for_model(family, **fields)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model: Any = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
@@ -79,8 +85,16 @@ def tiny_encoder(folder: Path, *, family: str = "bert", seed: int = 0, sizes: di
     return folder
 
 
+def _marks(family: str, tokenizer: Any) -> dict[str, int | None]:  # noqa: ANN401
+    """Return the numbers of the special tokens that the architecture's configuration has names for."""
+    numbers = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in _NAMED}
+    numbers["bos_token_id"] = tokenizer.cls_token_id
+    numbers["eos_token_id"] = tokenizer.eos_token_id or tokenizer.sep_token_id
+    return {name: number for name, number in numbers.items() if hasattr(CONFIG_MAPPING[family], name)}
+
+
 def _tokenizer(family: str) -> Any:  # noqa: ANN401
-    inner, marks = _byte_pairs() if family == "qwen2" else _word_pieces()
+    inner, marks = _byte_pairs() if family in _DECODERS else _word_pieces()
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=inner,
         model_max_length=_POSITIONS,
