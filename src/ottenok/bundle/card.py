@@ -109,6 +109,8 @@ def _decision(manifest: BundleManifest) -> str:
     if decision.empty != "allow":
         fallback = "the most probable label" if decision.empty == "top" else f"`{decision.empty}`"
         text += f" An answer without labels becomes {fallback}."
+    if decision.exclusive:
+        text += f" `{decision.exclusive}` stands alone: it is left out of an answer that has another label."
     return text
 
 

@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Mask = npt.NDArray[np.bool_]
 
-__all__ = ["DecisionFit", "TemperatureReport", "TuningOptions", "TuningReport", "check_tuning", "fit_decision"]
+__all__ = [
+    "DecisionFit",
+    "TemperatureReport",
+    "TuningOptions",
+    "TuningReport",
+    "check_tuning",
+    "fit_decision",
+    "fitted_temperature",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +118,16 @@ class TuningReport:
 @cache
 def _adapter() -> TypeAdapter[TuningReport]:
     return TypeAdapter(TuningReport)
+
+
+def fitted_temperature(tree: Mapping[str, Any] | None) -> float | None:
+    """Return the temperature of a manifest's `tuning`, for `EvaluationOptions`; None where none was fitted.
+
+    Raises:
+        DataError: It is no report of a tuning.
+    """
+    report = None if tree is None else TuningReport.from_json(tree)
+    return None if report is None or report.temperature is None else report.temperature.temperature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 from ottenok.bundle.card import write_card
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
 from ottenok.core.errors import BundleError
+from ottenok.evaluation.grid import Grid
 from ottenok.evaluation.report import Report
 from ottenok.evaluation.tables import label_table, source_table, system_table
+from ottenok.evaluation.tuning import TuningReport
+from ottenok.evaluation.tuning_table import tuning_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ottenok.bundle.manifest import BundleManifest
-    from ottenok.evaluation.grid import Grid
     from ottenok.experiments.evaluation import Evaluation
 
 __all__ = ["card_tables", "record", "report_tables", "rewrite_card"]
@@ -43,17 +45,40 @@ def _has_gaps(report: Report) -> bool:
 
 
 def card_tables(manifest: BundleManifest) -> dict[str, Grid]:
-    """Return heading to table for every report in a manifest, its own test rows first.
+    """Return heading to table: every report in a manifest, its own test rows first, then what tuning did.
 
     Raises:
         DataError: A report in the manifest is none.
     """
     tables: dict[str, Grid] = {}
+    models: dict[str, Report] = {}
     for name in sorted(manifest.metrics, key=lambda name: (name != "test", name == "validation", name)):
         reports = [Report.from_json(tree) for tree in (manifest.metrics[name], *manifest.baselines.get(name, ()))]
         heading = f"The corpus's {name} rows" if name in {"test", "validation"} else name
         tables |= report_tables(reports, heading=heading)
-    return tables
+        models[heading] = reports[0]
+    return tables | _belief(models) | _tuning(manifest)
+
+
+def _belief(models: Mapping[str, Report]) -> dict[str, Grid]:
+    """Return the calibration error of every set of rows, before and after the temperature."""
+    lines = [
+        (
+            heading,
+            "-" if report.uncalibrated is None else f"{report.uncalibrated.overall.error:.4f}",
+            f"{report.calibration.overall.error:.4f}",
+            f"{report.calibration.overall.chance:.4f}",
+        )
+        for heading, report in models.items()
+        if report.calibration is not None
+    ]
+    header = ("calibration error", "before the temperature", "as it is", "by chance alone")
+    return {"How far probabilities can be believed": Grid(header=header, rows=tuple(lines))} if lines else {}
+
+
+def _tuning(manifest: BundleManifest) -> dict[str, Grid]:
+    table = None if manifest.tuning is None else tuning_table(TuningReport.from_json(manifest.tuning))
+    return {} if table is None else {"Tuning, label by label": table}
 
 
 def rewrite_card(bundle: Bundle) -> Path:

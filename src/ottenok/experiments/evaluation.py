@@ -12,6 +12,7 @@ from ottenok.core.progress import SILENT, Progress, tracked
 from ottenok.evaluation.baselines import LabelledTexts, baseline_reports
 from ottenok.evaluation.metrics import EvaluationOptions
 from ottenok.evaluation.metrics import evaluate as measure
+from ottenok.evaluation.tuning import fitted_temperature
 from ottenok.experiments.cards import report_tables
 from ottenok.experiments.rows import Columns, Rows, read_rows
 from ottenok.inference.api import load
@@ -123,7 +124,12 @@ def evaluate_on(predictor: Predictor, rows: Rows, *, spec: EvaluationSpec, progr
     scheme, decision = predictor.manifest.scheme.canonical_scheme(), predictor.manifest.decision
     if spec.baselines and rows.train is not None:
         require("sklearn", extra="data")  # said before the long work, not after it
-    options = EvaluationOptions(system=predictor.manifest.name, resamples=spec.resamples, seed=spec.seed)
+    options = EvaluationOptions(
+        system=predictor.manifest.name,
+        resamples=spec.resamples,
+        seed=spec.seed,
+        temperature=fitted_temperature(predictor.manifest.tuning),
+    )
     report = measure(
         rows.test.truth,
         _probabilities(predictor, rows.test.texts, progress),
@@ -152,10 +158,13 @@ def evaluate_on(predictor: Predictor, rows: Rows, *, spec: EvaluationSpec, progr
 
 
 def _in_terms_of(decision: Decision, own: LabelScheme, scheme: LabelScheme) -> Decision:
-    """Return the decision with its fallback label as `scheme` spells it."""
-    if decision.empty in own.labels:
-        return replace(decision, empty=scheme.labels[own.index(decision.empty)])
-    return decision
+    """Return the decision with its fallback label and its exclusive one as `scheme` spells them."""
+    spelt = dict(zip(own.labels, scheme.labels, strict=True))
+    return replace(
+        decision,
+        empty=spelt.get(decision.empty, decision.empty),
+        exclusive=spelt.get(decision.exclusive, decision.exclusive),
+    )
 
 
 def _probabilities(predictor: Predictor, texts: Sequence[str], progress: Progress) -> npt.NDArray[np.float32]:
