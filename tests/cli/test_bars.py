@@ -43,6 +43,23 @@ def test_notes_stay_and_stages_may_be_left_open(capsys: pytest.CaptureFixture[st
     assert shown.out == ""
 
 
+def test_a_stage_may_say_more_of_itself(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a stage has cost so far stands in its lines, and in those of no other stage."""
+    monkeypatch.setattr("ottenok.cli.bars._PAUSE", 0.0)
+    bars = Bars()
+    bars.start("generating", total=4, unit="texts")
+    bars.describe("3 requests, 0.01 USD")
+    bars.advance(2)
+    bars.start("writing", total=None, unit="rows")
+    bars.advance()
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("generating: 2 of 4 texts")
+    assert first.endswith("minutes left, 3 requests, 0.01 USD")
+    assert second.startswith("writing: 1, ")
+    assert "USD" not in second
+
+
 def test_bar_shows_rate_and_ends(tmp_path: Path, terminal: Terminal) -> None:
     """On a terminal a build shows its stages with count and rate, then only the result stays."""
     path = tmp_path / "texts.csv"
