@@ -30,17 +30,26 @@ SCHEMES = {
 }
 
 
-def write_corpus(folder: Path, *, rows: int, scheme: str = "sentiment-3", splits: str = "tttttttvx") -> Corpus:
+def write_corpus(
+    folder: Path,
+    *,
+    rows: int,
+    scheme: str = "sentiment-3",
+    splits: str = "tttttttvx",
+    words: dict[str, list[str]] | None = None,
+) -> Corpus:
     """Write a corpus whose words give its labels away; `splits` repeats: train, validation (v), test (x)."""
     chance = random.Random(0)
     names = {"t": "train", "v": "validation", "x": "test"}
     columns: dict[str, list[object]] = {name: [] for name in ("id", "text", "labels", "source", "language", "split")}
     for number in range(rows):
         mood = chance.choice(list(WORDS))
-        words = chance.choices(FILLER, k=chance.randint(0, 6)) + chance.choices(WORDS[mood], k=chance.randint(1, 2))
-        chance.shuffle(words)
+        text = chance.choices(FILLER, k=chance.randint(0, 6)) + chance.choices(
+            (WORDS | (words or {}))[mood], k=chance.randint(1, 2)
+        )
+        chance.shuffle(text)
         labels, split = SCHEMES[scheme][mood], names[splits[number % len(splits)]]
-        values = (f"toy/0/{number}", " ".join(words), labels, f"source-{number % 2}", "ru", split)
+        values = (f"toy/0/{number}", " ".join(text), labels, f"source-{number % 2}", "ru", split)
         for name, value in zip(columns, values, strict=True):
             columns[name].append(value)
     table = pa.table({**columns, "part": pa.nulls(rows, pa.string())})

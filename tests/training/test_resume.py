@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.train
 
-# Everything random is in it: dropout in the encoder and in the head, a balance plan, batches by length, accumulation.
+# Everything random is in it: dropout in the encoder and in the head, a balance plan, batches by length, accumulation,
+# noise in the texts.
 _RECIPE: dict[str, Any] = {
     "name": "resume",
     "data": {"epoch_rows": 220},
     "text": {"max_length": 24},
+    "noise": {"kinds": ["typos", "asr"], "rate": 0.3, "share": 0.5},
     "model": {"pooling": "attention", "dropout": 0.1, "head": {"kind": "mlp", "hidden": [16], "dropout": 0.2}},
     "balance": {"method": "temperature", "alpha": 0.5},
     "optim": {"lr": 1e-3, "head_lr": 1e-2},

@@ -11,7 +11,8 @@ from torch.utils.data import Dataset
 
 from ottenok.core.progress import SILENT, Progress
 from ottenok.decision.labels import codes, indicator
-from ottenok.training.tokens import TokenTable, encode, pad
+from ottenok.text.normalise import normalise
+from ottenok.training.tokens import TokenTable, encode, encode_texts, pad
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from ottenok.core.schemes import LabelScheme
     from ottenok.data.corpus import Corpus, Split
     from ottenok.models.options import Problem
+    from ottenok.text.normalise import TextOptions
+    from ottenok.training.noise import RowNoise
 
-__all__ = ["ExampleSet", "Examples", "read_examples", "targets"]
+__all__ = ["ExampleSet", "Examples", "Reading", "read_examples", "targets"]
 
 _CHUNK = 4096
 
@@ -35,18 +38,45 @@ class Examples:
         tokens: The texts.
         truth: bool `[rows, labels]`: which labels each row has.
         sources: Name of each row's source, `[rows]`.
+        texts: The texts themselves, where noise is to be put into them; else None.
     """
 
     tokens: TokenTable
     truth: npt.NDArray[np.bool_]
     sources: npt.NDArray[np.str_]
+    texts: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def take(self, rows: npt.NDArray[np.int64]) -> Examples:
-        """Return some of the rows."""
+        """Return some of the rows, without their texts."""
         return Examples(tokens=self.tokens.take(rows), truth=self.truth[rows], sources=self.sources[rows])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How texts become tokens.
+
+    Attributes:
+        tokenizer: Of the encoder.
+        max_length: Most tokens of a text, special ones included.
+        text: How texts are normalised that the corpus has otherwise; None: they are read as they are.
+        keep: Whether the texts are kept.
+    """
+
+    tokenizer: Any
+    max_length: int
+    text: TextOptions | None = None
+    keep: bool = False
+
+    def normal(self, texts: list[str]) -> list[str]:
+        """Return the texts as the model is to see them."""
+        return texts if self.text is None else [normalise(text, self.text) for text in texts]
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        """Return the token ids of normalised texts."""
+        return encode_texts(self.tokenizer, texts, self.max_length)
 
 
 def read_examples(
@@ -54,23 +84,35 @@ def read_examples(
     split: Split,
     *,
     scheme: LabelScheme,
-    tokenizer: Any,  # noqa: ANN401 - one class per family
-    max_length: int,
+    reading: Reading,
     progress: Progress = SILENT,
 ) -> Examples:
     """Read and tokenise one split of a corpus, chunk by chunk.
 
     Raises:
         SchemeError: A row's labels are not the scheme's.
+        MissingExtraError: Emoji are to be named, and the package `emoji` is not installed.
     """
     labels: list[Sequence[str]] = []
     sources: list[str] = []
+    kept: list[str] = []
+
+    def texts() -> Iterator[list[str]]:
+        for chunk in map(reading.normal, _chunks(corpus, split, labels, sources, progress)):
+            kept.extend(chunk if reading.keep else ())
+            yield chunk
+
     progress.start(f"reading {split}", total=None, unit="texts")
     try:
-        tokens = encode(tokenizer, _chunks(corpus, split, labels, sources, progress), max_length)
+        tokens = encode(reading.tokenizer, texts(), reading.max_length)
     finally:
         progress.finish()
-    return Examples(tokens=tokens, truth=indicator(labels, scheme), sources=np.array(sources, dtype=np.str_))
+    return Examples(
+        tokens=tokens,
+        truth=indicator(labels, scheme),
+        sources=np.array(sources, dtype=np.str_),
+        texts=tuple(kept) if reading.keep else None,
+    )
 
 
 def _chunks(
@@ -116,19 +158,30 @@ class ExampleSet(Dataset[Any]):
         tokens: The texts.
         answers: See `targets`.
         padding: The padding token's id.
+        noise: Reads some rows with noise; None: all are read as they are.
     """
 
     def __init__(
-        self, tokens: TokenTable, answers: npt.NDArray[np.int64] | npt.NDArray[np.float32], padding: int
+        self,
+        tokens: TokenTable,
+        answers: npt.NDArray[np.int64] | npt.NDArray[np.float32],
+        padding: int,
+        *,
+        noise: RowNoise | None = None,
     ) -> None:
         self.tokens = tokens
         self.answers = answers
         self.padding = padding
+        self.noise = noise
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def __getitems__(self, indices: list[int]) -> dict[str, torch.Tensor]:
-        batch = pad(self.tokens.rows(indices), self.padding)
+        rows = self.tokens.rows(indices)
+        if self.noise is not None:
+            for place, ids in self.noise(indices).items():
+                rows[place] = np.array(ids, dtype=np.int32)
+        batch = pad(rows, self.padding)
         batch["labels"] = torch.from_numpy(self.answers[indices])
         return batch

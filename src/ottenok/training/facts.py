@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from importlib import metadata
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import ottenok
 from ottenok.bundle.manifest import DataFacts, EncoderFacts, LicenceFacts, SourceFacts
+from ottenok.core.errors import ConfigError
 from ottenok.text.normalise import TextOptions
 
 if TYPE_CHECKING:
     from ottenok.data.corpus import Corpus
     from ottenok.models.options import ModelOptions
-    from ottenok.training.recipe import TrainRecipe
+    from ottenok.training.recipe import TextLimits, TrainRecipe
 
 __all__ = [
     "data_facts",
@@ -66,9 +68,26 @@ def _source(source: dict[str, Any]) -> SourceFacts:
     )
 
 
-def text_options(corpus: Corpus) -> TextOptions:
-    """Return how the corpus's texts were normalised, which prediction has to repeat."""
-    return TextOptions(**corpus.manifest.get("recipe", {}).get("text", {}))
+def text_options(corpus: Corpus, limits: TextLimits | None = None) -> TextOptions:
+    """Return how a model's texts are normalised in training, which prediction has to repeat.
+
+    Args:
+        corpus: Whose texts are normalised already.
+        limits: The recipe's options, which may treat emoji otherwise; None: as the corpus has them.
+
+    Raises:
+        ConfigError: The corpus was built without its emoji, and the recipe wants them.
+    """
+    built = TextOptions(**corpus.manifest.get("recipe", {}).get("text", {}))
+    if limits is None or limits.emoji in {None, built.emoji}:
+        return built
+    if built.emoji != "keep":
+        raise ConfigError(
+            f"found {limits.emoji!r}, but the corpus was built with text.emoji = {built.emoji!r}",
+            hint='Build it with text.emoji = "keep": then one corpus serves every choice.',
+            key="text.emoji",
+        )
+    return replace(built, emoji=limits.emoji)
 
 
 def languages(corpus: Corpus) -> tuple[str, ...]:

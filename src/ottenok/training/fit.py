@@ -16,6 +16,7 @@ from ottenok.training.checkpoints import WEIGHTS, checkpoint_path, list_checkpoi
 from ottenok.training.examples import ExampleSet, targets
 from ottenok.training.history import HISTORY_FILE, History
 from ottenok.training.loop import ClassifierTrainer, Work
+from ottenok.training.noise import RowNoise
 from ottenok.training.observers import EpochObserver
 from ottenok.training.processes import rank, world
 from ottenok.training.scoring import check_metric
@@ -121,7 +122,9 @@ def _trainer(
     answers = targets(parts.learning.truth, network.problem, parts.scheme.values)
     work = Work(
         network=network,
-        examples=ExampleSet(parts.learning.tokens, answers, network.tokenizer.pad_token_id),
+        examples=ExampleSet(
+            parts.learning.tokens, answers, network.tokenizer.pad_token_id, noise=_noise(parts, batches)
+        ),
         batches=batches,
         loss=parts.loss,
         setting=parts.setting,
@@ -136,6 +139,20 @@ def _trainer(
     trainer = ClassifierTrainer(work, settings, observers)
     observer.attach(trainer)
     return trainer
+
+
+def _noise(parts: Parts, batches: LengthBatches) -> RowNoise | None:
+    options, texts = parts.recipe.noise, parts.learning.texts
+    if options is None or texts is None:
+        return None
+    reading = parts.sources.reading("train")
+    return RowNoise(
+        texts=texts,
+        options=options,
+        seed=parts.recipe.seed,
+        epoch=lambda: batches.epoch,
+        encode=lambda noisy: reading.encode(reading.normal(noisy)),
+    )
 
 
 def _take_best(parts: Parts, folder: RunFolder, trainer: ClassifierTrainer, state: TrainerState) -> None:

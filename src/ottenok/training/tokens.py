@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["TokenTable", "encode", "pad"]
+__all__ = ["TokenTable", "encode", "encode_texts", "pad"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +57,10 @@ def encode(tokenizer: Any, chunks: Iterable[list[str]], max_length: int) -> Toke
         chunks: Lists of texts, a few thousand each.
         max_length: Most tokens, special ones included.
     """
-    # A text of which nothing is left as tokens still needs one, or its mean would be 0 / 0.
-    filler = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id
     parts: list[npt.NDArray[np.int32]] = []
     lengths: list[int] = []
     for texts in chunks:
-        rows = tokenizer(
-            texts, truncation=True, max_length=max_length, return_attention_mask=False, return_token_type_ids=False
-        )["input_ids"]
-        rows = [row or [filler] for row in rows]
+        rows = encode_texts(tokenizer, texts, max_length)
         lengths += [len(row) for row in rows]
         parts.append(np.fromiter((token for row in rows for token in row), dtype=np.int32))
     return TokenTable(
@@ -73,6 +68,16 @@ def encode(tokenizer: Any, chunks: Iterable[list[str]], max_length: int) -> Toke
         starts=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64),
         full=sum(length >= max_length for length in lengths),
     )
+
+
+def encode_texts(tokenizer: Any, texts: list[str], max_length: int) -> list[list[int]]:  # noqa: ANN401
+    """Return the token ids of each text, special ones included, at most `max_length` of them."""
+    # A text of which nothing is left as tokens still needs one, or its mean would be 0 / 0.
+    filler = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id
+    rows = tokenizer(
+        texts, truncation=True, max_length=max_length, return_attention_mask=False, return_token_type_ids=False
+    )["input_ids"]
+    return [row or [filler] for row in rows]
 
 
 def pad(rows: list[npt.NDArray[np.int32]], padding: int) -> dict[str, torch.Tensor]:
