@@ -30,7 +30,7 @@ class Dimension(Table):
     high: float | None = None
     log: bool = False
     step: float | None = Field(default=None, gt=0)
-    choices: tuple[Any, ...] | None = None
+    choices: list[Any] | None = None
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Dimension:

@@ -1,0 +1,133 @@
+"""`ottenok search`: a better recipe, found by trials."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ottenok.cli.places import cache_option, data_root_option
+
+if TYPE_CHECKING:
+    from ottenok.experiments.search.results import TrialRow
+    from ottenok.experiments.search.run import Found
+
+__all__ = ["search"]
+
+_SHOWN = 10
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("recipe")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the search.")
+@click.option("--trials", type=click.IntRange(min=1), required=True, help="Trials in all, resumed ones included.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="MIN", help="Begin no trial after MIN.")
+@click.option("--resume", is_flag=True, help="Go on with the search that is in the folder.")
+@click.option(
+    "--space",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="TOML file with a [search] table, for the recipe's.",
+)
+@click.option("--corpus", type=click.Path(path_type=Path), help="A built corpus to learn from.")
+@data_root_option()
+@cache_option()
+@click.argument("keys", nargs=-1, type=click.UNPROCESSED, metavar="[--SECTION.KEY VALUE]...")
+def search(  # noqa: PLR0913 - click passes each option by name
+    recipe: str,
+    keys: tuple[str, ...],
+    *,
+    out: Path,
+    trials: int,
+    timeout: float | None,
+    resume: bool,
+    space: Path | None,
+    corpus: Path | None,
+    data_root: Path | None,
+    cache: Path,
+) -> None:
+    """Look for better values of RECIPE's keys.
+
+    What may change is in the recipe's [search] table, in --space FILE, or built in: width of the head, dropout,
+    learning rate, pooling and loss. Trials are compared by the recipe's run.metric on the validation rows; the test
+    rows are never looked at. Weights of trials that lose are deleted.
+
+    Leaves best.toml (for `ottenok train`), trials.csv, trials.json and plots. A search that was stopped or killed goes
+    on with --resume.
+    """
+    _quiet()
+    from ottenok.cli.trials import TrialBars
+    from ottenok.core.lazy import require
+    from ottenok.experiments.search.run import Budget
+    from ottenok.experiments.search.run import search as run
+    from ottenok.training.inputs import Places
+
+    # What Optuna tells, the bar and the lines of trials tell too.
+    require("optuna", extra="search").logging.set_verbosity(30)
+    bars = TrialBars()
+    try:
+        found = run(
+            recipe,
+            out,
+            budget=Budget(trials=trials, minutes=timeout),
+            over=_over(keys, space, corpus),
+            resume=resume,
+            places=Places(cache=cache, root=data_root),
+            progress=(bars.outer, bars.inner),
+        )
+    except KeyboardInterrupt:
+        bars.tell("The search goes on from here with --resume.")
+        raise
+    _show(found)
+
+
+def _quiet() -> None:
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("MPLBACKEND", "agg")  # plots become files; no window, and no need of a display
+
+
+def _over(keys: tuple[str, ...], space: Path | None, corpus: Path | None) -> dict[str, Any]:
+    from ottenok.cli.keys import recipe_keys
+    from ottenok.core.config import merge, read_toml
+    from ottenok.core.errors import ConfigError
+    from ottenok.training.recipe import TrainRecipe
+
+    over: dict[str, Any] = {}
+    if space is not None:
+        table = read_toml(space)
+        if set(table) != {"search"}:
+            raise ConfigError(f"expected a [search] table and nothing else, found {sorted(table)}", file=str(space))
+        over = table
+    over = merge(over, recipe_keys(keys, top=TrainRecipe.model_fields))
+    return over if corpus is None else merge(over, {"data": {"corpus": str(corpus)}})
+
+
+def _show(found: Found) -> None:
+    from ottenok.cli.tables import heading, show_table, write
+
+    sign = -1.0 if found.higher else 1.0
+    rows = sorted((row for row in found.trials if row.value is not None), key=lambda row: sign * (row.value or 0.0))
+    failed = sum(row.state == "failed" for row in found.trials)
+    keys = list(rows[0].values) if rows else []
+    heading(f"{min(len(rows), _SHOWN)} best of {len(found.trials)} trials")
+    show_table(["trial", f">{found.metric}", ">epochs", ">minutes", *keys], map(_cells, rows[:_SHOWN]))
+    if failed:
+        write(f"{failed} trials failed or were stopped; trials.csv says why.")
+    if found.best is None:
+        write("No trial ran to its end, so there is no best recipe.")
+        return
+    best = next(row for row in found.trials if row.number == found.best)
+    write(f"Train the best one:   ottenok train {found.recipe} -o FOLDER")
+    write(
+        "Weights of the others are deleted; the best one's are still there, and become a classifier with\n"
+        f"                      ottenok train {found.recipe} -o {found.folder / 'trials' / best.folder} --resume"
+    )
+    write(f"{len(found.plots)} plots are in {found.folder / 'plots'}; trials.csv and trials.json are in {found.folder}")
+
+
+def _cells(row: TrialRow) -> list[str]:
+    state = " (stopped early)" if row.state == "pruned" else ""
+    minutes = "" if row.seconds is None else f"{row.seconds / 60.0:.1f}"
+    values = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values.values()]
+    return [f"{row.number}{state}", f"{row.value:.4f}", str(row.epochs), minutes, *values]
