@@ -27,6 +27,7 @@ _COMMANDS = {
     "study": ("ottenok.cli.study:study", "Train every arm of a recipe with every seed, and compare them."),
     "report": ("ottenok.cli.report:report", "Write a model's plots, tables and mistakes as one HTML page."),
     "train": ("ottenok.cli.train:train", "Train a classifier from a recipe."),
+    "tune": ("ottenok.cli.tune:tune", "Fit a classifier's temperature and thresholds anew."),
 }
 
 
