@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from ottenok.cli.evaluate import evaluate
+from ottenok.core.errors import ConfigError
 from ottenok.inference.fake import fake_predictor
 
 if TYPE_CHECKING:
@@ -71,3 +72,32 @@ def test_a_seed_below_zero_is_refused(file: Path) -> None:
 
     assert found.exit_code == 2
     assert "--seed" in found.stderr
+
+
+def test_noise_is_one_more_table(file: Path) -> None:
+    """--noise and --emoji can be given several times; the JSON has the same; wrong ones are refused."""
+    arguments = (
+        "MODEL",
+        str(file),
+        "--resamples",
+        "10",
+        "--noise",
+        "asr:0.3",
+        "--noise",
+        "case:1",
+        "--emoji",
+        "remove",
+    )
+
+    out = _run(*arguments)
+
+    assert "fake on rows.csv: under noise" in out
+    assert [name for name in ("clean", "asr:0.3", "case:1", "emoji remove") if f"\n{name}  " in out] == [
+        "clean",
+        "asr:0.3",
+        "case:1",
+        "emoji remove",
+    ]
+    assert len(json.loads(_run(*arguments, "--json"))["under_noise"]) == 4
+    with pytest.raises(ConfigError, match="there is no noise 'asrr'"):
+        _run("MODEL", str(file), "--noise", "asrr:0.3")

@@ -12,9 +12,11 @@ from ottenok.core.progress import SILENT, Progress, tracked
 from ottenok.evaluation.baselines import LabelledTexts, baseline_reports
 from ottenok.evaluation.metrics import EvaluationOptions
 from ottenok.evaluation.metrics import evaluate as measure
+from ottenok.evaluation.paired import PairedOptions
 from ottenok.evaluation.tuning import fitted_temperature
 from ottenok.experiments.cards import report_tables
 from ottenok.experiments.rows import Columns, Rows, read_rows
+from ottenok.experiments.stress import CleanRows, StressSpec, UnderNoise, stress_table, under_noise
 from ottenok.inference.api import load
 from ottenok.inference.predictor import Predictor
 from ottenok.training.inputs import Places
@@ -46,7 +48,8 @@ class EvaluationSpec:
         columns: Of a file.
         baselines: Whether to fit baselines on the corpus's training rows.
         resamples: Bootstrap resamples of the intervals; 0: none.
-        seed: Of the resamples and of the rows that baselines are fitted on, where there are more than 100,000.
+        seed: Of the resamples, of noise, and of the rows that baselines are fitted on, of more than 100,000.
+        stress: Noise to measure the model under as well.
         places: Where data sets and built corpora are.
     """
 
@@ -55,6 +58,7 @@ class EvaluationSpec:
     baselines: bool = True
     resamples: int = 1000
     seed: int = 0
+    stress: StressSpec = field(default_factory=StressSpec)
     places: Places = field(default_factory=Places)
 
 
@@ -69,6 +73,7 @@ class Evaluation:
         reports: The model's first, then the baselines'.
         left_out: Reason to number of records that could not be evaluated.
         notes: What a reader should know, a sentence each.
+        under_noise: The model on clean texts and under each noise that was asked for; empty if none was.
     """
 
     data: str
@@ -77,10 +82,13 @@ class Evaluation:
     reports: tuple[Report, ...]
     left_out: dict[str, int]
     notes: tuple[str, ...]
+    under_noise: tuple[UnderNoise, ...] = ()
 
     def tables(self) -> dict[str, Grid]:
         """Return heading to table, as for the model card."""
-        return report_tables(self.reports, heading=f"{self.reports[0].system} on {self.data}")
+        heading = f"{self.reports[0].system} on {self.data}"
+        noise = {f"{heading}: under noise": stress_table(self.under_noise)} if self.under_noise else {}
+        return report_tables(self.reports, heading=heading) | noise
 
     def to_json(self) -> dict[str, Any]:
         """Return the evaluation as a mapping that JSON can hold."""
@@ -91,6 +99,7 @@ class Evaluation:
             "reports": [report.to_json() for report in self.reports],
             "left_out": self.left_out,
             "notes": list(self.notes),
+            "under_noise": [result.to_json() for result in self.under_noise],
         }
 
 
@@ -130,31 +139,55 @@ def evaluate_on(predictor: Predictor, rows: Rows, *, spec: EvaluationSpec, progr
         seed=spec.seed,
         temperature=fitted_temperature(predictor.manifest.tuning),
     )
-    report = measure(
-        rows.test.truth,
-        _probabilities(predictor, rows.test.texts, progress),
+    clean = CleanRows(
+        texts=rows.test.texts,
+        truth=rows.test.truth,
+        probs=_probabilities(predictor, rows.test.texts, progress),
         scheme=scheme,
         decision=_in_terms_of(decision, predictor.scheme, scheme),
+        read=lambda texts: _probabilities(predictor, texts, progress),
+    )
+    report = measure(
+        clean.truth,
+        clean.probs,
+        scheme=scheme,
+        decision=clean.decision,
         sources=rows.test.sources,
         options=options,
     )
-    notes = list(predictor.manifest.notes)
-    baselines: tuple[Report, ...] = ()
-    if spec.baselines and rows.train is not None:
-        train = _sample(rows.train, spec.seed)
-        notes.append(f"The baselines were fitted on {len(train.texts):,} of {len(rows.train.texts):,} training rows.")
-        tuning = rows.tuning if decision.thresholds else None
-        baselines = baseline_reports(train, rows.test, scheme=scheme, options=options, tuning=tuning, progress=progress)
-    elif spec.baselines:
-        notes.append("There are no baselines, because these rows come without training rows.")
+    paired = PairedOptions(resamples=spec.resamples, permutations=0, seed=spec.seed)
+    noisy = under_noise(clean, spec.stress.changes(spec.seed), paired)
+    baselines, notes = _baselines(rows, spec, options, scheme, progress=progress, tuned=bool(decision.thresholds))
     return Evaluation(
         data=rows.name,
         corpus=rows.corpus,
         split=rows.split,
         reports=(report, *baselines),
         left_out=rows.left_out,
-        notes=tuple(notes),
+        notes=(*predictor.manifest.notes, *notes),
+        under_noise=noisy,
     )
+
+
+def _baselines(
+    rows: Rows,
+    spec: EvaluationSpec,
+    options: EvaluationOptions,
+    scheme: LabelScheme,
+    *,
+    tuned: bool,
+    progress: Progress,
+) -> tuple[tuple[Report, ...], tuple[str, ...]]:
+    """Return the reports of the baselines, and what a reader should know of them."""
+    if not spec.baselines:
+        return (), ()
+    if rows.train is None:
+        return (), ("There are no baselines, because these rows come without training rows.",)
+    train = _sample(rows.train, spec.seed)
+    note = f"The baselines were fitted on {len(train.texts):,} of {len(rows.train.texts):,} training rows."
+    tuning = rows.tuning if tuned else None
+    reports = baseline_reports(train, rows.test, scheme=scheme, options=options, tuning=tuning, progress=progress)
+    return reports, (note,)
 
 
 def _in_terms_of(decision: Decision, own: LabelScheme, scheme: LabelScheme) -> Decision:
