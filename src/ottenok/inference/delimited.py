@@ -9,9 +9,10 @@ from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
+from ottenok.core.delimited import Dialect
 from ottenok.core.errors import InputError
 from ottenok.core.suggest import suggest
-from ottenok.inference.records import Dialect, Record, detect_encoding, open_lines, split_records
+from ottenok.inference.records import Record, detect_encoding, open_lines, split_records
 from ottenok.inference.table import BLOCK_CHARACTERS, Block, Reject, excerpt, fault_of, refuse_clash
 
 if TYPE_CHECKING:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import codecs
-import csv
-from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from ottenok.core.delimited import MAX_RECORD, Broken, Dialect, Lines, split_rows
 from ottenok.core.errors import InputError
-from ottenok.inference.table import MAX_RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["Dialect", "Record", "detect_encoding", "open_lines", "split_records"]
+__all__ = ["Record", "detect_encoding", "open_lines", "split_records"]
 
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -24,18 +22,6 @@ _BOMS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _HEAD = 1 << 16
-# A record of more lines than this is taken for an unclosed quote.
-_MOST_LINES = 10_000
-# Lines read again after unclosed quotes, per line of the file, before its quotes count as meaningless.
-_MOST_AGAIN = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """How a line is divided: a one-character delimiter, and a quote character or "" for none."""
-
-    delimiter: str
-    quote: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,83 +88,20 @@ def _lines(stream: IO[str], file: str) -> Iterator[str]:
         raise InputError(f"the file can't be decoded: {error}", hint="Name its --encoding.", file=file) from error
 
 
-class _EndlessRecordError(Exception):
-    """A quoted field goes on past all measure."""
-
-
-class _Feeder:
-    """Gives lines to the parser and holds those of the current record, so that they can be read again."""
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        self._lines = iter(lines)
-        self._back: deque[str] = deque()
-        self._held: list[str] = []
-        self._total = self._again = 0
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        if self._back:
-            line = self._back.popleft()
-        else:
-            line = next(self._lines)
-            self._total += 1
-        self._held.append(line)
-        if len(self._held) > 1 and (len(self._held) > _MOST_LINES or self._size() > MAX_RECORD):
-            raise _EndlessRecordError
-        return line
-
-    def _size(self) -> int:
-        return sum(map(len, self._held)) if len(self._held) % 64 == 0 else 0
-
-    def take(self) -> list[str]:
-        """Return the lines of the current record and begin the next."""
-        held, self._held = self._held, []
-        return held
-
-    def give_back(self, lines: list[str]) -> bool:
-        """Put lines before those still to come; False if far more lines were read again than there are."""
-        self._back.extendleft(reversed(lines))
-        self._again += len(lines)
-        return self._again <= _MOST_AGAIN * (self._total + _MOST_LINES)
-
-
 def split_records(lines: Iterable[str], dialect: Dialect, *, file: str) -> Iterator[Record]:
     """Divide lines into records; blank lines are skipped, and an unclosed quote costs its own line only.
 
     Raises:
         InputError: The quotes of the file make no sense.
     """
-    # The limit is the process's, not the reader's; it is only ever raised.
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD))
-    feeder = _Feeder(lines)
-    while True:
-        try:
-            for fields in _reader(feeder, dialect):
-                raw = "".join(feeder.take())
-                if fields:
-                    yield Record(raw=raw, fields=fields)
-        except (csv.Error, _EndlessRecordError) as error:
-            yield _recover(feeder, error, file)
+    hopeless = InputError(
+        "the quotes in this file do not pair up",
+        hint="If quotes have no meaning in it, say so with --quote none.",
+        file=file,
+    )
+    source = Lines(lines)
+    for fields in split_rows(source, dialect, width=None, hopeless=hopeless):
+        if isinstance(fields, Broken):
+            yield Record(raw="".join(fields.lines), fields=[], fault=fields.reason)
         else:
-            return
-
-
-def _reader(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
-    if dialect.quote:
-        return csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quote, strict=True)
-    return csv.reader(lines, delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE, quotechar=None, strict=True)
-
-
-def _recover(feeder: _Feeder, error: Exception, file: str) -> Record:
-    """Give back all but the first line of a record that went wrong."""
-    first, *rest = feeder.take()
-    if not feeder.give_back(rest):
-        raise InputError(
-            "the quotes in this file do not pair up",
-            hint="If quotes have no meaning in it, say so with --quote none.",
-            file=file,
-        ) from error
-    single = not rest and "unexpected end" not in str(error)
-    return Record(raw=first, fields=[], fault="text after a closing quote" if single else "unclosed quote")
+            yield Record(raw="".join(source.held), fields=fields)

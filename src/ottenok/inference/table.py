@@ -13,12 +13,10 @@ if TYPE_CHECKING:
 
     from ottenok.inference.answers import AnswerColumns
 
-__all__ = ["BLOCK_CHARACTERS", "MAX_RECORD", "Block", "Reject", "TableFile", "excerpt", "fault_of", "refuse_clash"]
+__all__ = ["BLOCK_CHARACTERS", "Block", "Reject", "TableFile", "excerpt", "fault_of", "refuse_clash"]
 
 # Characters of the texts of a block, whatever its number of rows.
 BLOCK_CHARACTERS = 4 << 20
-# Characters of one record. No text comes near; a binary file passes it soon.
-MAX_RECORD = 8 << 20
 _SHOWN = 200
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ottenok.core.config import parse
+from ottenok.core.delimited import Broken, Dialect, Lines, split_rows
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.data.readers.dialect import detect_dialect, usual_width
-from ottenok.data.readers.lines import line_blocks
+from ottenok.data.readers.lines import BlockLines, line_blocks, unpaired_quotes
 from ottenok.data.readers.options import LineOptions
 from ottenok.data.readers.shape import Layout, Shaper, excerpt, find_columns, merge_repeats, wanted_columns
-from ottenok.data.readers.splitting import Broken, Dialect, Lines, split_rows
 from ottenok.data.readers.streams import open_bytes
 from ottenok.data.rows import Record, Rejected
 
@@ -56,7 +56,8 @@ def _rows(path: Path, spec: ReaderSpec, options: CsvOptions, label: str | None) 
     encoding = options.resolve(path)
     dialect = _dialect(path, options, encoding, wanted)
     with open_bytes(path, member=options.member) as stream:
-        lines = Lines(line_blocks(stream, encoding=encoding, file=file))
+        source = BlockLines(line_blocks(stream, encoding=encoding, file=file))
+        lines = Lines(source)
         names = _header(lines, dialect, file=file) if options.header else _numbers(path, options, encoding, dialect)
         text, *labels = find_columns(names, wanted, file=file)
         part = labels.pop() if spec.part is not None else None
@@ -64,10 +65,11 @@ def _rows(path: Path, spec: ReaderSpec, options: CsvOptions, label: str | None) 
         shape = Shaper(spec, layout, label=label, encoding=encoding)
         # A broken record is shown only where every column is one that is read: no author's name can be in it.
         show = set(layout.positions) == set(range(len(names)))
-        rows = enumerate(split_rows(lines, dialect, width=len(names), file=file), start=1)
+        split = split_rows(lines, dialect, width=len(names), hopeless=unpaired_quotes(file))
+        rows = enumerate(split, start=1)
         for row, fields in rows:
             if type(fields) is list:
-                yield shape(row, fields, clean=lines.clean)
+                yield shape(row, fields, clean=source.clean)
             elif isinstance(fields, Broken):
                 yield Rejected(row=row, reason=fields.reason, content=excerpt("".join(fields.lines)) if show else "")
 
@@ -90,7 +92,7 @@ def _not_one(path: Path, key: str, found: str) -> ConfigError:
 
 
 def _header(lines: Lines, dialect: Dialect, *, file: str) -> list[str]:
-    names = next(split_rows(lines, dialect, width=None, file=file), None)
+    names = next(split_rows(lines, dialect, width=None, hopeless=unpaired_quotes(file)), None)
     lines.held.clear()
     if names is None:
         raise DataError("the file is empty", hint="Expected a header and rows.", file=file)

@@ -11,8 +11,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ottenok.core.delimited import Broken, Dialect, Lines, split_rows
 from ottenok.core.errors import DataError
-from ottenok.data.readers.splitting import Broken, Dialect, Lines, split_rows
+from ottenok.data.readers.lines import unpaired_quotes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,11 +68,11 @@ def _divisions(lines: Sequence[str], quote: str | None) -> Iterator[tuple[Dialec
 
 
 def _divide(lines: Sequence[str], dialect: Dialect) -> _Division:
-    source = Lines([(list(lines), True)])
+    source = Lines(lines)
     records: list[list[str]] = []
     quoted = 0
     try:
-        for fields in split_rows(source, dialect, width=None, file=""):
+        for fields in split_rows(source, dialect, width=None, hopeless=unpaired_quotes("")):
             records.append([] if isinstance(fields, Broken) else fields)
             raw = "".join(source.held)
             quoted += bool(records[-1]) and (raw.startswith(_QUOTE) or dialect.delimiter + _QUOTE in raw)

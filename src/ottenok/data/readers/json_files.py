@@ -8,8 +8,9 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from ottenok.core.config import parse
+from ottenok.core.delimited import MAX_RECORD
 from ottenok.core.errors import DataError
-from ottenok.data.readers.lines import MAX_RECORD, Piece, lines_of, text_chunks, too_long
+from ottenok.data.readers.lines import Piece, lines_of, text_chunks, too_long
 from ottenok.data.readers.options import LineOptions
 from ottenok.data.readers.shape import Layout, Shaper, find_columns, wanted_columns
 from ottenok.data.readers.streams import open_bytes

@@ -7,15 +7,14 @@ import io
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from ottenok.core.delimited import MAX_RECORD
 from ottenok.core.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["MAX_RECORD", "Piece", "line_blocks", "lines_of", "text_chunks", "too_long"]
+__all__ = ["BlockLines", "Piece", "line_blocks", "lines_of", "text_chunks", "too_long", "unpaired_quotes"]
 
-# Characters of one record. No text of the field comes near; a binary file or a bomb passes it soon.
-MAX_RECORD = 8 << 20
 _CHUNK = 1 << 20
 
 
@@ -106,6 +105,25 @@ def line_blocks(stream: IO[bytes], *, encoding: str, file: str) -> Iterator[tupl
         yield [rest], carried
 
 
+class BlockLines:
+    """The lines of blocks one by one, and whether every block until now was clean.
+
+    Once unclean, always looked at: a line that is read again may come from an earlier block.
+
+    Args:
+        blocks: From `line_blocks`.
+    """
+
+    def __init__(self, blocks: Iterable[tuple[list[str], bool]]) -> None:
+        self._blocks = blocks
+        self.clean = True
+
+    def __iter__(self) -> Iterator[str]:
+        for lines, clean in self._blocks:
+            self.clean = self.clean and clean
+            yield from lines
+
+
 def lines_of(stream: IO[bytes], *, encoding: str, file: str) -> Iterator[tuple[str, bool]]:
     """Yield the lines of a stream without their ends, blank ones left out, and whether each is clean."""
     for lines, clean in line_blocks(stream, encoding=encoding, file=file):
@@ -121,4 +139,13 @@ def too_long(row: int, *, file: str) -> DataError:
         hint="Check that this is the right file and reader; a text of this length must be divided first.",
         file=file,
         row=row,
+    )
+
+
+def unpaired_quotes(file: str) -> DataError:
+    """Return the error for a file whose quotes make no sense."""
+    return DataError(
+        "the quotes in this file do not pair up",
+        hint='If quotes have no meaning in it, set the reader\'s option quote = "".',
+        file=file,
     )

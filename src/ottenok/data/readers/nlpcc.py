@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ottenok.core.config import parse
+from ottenok.core.delimited import MAX_RECORD
 from ottenok.core.errors import DataError
-from ottenok.data.readers.lines import MAX_RECORD, lines_of, too_long
+from ottenok.data.readers.lines import lines_of, too_long
 from ottenok.data.readers.options import LineOptions
 from ottenok.data.readers.russian_xml import XmlOptions
 from ottenok.data.readers.shape import Layout, Shaper, excerpt

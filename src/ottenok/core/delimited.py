@@ -11,14 +11,15 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ottenok.core.errors import DataError
-from ottenok.data.readers.lines import MAX_RECORD
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Broken", "Dialect", "Lines", "split_rows"]
+    from ottenok.core.errors import OttenokError
 
+__all__ = ["MAX_RECORD", "Broken", "Dialect", "Lines", "split_rows"]
+
+# Characters of one record. No text of the field comes near; a binary file or a bomb passes it soon.
+MAX_RECORD = 8 << 20
 # A text of more lines than this is taken for an unclosed quote.
 _MAX_LINES = 10_000
 # Lines read again after unclosed quotes, per line of the file, before the file counts as not quoted at all.
@@ -49,30 +50,26 @@ class Lines:
     """An iterator of lines that holds those of the current record, so that they can be given back and read again.
 
     Args:
-        blocks: Blocks of lines, and whether each is clean.
+        lines: With their ends.
     """
 
-    __slots__ = ("_again", "_back", "_lines", "_size", "_total", "clean", "held")
+    __slots__ = ("_again", "_back", "_lines", "_size", "_total", "held")
 
-    def __init__(self, blocks: Iterable[tuple[list[str], bool]]) -> None:
-        self._lines = self._flat(blocks)
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
         self._back: deque[str] = deque()
         self._again = self._total = self._size = 0
         self.held: list[str] = []
-        self.clean = True
-
-    def _flat(self, blocks: Iterable[tuple[list[str], bool]]) -> Iterator[str]:
-        for lines, clean in blocks:
-            # Once unclean, always looked at: a line given back may come from an earlier block.
-            self.clean = self.clean and clean
-            self._total += len(lines)
-            yield from lines
 
     def __iter__(self) -> Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._back.popleft() if self._back else next(self._lines)
+        if self._back:
+            line = self._back.popleft()
+        else:
+            line = next(self._lines)
+            self._total += 1
         held = self.held
         if held:
             self._grow(line)
@@ -92,15 +89,18 @@ class Lines:
         return self._again <= _MOST_AGAIN * (self._total + _MAX_LINES)
 
 
-def split_rows(lines: Lines, dialect: Dialect, *, width: int | None, file: str) -> Iterator[list[str] | Broken]:
+def split_rows(
+    lines: Lines, dialect: Dialect, *, width: int | None, hopeless: OttenokError
+) -> Iterator[list[str] | Broken]:
     """Divide lines into records of `width` fields (None: any number); blank lines are skipped.
 
     Each yielded record's lines are in `lines.held` until the next one is asked for.
 
     Raises:
-        DataError: The quotes of the file make no sense.
+        OttenokError: `hopeless`, where the quotes of the file make no sense.
     """
-    _raise_field_limit()
+    # The limit is the process's, not the reader's; it is only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD))
     reader = _reader(lines, dialect)
     while True:
         try:
@@ -111,16 +111,10 @@ def split_rows(lines: Lines, dialect: Dialect, *, width: int | None, file: str) 
                     yield Broken(reason=f"{len(fields)} fields instead of {width}", lines=tuple(lines.held))
                 lines.held.clear()
         except (csv.Error, _EndlessRecordError) as error:
-            yield _recover(lines, error, file)
+            yield _recover(lines, error, hopeless)
             lines.held.clear()
         else:
             return
-
-
-def _raise_field_limit() -> None:
-    # The limit is the process's, not the reader's; it is only ever raised.
-    if csv.field_size_limit() < MAX_RECORD:
-        csv.field_size_limit(MAX_RECORD)
 
 
 def _reader(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
@@ -129,15 +123,11 @@ def _reader(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
     return csv.reader(lines, delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE, quotechar=None, strict=True)
 
 
-def _recover(lines: Lines, error: Exception, file: str) -> Broken:
+def _recover(lines: Lines, error: Exception, hopeless: OttenokError) -> Broken:
     """Give back all but the first line of a record that went wrong, and say what was wrong with that line."""
     held = tuple(lines.held)
     if len(held) == 1 and "unexpected end" not in str(error):
         return Broken(reason="text after a closing quote", lines=held)
     if not lines.give_back(held[1:]):
-        raise DataError(
-            "the quotes in this file do not pair up",
-            hint='If quotes have no meaning in it, set the reader\'s option quote = "".',
-            file=file,
-        ) from error
+        raise hopeless from error
     return Broken(reason="unclosed quote", lines=held[:1])
