@@ -54,7 +54,7 @@ def test_a_stage_may_say_more_of_itself(capsys: pytest.CaptureFixture[str], monk
     bars.advance()
 
     first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("generating: 2 of 4 texts")
+    assert first.startswith("generating: 2 of 4, ")
     assert first.endswith("minutes left, 3 requests, 0.01 USD")
     assert second.startswith("writing: 1, ")
     assert "USD" not in second

@@ -34,7 +34,8 @@ def test_the_command_tells_what_there_is_and_how_to_use_it(chat: Any, recipe_pat
 
     assert "fear: 6 of 6 texts\ndisgust: 4 of 4 texts\nRefused, duplicate: 1\n" in shown
     assert "Spent: 6 requests, 900 tokens, 0.0012 USD" in shown
-    assert 'use = "train-only"\nvalidation = "train"\n[sources.own]\nname = "generated"\nfile = "rare.jsonl"' in shown
+    source = f'use = "train-only"\nvalidation = "train"\n[sources.own]\nname = "generated"\nfile = "{out}"'
+    assert source in shown
     assert {headers["authorization"] for headers in chat.headers} == {f"Bearer {KEY}"}
     assert len(out.read_text("utf-8").splitlines()) == 10
     assert KEY not in shown + "".join(path.read_text("utf-8") for path in tmp_path.glob("*.jsonl"))

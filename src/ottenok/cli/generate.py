@@ -85,7 +85,7 @@ def generate(  # noqa: PLR0913 - click passes each option by name
     else:
         click.echo(_report(summary, chosen.prices.currency))
         click.echo(f"\nThe texts are in {out}")
-        click.echo(_SOURCE.format(file=out.name, language=chosen.language))
+        click.echo(_SOURCE.format(file=out.absolute().as_posix(), language=chosen.language))
 
 
 def _recipe(name: str, keys: tuple[str, ...], max_cost: float | None) -> GenerationRecipe:
@@ -112,7 +112,7 @@ def _run(recipe: GenerationRecipe, out: Path, *, against: tuple[Path, ...], resu
         key=key,
         against=against,
         resume=resume,
-        watch=lambda spent: bars.describe(_spent(spent, recipe.prices.currency)),
+        watch=lambda spent: bars.describe(_price(spent, recipe.prices.currency)),
     )
     try:
         return run(recipe, out, options=options, progress=bars)
@@ -147,10 +147,13 @@ def _plan_tree(plan: Estimate) -> dict[str, Any]:
 
 
 def _spent(spent: Spent, currency: str) -> str:
+    return f"{spent.requests:,} requests, {_price(spent, currency)}"
+
+
+def _price(spent: Spent, currency: str) -> str:
     about = "about " if spent.estimated else ""
     tokens = f"{about}{spent.input_tokens + spent.output_tokens:,} tokens"
-    money = f"{about}{spent.cost:.4f} {currency}" if spent.cost else "no price"
-    return f"{spent.requests:,} requests, {tokens}, {money}"
+    return f"{tokens}, {spent.cost:.4f} {currency}" if spent.cost else f"{tokens}, no price"
 
 
 def _report(summary: Summary, currency: str) -> str:

@@ -100,7 +100,7 @@ def generate(
         recipe: What is wanted, and of which server.
         out: The file; two more are written beside it (`ottenok.generation.store`).
         options: All else.
-        progress: Told about the reading of corpora, and each text.
+        progress: Told about the reading of corpora, and each text of this run.
 
     Raises:
         ConfigError: The recipe names no server, a prompt can't be read, or `out` is there and is not resumed.
@@ -118,9 +118,8 @@ def generate(
             sieve.put_corpus(open_corpus(folder), progress)
         sieve.put_generated(store.done.texts)
         run = _Run(recipe, prompts, store=store, sieve=sieve, options=options, progress=progress)
-        total = sum(wanted.count for wanted in recipe.labels.values())
-        with stage(progress, "generating", total=total, unit="texts"):
-            progress.advance(sum(run.schedule.accepted.values()))
+        missing = sum(map(run.schedule.missing, recipe.labels))
+        with stage(progress, "generating", total=missing, unit="texts"):
             asyncio.run(run.until_done(server))
         return run.summary()
 
