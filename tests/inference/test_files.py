@@ -132,15 +132,6 @@ def test_jsonl_rows_keep_their_bytes(tmp_path: Path) -> None:
     assert report.rejected == {"no JSON object": 1, "no text but int": 1, "no key 'text'": 1, "not JSON": 1}
 
 
-def test_jsonl_without_the_key_is_an_error(tmp_path: Path) -> None:
-    """If no row has the key, the key is wrong."""
-    path = tmp_path / "in.jsonl"
-    path.write_text('{"a": "b"}\n', "utf-8")
-
-    with pytest.raises(InputError, match="no row has a text under 'text'"):
-        run(path, tmp_path / "out.jsonl")
-
-
 def test_parquet_keeps_types_and_metadata(tmp_path: Path) -> None:
     """Columns keep their types and the schema its metadata; rows without a text are rejected by number."""
     path, out = tmp_path / "in.parquet", tmp_path / "out.parquet"
@@ -207,8 +198,9 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, suffix: str, monkeypatch: py
     assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted([path.name, out.name, whole.name])
 
 
-def test_a_fresh_run_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With resume off, what an interrupted run did is thrown away."""
+@pytest.mark.parametrize(("word", "resume"), [("текст", False), ("совсем иначе", True)])
+def test_a_run_begins_again(tmp_path: Path, word: str, resume: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With resume off, and where the file was changed since, what an interrupted run did is thrown away."""
     monkeypatch.setattr(files, "PART_ROWS", 3)
     path, out = tmp_path / "in.csv", tmp_path / "out.csv"
     _write(path, [f"текст {number}" for number in range(10)])
@@ -216,25 +208,10 @@ def test_a_fresh_run_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     stopped.backend = _Interrupted(after=2)
     with pytest.raises(KeyboardInterrupt):
         classify_file(path, out, text="text", predictor=stopped)
+    _write(path, [f"{word} {number}" for number in range(10)])
 
-    assert run(path, out, resume=False).resumed == 0
-
-
-def test_a_changed_file_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts of the file as it was before are thrown away."""
-    monkeypatch.setattr(files, "PART_ROWS", 3)
-    path, out = tmp_path / "in.csv", tmp_path / "out.csv"
-    _write(path, [f"текст {number}" for number in range(10)])
-    stopped = fake_predictor()
-    stopped.backend = _Interrupted(after=2)
-    with pytest.raises(KeyboardInterrupt):
-        classify_file(path, out, text="text", predictor=stopped)
-    _write(path, [f"совсем иначе {number}" for number in range(10)])
-
-    report = run(path, out)
-
-    assert report.resumed == 0
-    assert "совсем иначе 0" in out.read_text()
+    assert run(path, out, resume=resume).resumed == 0
+    assert [row["text"] for row in _read(out)] == [f"{word} {number}" for number in range(10)]
 
 
 def test_a_failure_leaves_the_old_output(tmp_path: Path) -> None:
@@ -297,12 +274,21 @@ def test_a_missing_column_is_named_with_the_nearest(tmp_path: Path, suffix: str)
     assert "'text'" in (caught.value.hint or "")
 
 
-def test_an_empty_file_is_refused(tmp_path: Path) -> None:
-    """A file without a header has nothing to classify."""
-    (tmp_path / "in.csv").touch()
+@pytest.mark.parametrize(
+    ("suffix", "content", "message"),
+    [
+        (".csv", b"", "empty"),
+        (".parquet", b"PK\3\4" * 100, "no Parquet file"),
+        (".jsonl", b'{"a": "b"}\n', "no row has a text under 'text'"),
+    ],
+)
+def test_files_with_nothing_to_classify_are_refused(tmp_path: Path, suffix: str, content: bytes, message: str) -> None:
+    """An empty file, a file of another kind, and one where no row has the key."""
+    path = tmp_path / f"in{suffix}"
+    path.write_bytes(content)
 
-    with pytest.raises(InputError, match="empty"):
-        run(tmp_path / "in.csv", tmp_path / "out.csv")
+    with pytest.raises(InputError, match=message):
+        run(path, tmp_path / f"out{suffix}")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -313,14 +299,6 @@ def test_a_file_without_rows_gives_one(tmp_path: Path, suffix: str) -> None:
 
     assert run(path, out).rows == 0
     assert _read(out) == []
-
-
-def test_binary_files_are_refused(tmp_path: Path) -> None:
-    """What is no Parquet file says so."""
-    (tmp_path / "in.parquet").write_bytes(b"PK\3\4" * 100)
-
-    with pytest.raises(InputError, match="no Parquet file"):
-        run(tmp_path / "in.parquet", tmp_path / "out.parquet")
 
 
 @given(st.lists(st.lists(st.text(max_size=20), min_size=2, max_size=2), max_size=20))

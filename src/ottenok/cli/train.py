@@ -39,6 +39,10 @@ def train(  # noqa: PLR0913 - click passes each option by name
     Shows a table of epochs, and leaves a folder with the weights, ONNX graphs in full and in int8, and a model card. A
     run that was stopped or killed goes on with --resume, and ends as if it had not been.
     """
+    from ottenok.core.lazy import check_extra
+
+    # Before the recipe is read: whoever lacks torch should not mend other things first.
+    check_extra("train")
     # transformers tells of much that ottenok checks itself.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from ottenok.cli.bars import Bars

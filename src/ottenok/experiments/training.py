@@ -11,7 +11,7 @@ from ottenok.bundle.folder import Bundle, open_bundle
 from ottenok.bundle.layout import ONNX, ONNX_INT8
 from ottenok.core.config import merge
 from ottenok.core.errors import DataError, ModelError
-from ottenok.core.lazy import load_object, require
+from ottenok.core.lazy import check_extra, load_object
 from ottenok.core.progress import SILENT, Progress
 from ottenok.experiments.cards import rewrite_card
 from ottenok.training.inputs import Places, corpus_of
@@ -73,8 +73,7 @@ def train(
         OttenokError: The recipe or the data is wrong; see `ottenok.training.run.train`.
         MissingExtraError: The extra `train` is not installed.
     """
-    for package in ("torch", "transformers", "accelerate", "safetensors"):
-        require(package, extra="train")
+    check_extra("train")
     resolved = load_recipe(recipe, over) if not isinstance(recipe, TrainRecipe) else _replaced(recipe, over or {})
     # Before a corpus is built for minutes: is there such an encoder at all?
     load_object("ottenok.models.encoder:load_config", extra="train")(resolved.model, head_dropout=0.0)
