@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from click.decorators import FC
 
-__all__ = ["cache_option", "data_root_option", "json_option", "write_json"]
+__all__ = ["cache_option", "data_root_option", "json_option", "quiet_libraries", "tracking_option", "write_json"]
 
 
 def _default_cache() -> Path:
@@ -42,6 +43,25 @@ def cache_option() -> Callable[[FC], FC]:
         default=_default_cache,
         help="Folder of what was fetched.  [default: the user's cache folder]",
     )
+
+
+def tracking_option() -> Callable[[FC], FC]:
+    """`--tracking`: where MLflow keeps runs, for recipes with `run.mlflow = true`."""
+    return click.option(
+        "--tracking",
+        metavar="URI",
+        envvar="MLFLOW_TRACKING_URI",
+        show_envvar=True,
+        help="Store of MLflow, for run.mlflow.  [default: an SQLite file in the folder]",
+    )
+
+
+def quiet_libraries() -> None:
+    """Keep libraries from telling what ottenok tells itself, and MLflow from telling its makers anything."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("MPLBACKEND", "agg")  # plots become files; no window, and no need of a display
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 
 def json_option() -> Callable[[FC], FC]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ottenok.cli.places import cache_option, data_root_option
+from ottenok.cli.places import cache_option, data_root_option, quiet_libraries, tracking_option
 
 if TYPE_CHECKING:
     from ottenok.experiments.search.results import TrialRow
@@ -24,6 +23,7 @@ _SHOWN = 10
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the search.")
 @click.option("--trials", type=click.IntRange(min=1), required=True, help="Trials in all, resumed ones included.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="MIN", help="Begin no trial after MIN.")
+@click.option("--arm", metavar="NAME", help="Which of the recipe's arms, if it has some.")
 @click.option("--resume", is_flag=True, help="Go on with the search that is in the folder.")
 @click.option(
     "--space",
@@ -33,6 +33,7 @@ _SHOWN = 10
 @click.option("--corpus", type=click.Path(path_type=Path), help="A built corpus to learn from.")
 @data_root_option()
 @cache_option()
+@tracking_option()
 @click.argument("keys", nargs=-1, type=click.UNPROCESSED, metavar="[--SECTION.KEY VALUE]...")
 def search(  # noqa: PLR0913 - click passes each option by name
     recipe: str,
@@ -41,11 +42,13 @@ def search(  # noqa: PLR0913 - click passes each option by name
     out: Path,
     trials: int,
     timeout: float | None,
+    arm: str | None,
     resume: bool,
     space: Path | None,
     corpus: Path | None,
     data_root: Path | None,
     cache: Path,
+    tracking: str | None,
 ) -> None:
     """Look for better values of RECIPE's keys.
 
@@ -56,35 +59,31 @@ def search(  # noqa: PLR0913 - click passes each option by name
     Leaves best.toml (for `ottenok train`), trials.csv, trials.json and plots. A search that was stopped or killed goes
     on with --resume.
     """
-    _quiet()
+    quiet_libraries()
     from ottenok.cli.trials import TrialBars
     from ottenok.core.lazy import require
     from ottenok.experiments.search.run import Budget
     from ottenok.experiments.search.run import search as run
     from ottenok.training.inputs import Places
+    from ottenok.training.recipe import load_recipe
 
     # What Optuna tells, the bar and the lines of trials tell too.
     require("optuna", extra="search").logging.set_verbosity(30)
+    resolved = load_recipe(recipe, _over(keys, space, corpus), arm=arm)
     bars = TrialBars()
     try:
         found = run(
-            recipe,
+            resolved,
             out,
             budget=Budget(trials=trials, minutes=timeout),
-            over=_over(keys, space, corpus),
             resume=resume,
-            places=Places(cache=cache, root=data_root),
+            places=Places(cache=cache, root=data_root, tracking=tracking),
             progress=(bars.outer, bars.inner),
         )
     except KeyboardInterrupt:
         bars.tell("The search goes on from here with --resume.")
         raise
     _show(found)
-
-
-def _quiet() -> None:
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("MPLBACKEND", "agg")  # plots become files; no window, and no need of a display
 
 
 def _over(keys: tuple[str, ...], space: Path | None, corpus: Path | None) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
 import click
 
-from ottenok.cli.places import cache_option, data_root_option
+from ottenok.cli.places import cache_option, data_root_option, quiet_libraries, tracking_option
 
 __all__ = ["study"]
 
@@ -28,6 +27,7 @@ __all__ = ["study"]
 @click.option("--baseline", metavar="ARM", help="Arm to test the others against.  [default: the recipe's, or the best]")
 @data_root_option()
 @cache_option()
+@tracking_option()
 @click.argument("keys", nargs=-1, type=click.UNPROCESSED, metavar="[--SECTION.KEY VALUE]...")
 def study(  # noqa: PLR0913 - click passes each option by name
     recipe: str,
@@ -42,6 +42,7 @@ def study(  # noqa: PLR0913 - click passes each option by name
     baseline: str | None,
     data_root: Path | None,
     cache: Path,
+    tracking: str | None,
 ) -> None:
     """Train all [[arms]] of RECIPE with all its seeds, and compare them on the same test rows.
 
@@ -51,7 +52,7 @@ def study(  # noqa: PLR0913 - click passes each option by name
 
     Leaves results.md and results.json: figures with intervals, paired tests, costs, the epochs of every arm.
     """
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    quiet_libraries()
     from ottenok.cli.bars import Bars
     from ottenok.cli.keys import recipe_keys
     from ottenok.core.errors import ModelError
@@ -68,7 +69,7 @@ def study(  # noqa: PLR0913 - click passes each option by name
         common=common,
         metrics=metrics,
         baseline=baseline,
-        places=Places(cache=cache, root=data_root),
+        places=Places(cache=cache, root=data_root, tracking=tracking),
     )
     over = recipe_keys(keys, top=(*TrainRecipe.model_fields, "seeds"))
     found = run(recipe, out, over=over, spec=spec, progress=Bars())

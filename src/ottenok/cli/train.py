@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
-from ottenok.cli.places import cache_option, data_root_option
+from ottenok.cli.places import cache_option, data_root_option, quiet_libraries, tracking_option
 
 __all__ = ["train"]
 
@@ -20,6 +19,7 @@ __all__ = ["train"]
 @click.option("--resume", is_flag=True, help="Go on with the run that is in the folder.")
 @data_root_option()
 @cache_option()
+@tracking_option()
 @click.argument("keys", nargs=-1, type=click.UNPROCESSED, metavar="[--SECTION.KEY VALUE]...")
 def train(  # noqa: PLR0913 - click passes each option by name
     recipe: str,
@@ -31,6 +31,7 @@ def train(  # noqa: PLR0913 - click passes each option by name
     resume: bool,
     data_root: Path | None,
     cache: Path,
+    tracking: str | None,
 ) -> None:
     """Train a classifier from RECIPE, a TOML file or the name of a recipe.
 
@@ -43,8 +44,7 @@ def train(  # noqa: PLR0913 - click passes each option by name
 
     # Before the recipe is read: whoever lacks torch should not mend other things first.
     check_extra("train")
-    # transformers tells of much that ottenok checks itself.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    quiet_libraries()
     from ottenok.cli.bars import Bars
     from ottenok.cli.keys import recipe_keys
     from ottenok.core.config import merge
@@ -55,7 +55,7 @@ def train(  # noqa: PLR0913 - click passes each option by name
     over = recipe_keys(keys, top=TrainRecipe.model_fields)
     if corpus is not None:
         over = merge(over, {"data": {"corpus": str(corpus)}})
-    places = Places(cache=cache, root=data_root)
+    places = Places(cache=cache, root=data_root, tracking=tracking)
     resolved = load_recipe(recipe, over, arm=arm)
     trained = run(resolved, out, resume=resume, places=places, progress=Bars())
     if trained is not None:

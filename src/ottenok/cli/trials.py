@@ -21,6 +21,8 @@ def time_left(done: float, total: float, seconds: float) -> str:
     if not done or total <= done:
         return ""
     minutes = seconds / done * (total - done) / 60.0
+    if minutes < 1:
+        return "under a minute left"
     return f"{minutes:.0f} minutes left" if minutes < 120 else f"{minutes / 60.0:.1f} hours left"
 
 

@@ -79,13 +79,16 @@ def train(
     load_object("ottenok.models.encoder:load_config", extra="train")(resolved.model, head_dropout=0.0)
     corpus = corpus_of(resolved.data, places, progress)
     run = load_object("ottenok.training.run:train", extra="train")
-    fitted = run(resolved, corpus=corpus, out=Path(out), resume=resume, progress=progress)
+    fitted = run(resolved, corpus=corpus, out=Path(out), resume=resume, tracking=places.tracking, progress=progress)
     if fitted is None:
         return None
     ready = not resolved.run.export or (fitted.bundle.has(ONNX) and fitted.bundle.has(ONNX_INT8))
     notes = () if ready else _graphs(fitted.bundle, corpus, progress)
     bundle = open_bundle(out)
-    rewrite_card(bundle)
+    card = rewrite_card(bundle)
+    if resolved.run.mlflow:
+        finish_log = load_object("ottenok.training.mlflow:finish_log", extra="train")
+        finish_log(bundle.folder, resolved, fitted.reports, card=card, tracking=places.tracking)
     return Trained(bundle=bundle, reports=fitted.reports, epochs=fitted.epochs, notes=notes)
 
 

@@ -15,15 +15,16 @@ from ottenok.training.batches import LengthBatches
 from ottenok.training.checkpoints import WEIGHTS, checkpoint_path, list_checkpoints
 from ottenok.training.examples import ExampleSet, targets
 from ottenok.training.history import HISTORY_FILE, History
+from ottenok.training.logs import logged
 from ottenok.training.loop import ClassifierTrainer, Work
 from ottenok.training.noise import RowNoise
 from ottenok.training.observers import EpochObserver
 from ottenok.training.processes import rank, world
 from ottenok.training.scoring import check_metric
 from ottenok.training.settings import higher_is_better, optimiser_steps, training_arguments
-from ottenok.training.tensorboard import tensorboard
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -63,13 +64,15 @@ def fit(parts: Parts, folder: RunFolder, *, watch: EpochWatch | None = None) -> 
     observer = EpochObserver(
         parts.recipe.run, parts.progress, history, epochs=parts.recipe.schedule.epochs, watch=watch
     )
-    trainer = _trainer(parts, folder, batches, observer, steps)
     state = None if last is None else TrainerState.load_from_json(str(last / "trainer_state.json"))
     if state is not None:
         history.update(state.log_history)
-    if state is None or not (state.global_step >= steps or history.exhausted(parts.recipe.run.patience)):
-        trainer.train(resume_from_checkpoint=None if last is None else str(last))
-        state = trainer.state
+    with logged(parts.recipe, folder) as others:
+        trainer = _trainer(parts, folder, batches, [observer, *others], steps)
+        observer.attach(trainer)
+        if state is None or not (state.global_step >= steps or history.exhausted(parts.recipe.run.patience)):
+            trainer.train(resume_from_checkpoint=None if last is None else str(last))
+            state = trainer.state
     _take_best(parts, folder, trainer, state)
     return history
 
@@ -116,7 +119,7 @@ def _last_checkpoint(folder: RunFolder) -> Path | None:
 
 
 def _trainer(
-    parts: Parts, folder: RunFolder, batches: LengthBatches, observer: EpochObserver, steps: int
+    parts: Parts, folder: RunFolder, batches: LengthBatches, observers: Sequence[TrainerCallback], steps: int
 ) -> ClassifierTrainer:
     network, recipe = parts.network, parts.recipe
     answers = targets(parts.learning.truth, network.problem, parts.scheme.values)
@@ -132,13 +135,9 @@ def _trainer(
         validate=parts.validation,
         keep=recipe.run.keep,
     )
-    observers: list[TrainerCallback] = [observer]
-    if recipe.run.tensorboard and rank() == 0:
-        observers.append(tensorboard(folder.tensorboard))
-    settings = training_arguments(recipe, folder.checkpoints, steps=steps, metric=observer.history.metric)
-    trainer = ClassifierTrainer(work, settings, observers)
-    observer.attach(trainer)
-    return trainer
+    metric = None if parts.validation is None else recipe.run.metric
+    settings = training_arguments(recipe, folder.checkpoints, steps=steps, metric=metric)
+    return ClassifierTrainer(work, settings, observers)
 
 
 def _noise(parts: Parts, batches: LengthBatches) -> RowNoise | None:

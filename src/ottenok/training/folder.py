@@ -42,10 +42,12 @@ class RunFolder:
     Attributes:
         path: The folder, which becomes the trained classifier's.
         resumed: Whether an earlier run is taken up.
+        tracking: Address of MLflow's store; None: one in the run's folder.
     """
 
     path: Path
     resumed: bool
+    tracking: str | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -57,8 +59,13 @@ class RunFolder:
         """Folder of TensorBoard's logs."""
         return self.path / "tensorboard"
 
+    @property
+    def mlflow(self) -> Path:
+        """Folder of what MLflow needs, and of its store where `tracking` names no other."""
+        return self.path / "mlflow"
 
-def open_run(out: Path, recipe: TrainRecipe, corpus: Corpus, *, resume: bool) -> RunFolder:
+
+def open_run(out: Path, recipe: TrainRecipe, corpus: Corpus, *, resume: bool, tracking: str | None = None) -> RunFolder:
     """Begin a run in an empty or absent folder, or take up the one that is there.
 
     Raises:
@@ -66,16 +73,16 @@ def open_run(out: Path, recipe: TrainRecipe, corpus: Corpus, *, resume: bool) ->
     """
     if rank() != 0:
         # The first process has the say; what it finds here stops them all.
-        return RunFolder(path=out, resumed=resume)
+        return RunFolder(path=out, resumed=resume, tracking=tracking)
     identity = {"recipe": public_recipe(recipe), "corpus": sha256_file(corpus.folder / CORPUS_FILE)}
     file = out / RUN_FILE
     if not resume:
         refuse_used(out, file=RUN_FILE, what="run")
     elif file.is_file():
         refuse_other(read_identity(file), identity, out, what="run")
-        return RunFolder(path=out, resumed=True)
+        return RunFolder(path=out, resumed=True, tracking=tracking)
     atomic_write_text(file, json.dumps(identity, ensure_ascii=False, indent=2) + "\n")
-    return RunFolder(path=out, resumed=False)
+    return RunFolder(path=out, resumed=False, tracking=tracking)
 
 
 def refuse_used(out: Path, *, file: str, what: str) -> None:

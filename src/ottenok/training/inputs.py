@@ -26,15 +26,17 @@ __all__ = ["Places", "corpus_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where data is.
+    """Where data is, and where runs are logged.
 
     Attributes:
         cache: Folder of fetched data sets and built corpora.
         root: Folder of data sets that is looked into first, or None.
+        tracking: Address of MLflow's store, for recipes with `run.mlflow`; None: one in the run's folder.
     """
 
     cache: Path = field(default_factory=lambda: Path.home() / ".cache" / "ottenok")
     root: Path | None = None
+    tracking: str | None = None
 
 
 def corpus_of(options: DataOptions, places: Places, progress: Progress = SILENT) -> Corpus:

@@ -23,7 +23,13 @@ __all__ = ["train"]
 
 
 def train(
-    recipe: TrainRecipe, *, corpus: Corpus, out: Path, resume: bool = False, progress: Progress = SILENT
+    recipe: TrainRecipe,
+    *,
+    corpus: Corpus,
+    out: Path,
+    resume: bool = False,
+    tracking: str | None = None,
+    progress: Progress = SILENT,
 ) -> Fitted | None:
     """Train a classifier.
 
@@ -35,6 +41,7 @@ def train(
         corpus: What to learn from.
         out: Folder of the run, which becomes the classifier's; empty or absent unless `resume`.
         resume: Take up the run that is in `out`; if there is none, begin.
+        tracking: Address of MLflow's store, for `run.mlflow`; None: one in `out`.
         progress: Whom to tell.
 
     Returns:
@@ -45,7 +52,7 @@ def train(
         DataError: The corpus has no rows to learn from.
         ModelError: The encoder can't be loaded, or the loss is no longer a number.
     """
-    folder = open_run(out, recipe, corpus, resume=resume)
+    folder = open_run(out, recipe, corpus, resume=resume, tracking=tracking)
     if (there := finished(folder)) is not None:
         progress.note("this run is finished already")
         return there if rank() == 0 else None

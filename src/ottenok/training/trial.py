@@ -9,7 +9,6 @@ import torch
 from transformers import set_seed
 
 from ottenok.core.errors import ConfigError, ModelError
-from ottenok.core.progress import SILENT, Progress
 from ottenok.training.fit import fit
 from ottenok.training.folder import open_run
 from ottenok.training.history import read_history
@@ -21,12 +20,30 @@ from ottenok.training.settings import higher_is_better
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ottenok.core.progress import Progress
     from ottenok.data.corpus import Corpus
     from ottenok.training.memory import TokenMemory
     from ottenok.training.observers import EpochWatch
     from ottenok.training.recipe import TrainRecipe
 
-__all__ = ["TrialRun", "metric_direction", "trial"]
+__all__ = ["Shared", "TrialRun", "metric_direction", "trial"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What the trials of one search share.
+
+    Attributes:
+        corpus: What they learn from and validate on.
+        memory: Tokens of earlier trials.
+        tracking: Address of MLflow's store, for `run.mlflow`; None: one in each trial's folder.
+        progress: Whom to tell.
+    """
+
+    corpus: Corpus
+    memory: TokenMemory
+    tracking: str | None
+    progress: Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,35 +75,29 @@ def metric_direction(recipe: TrainRecipe, corpus: Corpus) -> bool:
     return higher_is_better(recipe.run.metric)
 
 
-def trial(
-    recipe: TrainRecipe,
-    *,
-    corpus: Corpus,
-    out: Path,
-    watch: EpochWatch,
-    memory: TokenMemory | None = None,
-    progress: Progress = SILENT,
-) -> TrialRun:
+def trial(recipe: TrainRecipe, *, out: Path, watch: EpochWatch, shared: Shared) -> TrialRun:
     """Train up to the last epoch, or until `watch` has seen enough; the test split is not read.
 
     Args:
         recipe: What to do.
-        corpus: What to learn from and to validate on.
         out: Folder of the run. One that is there is taken up from its last checkpoint.
         watch: Is shown the rows of all epochs so far after each; says whether to go on.
-        memory: Tokens of earlier trials on the same corpus.
-        progress: Whom to tell.
+        shared: Corpus and more.
 
     Raises:
         OttenokError: The recipe can't work; see `ottenok.training.run.train`.
         ModelError: Also: there is not enough memory for it.
     """
-    folder = open_run(out, recipe, corpus, resume=True)
+    folder = open_run(out, recipe, shared.corpus, resume=True, tracking=shared.tracking)
     set_seed(recipe.seed)
     try:
-        history = fit(prepare(recipe, corpus, progress, memory=memory), folder, watch=watch)
+        history = fit(prepare(recipe, shared.corpus, shared.progress, memory=shared.memory), folder, watch=watch)
     except StoppedEarly:
         return TrialRun(epochs=read_history(out), best=None)
     except torch.OutOfMemoryError as error:
         raise ModelError("the memory does not suffice", hint="Try a smaller batch.size.") from error
+    if recipe.run.mlflow:
+        from ottenok.training.mlflow import finish_log
+
+        finish_log(out, recipe, {}, card=None, tracking=shared.tracking)
     return TrialRun(epochs=history.rows, best=history.best())

@@ -53,10 +53,13 @@ def _draw(stem: Path, function: Callable[..., Any], study: SearchStudy) -> list[
         function(study.study, **named)
         figure = pyplot.gcf()
         figure.set_size_inches(*_size(stem.name, len(study.space.axes)))
+        if stem.name == "slice":
+            for part in figure.axes:
+                part.tick_params(axis="x", labelrotation=30)
         try:
             for file in files:
-                with atomic_path(file) as part:
-                    figure.savefig(part, dpi=120, bbox_inches="tight")
+                with atomic_path(file) as temporary:
+                    figure.savefig(temporary, dpi=120, bbox_inches="tight")
         finally:
             pyplot.close(figure)
     return files

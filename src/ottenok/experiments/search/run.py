@@ -116,9 +116,17 @@ def search(
         open_folder(folder, identity, resume=resume),
         open_study(folder, space, resolved, options, higher=higher) as study,
     ):
-        task = Task(study=study, corpus=corpus, folder=folder, memory=TokenMemory(), inner=progress[1])
+        shared = load_object("ottenok.training.trial:Shared", extra="train")(
+            corpus=corpus, memory=TokenMemory(), tracking=_tracking(places, folder), progress=progress[1]
+        )
+        task = Task(study=study, folder=folder, shared=shared)
         _try_all(task, budget, progress[0])
         return _found(task)
+
+
+def _tracking(places: Places, folder: Path) -> str:
+    """Return where MLflow keeps the trials: together, so that it can compare them."""
+    return places.tracking or f"sqlite:///{(folder / 'mlflow.db').absolute()}"
 
 
 def _check_ready() -> None:

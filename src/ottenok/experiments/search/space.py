@@ -41,7 +41,11 @@ class Axis:
     @property
     def choices(self) -> dict[Value, Any]:
         """Choices as a study keeps them (lists and tables as text) to what the recipe gets."""
-        return {_label(choice): choice for choice in self.dimension.choices or ()}
+        every = self.dimension.choices or []
+        labels = [_label(choice) for choice in every]
+        if len(set(labels)) < len(labels):
+            labels = [_json(choice) for choice in every]
+        return dict(zip(labels, every, strict=True))
 
     def holds(self, own: Any) -> Value | None:  # noqa: ANN401 - any TOML value
         """Return the recipe's own value as a study keeps it; None if it is none of the axis's."""
@@ -58,10 +62,14 @@ def _label(choice: Any) -> Value:  # noqa: ANN401
     if isinstance(choice, (bool, int, float, str)):
         return choice
     if isinstance(choice, dict):
-        return ", ".join(
-            f"{name} {value if isinstance(value, str) else json.dumps(value)}" for name, value in choice.items()
-        )
-    return json.dumps(choice, ensure_ascii=False)
+        # What is empty only undoes what the recipe has; it would make plots and tables wide.
+        told = {name: value for name, value in choice.items() if value not in ([], "", {})}
+        return ", ".join(f"{name} {value if isinstance(value, str) else _json(value)}" for name, value in told.items())
+    return _json(choice)
+
+
+def _json(value: Any) -> str:  # noqa: ANN401
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _covers(own: Any, choice: Any) -> bool:  # noqa: ANN401

@@ -16,11 +16,9 @@ from ottenok.experiments.search.study import FOLDER, SearchStudy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ottenok.core.progress import Progress
-    from ottenok.data.corpus import Corpus
     from ottenok.experiments.search.space import Value
-    from ottenok.training.memory import TokenMemory
     from ottenok.training.recipe import TrainRecipe
+    from ottenok.training.trial import Shared
 
 __all__ = ["Task", "begin", "best_recipe", "try_one"]
 
@@ -33,17 +31,13 @@ class Task:
 
     Attributes:
         study: The study, with space and recipe.
-        corpus: What is learned from.
         folder: The search's folder.
-        memory: Tokens that the trials share.
-        inner: Whom to tell of the training within a trial.
+        shared: What the trials share; its progress is told of the training within a trial.
     """
 
     study: SearchStudy
-    corpus: Corpus
     folder: Path
-    memory: TokenMemory
-    inner: Progress
+    shared: Shared
 
 
 def begin(task: Task) -> list[int]:
@@ -63,7 +57,7 @@ def try_one(task: Task) -> TrialRow:
         where = f"{error.where}: " if error.where else ""
         task.study.fail(trial, f"{where}{error.message}")
     finally:
-        task.inner.finish()
+        task.shared.progress.finish()
         # A trainer is full of circles; its network must be gone before the next one is made.
         gc.collect()
     _delete_losers(task)
@@ -76,11 +70,9 @@ def _run(task: Task, trial: Any, values: dict[str, Value]) -> None:  # noqa: ANN
     watch = task.study.watcher(trial, recipe.schedule.epochs)
     done = load_object("ottenok.training.trial:trial", extra="train")(
         recipe,
-        corpus=task.corpus,
         out=task.folder / TRIALS_FOLDER / trial.user_attrs[FOLDER],
         watch=watch,
-        memory=task.memory,
-        progress=task.inner,
+        shared=task.shared,
     )
     if done.best is None:
         task.study.prune(trial)
