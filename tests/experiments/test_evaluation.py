@@ -15,6 +15,7 @@ from ottenok.bundle.manifest import SchemeFacts
 from ottenok.core.errors import DataError, SchemeError
 from ottenok.core.schemes import load_scheme
 from ottenok.data.corpus import COLUMNS
+from ottenok.evaluation.predictions import load_predictions
 from ottenok.evaluation.report import Report
 from ottenok.experiments.evaluation import EvaluationSpec, evaluate
 from ottenok.experiments.rows import Columns, read_rows
@@ -101,6 +102,22 @@ def test_json_holds_every_report(tmp_path: Path, places: Places) -> None:
     tree = json.loads(json.dumps(found.to_json(), allow_nan=False))
 
     assert tuple(Report.from_json(report) for report in tree["reports"]) == found.reports
+
+
+def test_predictions_can_be_kept(tmp_path: Path, places: Places) -> None:
+    """The file holds the probabilities that the report is made from, by the corpus's ids, and no texts."""
+    file = tmp_path / "model" / "predictions" / "test.parquet"
+    spec = EvaluationSpec(places=places, resamples=0, baselines=False, predictions=file)
+    found = evaluate(fake_predictor(), _corpus(tmp_path / "c"), spec=spec)
+
+    kept = load_predictions(file)
+    assert kept.labels == SENTIMENT.labels
+    assert kept.ids[0] == "news/test/negative/0"
+    assert set(kept.sources) == {"news", "shops"}
+    right = (kept.probs.argmax(axis=1) == kept.truth.argmax(axis=1)).mean()
+    assert right == pytest.approx(found.reports[0].value("accuracy"))
+    evaluate(fake_predictor(), _file(tmp_path / "own.csv", [(GOOD, "positive"), (BAD, "negative")]), spec=spec)
+    assert load_predictions(file).ids == ("own.csv/1", "own.csv/2")
 
 
 def test_another_split_can_be_chosen(tmp_path: Path, places: Places) -> None:

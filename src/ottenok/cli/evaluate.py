@@ -37,6 +37,12 @@ __all__ = ["evaluate"]
     "--noise", multiple=True, metavar="KIND:RATE", help="Measure under noise too: typos, asr, yo, case, punctuation."
 )
 @click.option("--emoji", multiple=True, metavar="WAY", help="And with emoji treated: remove, name, name-ru, name-zh.")
+@click.option(
+    "--predictions",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the probabilities of all rows to FILE (Parquet, without texts).",
+)
 @click.option("--record", "keep", is_flag=True, help="Keep the figures in MODEL's manifest and card.")
 @json_option()
 @click.option(
@@ -56,6 +62,7 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
     seed: int,
     noise: tuple[str, ...],
     emoji: tuple[str, ...],
+    predictions: Path | None,
     keep: bool,
     as_json: bool,
     out: Path | None,
@@ -69,6 +76,8 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
 
     Prints precision, recall, F1, AUC and support per label with their averages; accuracy, F1 and more for the model and
     two baselines, fitted on the corpus's training rows; and macro F1 per source. Brackets are 95 % bootstrap intervals.
+
+    MODEL/predictions/test.parquet, written by --predictions, is what `ottenok compare` reads.
 
     With --noise asr:0.3 --noise typos:0.1 --emoji remove, also what the model loses when the same texts are noisy:
     macro F1 under each, and its difference from clean texts.
@@ -87,6 +96,7 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
         resamples=resamples,
         seed=seed,
         stress=StressSpec.parse(noise, emoji),
+        predictions=predictions,
         places=Places(cache=cache, root=data_root),
     )
     source = None if model == "default" else model

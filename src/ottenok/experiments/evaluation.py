@@ -13,6 +13,7 @@ from ottenok.evaluation.baselines import LabelledTexts, baseline_reports
 from ottenok.evaluation.metrics import EvaluationOptions
 from ottenok.evaluation.metrics import evaluate as measure
 from ottenok.evaluation.paired import PairedOptions
+from ottenok.evaluation.predictions import Predictions, save_predictions
 from ottenok.evaluation.tuning import fitted_temperature
 from ottenok.experiments.cards import report_tables
 from ottenok.experiments.rows import Columns, Rows, read_rows
@@ -50,6 +51,7 @@ class EvaluationSpec:
         resamples: Bootstrap resamples of the intervals; 0: none.
         seed: Of the resamples, of noise, and of the rows that baselines are fitted on, of more than 100,000.
         stress: Noise to measure the model under as well.
+        predictions: File to write the model's probabilities to; see `ottenok.evaluation.predictions`.
         places: Where data sets and built corpora are.
     """
 
@@ -59,6 +61,7 @@ class EvaluationSpec:
     resamples: int = 1000
     seed: int = 0
     stress: StressSpec = field(default_factory=StressSpec)
+    predictions: Path | None = None
     places: Places = field(default_factory=Places)
 
 
@@ -155,6 +158,8 @@ def evaluate_on(predictor: Predictor, rows: Rows, *, spec: EvaluationSpec, progr
         sources=rows.test.sources,
         options=options,
     )
+    if spec.predictions is not None:
+        _keep(spec.predictions, rows, clean, predictor)
     paired = PairedOptions(resamples=spec.resamples, permutations=0, seed=spec.seed)
     noisy = under_noise(clean, spec.stress.changes(spec.seed), paired)
     baselines, notes = _baselines(rows, spec, options, scheme, progress=progress, tuned=bool(decision.thresholds))
@@ -167,6 +172,19 @@ def evaluate_on(predictor: Predictor, rows: Rows, *, spec: EvaluationSpec, progr
         notes=(*predictor.manifest.notes, *notes),
         under_noise=noisy,
     )
+
+
+def _keep(file: Path, rows: Rows, clean: CleanRows, predictor: Predictor) -> None:
+    found = Predictions(
+        ids=rows.ids,
+        sources=tuple(rows.test.sources or [""] * len(rows.ids)),
+        labels=clean.scheme.labels,
+        truth=clean.truth,
+        probs=clean.probs,
+        system=predictor.manifest.name,
+        scheme=clean.scheme.name,
+    )
+    save_predictions(file, found)
 
 
 def _baselines(
