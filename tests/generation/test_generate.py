@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import signal
@@ -122,10 +123,10 @@ def test_a_server_that_keeps_failing_ends_the_run(chat: Any, make: Make, rows: R
 
 def test_slow_answers_are_no_answers(chat: Any, make: Make, tmp_path: Path) -> None:
     """A request that takes longer than the timeout counts as unanswered, and others go on."""
-    chat.script(chat.fresh(0, wait=1.0))
-    summary = generate(make(server={"timeout": 0.3, "retries": 0}, limits={"parallel": 1}), tmp_path / "out.jsonl")
+    chat.script(chat.fresh(0, wait=5.0))
+    summary = generate(make(server={"timeout": 1.5, "retries": 0}, limits={"parallel": 1}), tmp_path / "out.jsonl")
 
-    assert summary.problems == {"no answer in 0.3 seconds": 1}
+    assert summary.problems == {"no answer in 1.5 seconds": 1}
     assert summary.accepted == summary.wanted
 
 
@@ -341,7 +342,7 @@ def test_a_killed_run_goes_on(
     while len(chat.bodies) < 3 and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(how)
-    assert process.wait(10) != 0
+    assert process.wait(60) != 0
     kept = rows(out)
     assert len(kept) == 4
 
@@ -352,6 +353,15 @@ def test_a_killed_run_goes_on(
     seeds = [body["seed"] for body in chat.bodies]
     assert seeds[2] == seeds[3]  # the request that was under way is the one that is made again
     assert len(seeds) == len(set(seeds)) + 1 == 6
+
+
+def test_it_runs_in_a_notebook(make: Make, tmp_path: Path) -> None:
+    """Where an event loop runs already, as in a notebook's cell, the answer is the same."""
+
+    async def cell() -> dict[str, int]:
+        return dict(generate(make(), tmp_path / "out.jsonl").accepted)
+
+    assert asyncio.run(cell()) == {"fear": 6, "disgust": 4}
 
 
 def test_two_processes_do_not_write_one_file(chat: Any, make: Make, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -120,8 +121,19 @@ def generate(
         run = _Run(recipe, prompts, store=store, sieve=sieve, options=options, progress=progress)
         missing = sum(map(run.schedule.missing, recipe.labels))
         with stage(progress, "generating", total=missing, unit="texts"):
-            asyncio.run(run.until_done(server))
+            _run_to_end(run, server)
         return run.summary()
+
+
+def _run_to_end(run: _Run, server: Server) -> None:
+    """Run in this thread, or in another where this one has an event loop already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(run.until_done(server))
+        return
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        thread.submit(asyncio.run, run.until_done(server)).result()
 
 
 class _Run:
