@@ -78,6 +78,8 @@ def test_an_evaluation_is_kept_and_shown(folder: Path) -> None:
     assert set(bundle.manifest.metrics) == {"test", "validation"}
     assert "### The corpus's test rows\n" in card
     assert "|  | small | majority |" in card
+    assert "### How far probabilities can be believed" in card
+    assert "| The corpus's test rows | - | 0.1667 |" in card
     assert card.index("The corpus's test rows") < card.index("The corpus's validation rows")
 
 
