@@ -51,7 +51,7 @@ def _clean(reader: _Reader) -> CleanRows:
 
 
 def test_noise_costs_what_the_model_can_not_bear() -> None:
-    """A model that knows words by their capitals loses under `case`, with an interval below 0; emoji are nothing to it."""
+    """A model that knows words by their capitals loses under `case`, with an interval below 0."""
     reader = _Reader()
     spec = StressSpec.parse(["case:1"], ["remove"])
 
