@@ -121,14 +121,17 @@ def labels_table(folder: Path, name: str, arm: str) -> str:
 def sources_table(folder: Path, name: str) -> str:
     """`sources RESULT`: macro F1 per source, published and ours, as it is and on balanced labels."""
     tree, system = result(folder, name), published()["sentiment-balanced"]
-    names = [(arm, text, reports(tree, arm)) for arm, text in titles(tree).items()]
+    trained = {arm["name"] for arm in tree["arms"] if arm["state"] == "done"}
+    if not trained:
+        raise NotRunError("No arm is trained yet.")
+    names = [(text, reports(tree, arm)) for arm, text in titles(tree).items() if arm in trained]
     header = ["", "published"]
-    for _, text, _ in names:
+    for text, _ in names:
         header += [text, f"{text}, balanced labels"]
     rows = []
     for source, value in system["rows"]:
         own, row = system["sources"][source], [source, f"{value:g}"]
-        for _, _, found in names:
+        for _, found in names:
             row += [_or_none(figure(found, figure_name, own)) for figure_name in ("macro_f1", "balanced_f1")]
         rows.append(tuple(row))
     return Grid(header=tuple(header), rows=tuple(rows)).markdown()
