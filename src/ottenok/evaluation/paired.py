@@ -221,11 +221,14 @@ class _Pair:
 
     def differences(self, kept: Floats, gone: Floats | None) -> Mapping[str, Floats]:
         """Return the mean difference over runs, where `gone` rows have exchanged their answers."""
-        other = np.zeros_like(kept) if gone is None else gone
         found = []
-        for pair in self._runs:
-            # Both sides know both runs' answers, so that their macro averages are over the same labels.
-            one, two = self._engine.figures(pair, (kept, other)), self._engine.figures(pair, (other, kept))
+        for first, second in self._runs:
+            if gone is None and isinstance(self._engine, Areas):
+                one, two = self._engine.figures([first], [kept]), self._engine.figures([second], [kept])
+            else:
+                # Both sides know both runs' answers, so that their macro averages are over the same labels.
+                other, pair = np.zeros_like(kept) if gone is None else gone, (first, second)
+                one, two = self._engine.figures(pair, (kept, other)), self._engine.figures(pair, (other, kept))
             found.append({name: one[name] - two[name] for name in one})
         return _means(found)
 
