@@ -10,6 +10,7 @@ import torch
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
 from ottenok.core.errors import ConfigError, ModelError
+from ottenok.core.lazy import load_object
 from ottenok.models.quiet import quiet
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from ottenok.models.options import ModelOptions
 
 __all__ = ["attention_kind", "freeze", "load_config", "load_encoder", "load_tokenizer", "lost_letters", "text_limit"]
+
+_OURS = "ottenok"
 
 # The same two dropouts and the head's have other names in other families.
 _ENCODER_DROPOUTS = (
@@ -45,12 +48,11 @@ def load_config(options: ModelOptions, *, head_dropout: float) -> Any:  # noqa: 
     """
     _refuse_absent(options.encoder)
     try:
-        # Without `trust_remote_code=False` transformers would ask the terminal whether to run a stranger's code.
-        config = AutoConfig.from_pretrained(
-            options.encoder, revision=options.revision or "main", trust_remote_code=False
-        )
+        config = _read_config(options)
     except (OSError, ValueError, KeyError) as error:
         raise _no_encoder(options.encoder, error) from error
+    if config.model_type == _OURS:
+        config = config.encoder_config()
     _refuse_two_parts(options.encoder, config)
     if options.dropout is not None:
         _set_known(config, _ENCODER_DROPOUTS, options.dropout)
@@ -58,6 +60,13 @@ def load_config(options: ModelOptions, *, head_dropout: float) -> Any:  # noqa: 
     if hasattr(config, "use_cache"):
         config.use_cache = False  # decoders would keep every layer's keys for a next token that never comes
     return config
+
+
+def _read_config(options: ModelOptions) -> Any:  # noqa: ANN401
+    # A classifier that ottenok trained is a place to start from too, and transformers must know its kind.
+    load_object("ottenok.models.classifier:register", extra="train")()
+    # Without `trust_remote_code=False` transformers would ask the terminal whether to run a stranger's code.
+    return AutoConfig.from_pretrained(options.encoder, revision=options.revision or "main", trust_remote_code=False)
 
 
 def _set_known(config: Any, names: tuple[str, ...], value: float) -> None:  # noqa: ANN401
@@ -117,8 +126,10 @@ def load_encoder(options: ModelOptions, config: Any, *, pooler: bool = False) ->
         ConfigError: The pooling reads the encoder's pooler, and there is none.
         ModelError: There are no safetensors weights, or some of the encoder's weights are not in them.
     """
-    extra = {"add_pooling_layer": pooler} if accepts_no_pooler(config) else {}
+    extra: dict[str, Any] = {"add_pooling_layer": pooler} if accepts_no_pooler(config) else {}
     try:
+        if _is_ours(options):
+            extra["key_mapping"] = {r"^encoder\.": ""}
         with quiet():
             encoder, info = AutoModel.from_pretrained(
                 options.encoder,
@@ -146,6 +157,11 @@ def _no_pooler(name: str, config: Any) -> ConfigError:  # noqa: ANN401
         hint='Use another pooling: "mean" or "cls", or "last" for a decoder.',
         key="model.pooling",
     )
+
+
+def _is_ours(options: ModelOptions) -> bool:
+    """Tell whether the encoder is inside a classifier of ours, where its weights' names begin with `encoder.`."""
+    return bool(_read_config(options).model_type == _OURS)
 
 
 def accepts_no_pooler(config: Any) -> bool:  # noqa: ANN401
