@@ -11,6 +11,7 @@ import pytest
 from ottenok.core.config import merge, parse
 from ottenok.core.errors import ConfigError, DataError, ModelError, OttenokError
 from ottenok.decision.decision import probabilities
+from ottenok.evaluation.predictions import load_predictions, predictions_file
 from ottenok.training.recipe import TrainRecipe
 
 torch = pytest.importorskip("torch")
@@ -185,6 +186,11 @@ def test_validation_rows_can_be_a_sample(toy_corpus: Corpus, tiny: Path, tmp_pat
     fitted = _fitted(tiny, toy_corpus, tmp_path / "out", data={"validation_rows": 11}, schedule={"max_steps": 2})
 
     assert fitted.reports["validation"].rows == 11
+    kept = load_predictions(predictions_file(tmp_path / "out", "validation"))
+    rows = {row["id"]: row for row in toy_corpus.table("validation").to_pylist()}
+    assert len(kept) == 11
+    for name, source, truth in zip(kept.ids, kept.sources, kept.truth, strict=True):
+        assert (source, [kept.labels[truth.argmax()]]) == (rows[name]["source"], rows[name]["labels"])
 
 
 @pytest.mark.parametrize(
