@@ -196,6 +196,8 @@ def test_figures_of_the_old_decision_are_kept_under_another_name(model: Path, co
         assert set(kept.metrics) == {f"test, before tuning {i}" for i in range(1, number + 1)}
         assert len([note for note in kept.notes if "hreshold" in note]) == 1
         assert kept.notes[0] == "It is tiny."
+        # The card does not tell of the weakest label by figures that are no longer true.
+        assert "weakest label" not in (model / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_second_tuning_begins_at_the_first(model: Path, corpus: Path) -> None:

@@ -9,7 +9,10 @@ from ottenok.bundle.terms import trained_on
 if TYPE_CHECKING:
     from ottenok.bundle.manifest import BundleManifest
 
-__all__ = ["limits"]
+__all__ = ["EARLIER", "limits"]
+
+# In the names of reports on an earlier decision, before the number of the tuning that replaced it.
+EARLIER = ", before tuning "
 
 _LANGUAGES = {"ru": "Russian", "zh": "Chinese", "en": "English"}
 # Labels that people did not give: what a model learns from them is partly something else.
@@ -41,7 +44,7 @@ def _purpose(manifest: BundleManifest) -> list[str]:
 
 
 def _report(manifest: BundleManifest) -> dict[str, Any]:
-    metrics: Any = manifest.metrics
+    metrics: Any = {name: report for name, report in manifest.metrics.items() if EARLIER not in name}
     return metrics.get("test") or next(iter(metrics.values()), {})
 
 

@@ -80,7 +80,7 @@ def _check(logits: Floats, truth: Mask, decision: Decision) -> None:
 def _loss(logits: Floats, truth: Mask, decision: Decision) -> float:
     scaled = logits / decision.temperature
     if decision.activation == "sigmoid":
-        return float(-np.where(truth, log_sigmoid(scaled), log_sigmoid(-scaled)).mean())
+        return float(-log_sigmoid(np.where(truth, scaled, -scaled)).mean())
     return float(-_LOG_CLASSES[decision.activation](scaled)[truth].mean())
 
 

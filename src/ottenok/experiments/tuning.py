@@ -11,6 +11,7 @@ import numpy as np
 
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
 from ottenok.bundle.layout import MANIFEST
+from ottenok.bundle.limits import EARLIER
 from ottenok.core.errors import BundleError, ConfigError, DataError
 from ottenok.core.files import sha256_file
 from ottenok.core.progress import SILENT, Progress, tracked
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Retuned", "TuneSpec", "tune"]
 
 # Names of reports on an earlier decision.
-_OLD = re.compile(r", before tuning (\d+)$")
+_OLD = re.compile(EARLIER + r"(\d+)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +208,7 @@ def _write(bundle: Bundle, fit: DecisionFit) -> Bundle:
 
 
 def _kept(name: str, number: int) -> str:
-    return name if _OLD.search(name) else f"{name}, before tuning {number}"
+    return name if _OLD.search(name) else f"{name}{EARLIER}{number}"
 
 
 def _temper_predictions(folder: Path, fit: DecisionFit) -> None:
