@@ -97,8 +97,9 @@ def _told(store: str) -> Iterator[None]:
         yield
     except MlflowException as error:
         place = "the run's folder" if store.startswith("sqlite") else "MLFLOW_TRACKING_URI"
+        reason = str(error).replace(store, "...").splitlines()[0]
         raise ConfigError(
-            f"MLflow's store in {place} can't be used: {str(error).splitlines()[0][:300]}",
+            f"MLflow's store in {place} can't be used: {reason[:300]}",
             hint="Check the address, or leave out run.mlflow.",
             key="run.mlflow",
         ) from error

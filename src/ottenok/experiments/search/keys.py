@@ -52,16 +52,19 @@ def check_key(key: str, *, metric: str) -> None:
 
 
 def _nearest(key: str) -> str:
-    near = difflib.get_close_matches(key, _every(TrainRecipe), n=1, cutoff=0.7)
+    """Return the key that was meant: with a section before it, or with a part spelt otherwise; or what there is."""
+    known = _every(TrainRecipe)
+    whole = [name for name in known if name.endswith(f".{key}")]
+    if whole:
+        return f"Did you mean {whole[0]!r}?"
+    right, wrong = "", key
+    while (head := f"{right}{wrong.partition('.')[0]}") in known and "." in wrong:
+        right, wrong = f"{head}.", wrong.partition(".")[2]
+    below = [name.removeprefix(right) for name in known if name.startswith(right)]
+    near = difflib.get_close_matches(wrong, below, n=1)
     if near:
-        return f"Did you mean {near[0]!r}?"
-    # The longest part of it that is right, and what there is below.
-    parent = key
-    while parent and parent not in _every(TrainRecipe):
-        parent = parent.rpartition(".")[0]
-    depth = parent.count(".") + 1 if parent else 0
-    below = [name for name in _every(TrainRecipe) if name.startswith(f"{parent}." if parent else "")]
-    return f"Known: {', '.join(name for name in below if name.count('.') == depth) or parent}."
+        return f"Did you mean {right + near[0]!r}?"
+    return f"Known: {', '.join(right + name for name in below if '.' not in name)}."
 
 
 def _every(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
