@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ottenok.core.schemes import load_scheme
 from ottenok.decision.decision import Decision
 from ottenok.evaluation.paired import PairedOptions
 from ottenok.evaluation.predictions import Predictions, load_predictions, predictions_file, save_predictions
-from ottenok.experiments.compare import CompareSpec, compare
+from ottenok.experiments.compare import CompareSpec, Failed, compare
 from ottenok.experiments.compare_costs import sample_texts
 from ottenok.experiments.compare_page import as_html
 from ottenok.experiments.compare_tables import as_markdown, as_text
@@ -246,6 +247,16 @@ def test_tables_say_what_was_found(tmp_path: Path) -> None:
     assert page.count("<svg") == len(found.metrics)
     assert "http" not in page
     assert json.loads(json.dumps(found.to_json()))["systems"][1]["differences"]["accuracy"]["p"] < 0.05
+
+
+def test_models_that_failed_are_named_with_their_reason(tmp_path: Path) -> None:
+    """In every form, as a sentence each."""
+    found = compare([_write(tmp_path / "only", right=0.8)], CompareSpec(tests=_QUICK))
+    found = replace(found, failed=(Failed(name="gte", reason="it can't be <loaded>"),))
+
+    assert "gte: it can't be <loaded>" in as_text(found)
+    assert "- gte: it can't be <loaded>" in as_markdown(found)
+    assert "<li>gte: it can&#x27;t be &lt;loaded&gt;</li>" in as_html(found)
 
 
 def test_one_model_alone_has_no_differences(tmp_path: Path) -> None:

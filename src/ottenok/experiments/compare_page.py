@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from ottenok.evaluation.figures import figures
-from ottenok.experiments.compare_tables import explanation, grids
+from ottenok.experiments.compare_tables import LEFT_OUT, explanation, grids
 
 if TYPE_CHECKING:
     from ottenok.evaluation.grid import Grid
@@ -24,9 +24,10 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .92rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .7rem; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-td.text { text-align: left; white-space: normal; }
-svg { max-width: 100%; height: auto; display: block; } svg text { fill: currentColor; font-size: 13px; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: normal; overflow-wrap: anywhere;
+  min-width: 8rem; max-width: min(28rem, 40vw); }
+svg { width: 100%; min-width: 36rem; max-width: 61rem; height: auto; display: block; }
+svg text { fill: currentColor; font-size: 13px; }
 .mark { stroke: var(--mark); fill: var(--mark); } .base { stroke: var(--base); fill: var(--base); }
 """
 _ROW, _LEFT, _WIDE = 26, 260, 720
@@ -40,7 +41,7 @@ def as_html(comparison: Comparison, *, title: str = "Comparison") -> str:
     ]
     notes = "".join(f"<p>{escape(sentence)}</p>\n" for sentence in explanation(comparison))
     pictures = "\n".join(_picture(comparison, name) for name in comparison.metrics)
-    rest = "\n".join(tables[1:])
+    rest = "\n".join((*tables[1:], _failed(comparison)))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -49,14 +50,16 @@ def as_html(comparison: Comparison, *, title: str = "Comparison") -> str:
     )
 
 
+def _failed(comparison: Comparison) -> str:
+    if not comparison.failed:
+        return ""
+    lines = "".join(f"<li>{escape(one.name)}: {escape(one.reason)}</li>\n" for one in comparison.failed)
+    return f"<h2>{LEFT_OUT}</h2>\n<ul>\n{lines}</ul>"
+
+
 def _table(grid: Grid) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in grid.header)
-    # A column of sentences is read from the left, and may be broken into lines.
-    kinds = ["", *(" class=text" if title == "reason" else "" for title in grid.header[1:])]
-    rows = "\n".join(
-        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
-        for row in grid.rows
-    )
+    rows = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in grid.rows)
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
 
 
@@ -76,8 +79,8 @@ def _picture(comparison: Comparison, name: str) -> str:
         lines.append(f'<g class="{kind}">{_point(one, low, high, middle)}</g>')
     title = figures()[name].title if name in figures() else name
     return (
-        f'<h2>{escape(title)}</h2>\n<svg viewBox="0 0 {_LEFT + _WIDE} {height}" role="img" '
-        f'aria-label="{escape(title)} with intervals">{"".join(lines)}</svg>'
+        f'<h2>{escape(title)}</h2>\n<div class=wide><svg viewBox="0 0 {_LEFT + _WIDE} {height}" role="img" '
+        f'aria-label="{escape(title)} with intervals">{"".join(lines)}</svg></div>'
     )
 
 

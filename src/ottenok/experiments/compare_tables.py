@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from ottenok.experiments.compare import Compared, Comparison
     from ottenok.experiments.compare_costs import Cost
 
-__all__ = ["as_markdown", "as_text", "explanation", "grids"]
+__all__ = ["LEFT_OUT", "as_markdown", "as_text", "explanation", "grids"]
 
+LEFT_OUT = "Not in the tables"
 _NONE = "-"
 _DIGITS = 3
 
@@ -41,9 +42,6 @@ def grids(comparison: Comparison) -> dict[str, Grid]:
     if others:
         found[f"Differences to {comparison.baseline}"] = _differences(comparison, others)
     found["Costs"] = _costs(comparison)
-    if comparison.failed:
-        rows = tuple((one.name, one.reason) for one in comparison.failed)
-        found["Not in the tables"] = Grid(header=("", "reason"), rows=rows)
     return found
 
 
@@ -139,11 +137,19 @@ def explanation(comparison: Comparison) -> tuple[str, ...]:
 def as_text(comparison: Comparison) -> str:
     """Return the comparison for a terminal."""
     parts = [f"{heading}\n\n{grid.text()}" for heading, grid in grids(comparison).items()]
-    return "\n\n".join((*parts, "\n".join(explanation(comparison))))
+    parts.append("\n".join(explanation(comparison)))
+    if comparison.failed:
+        lines = "\n".join(f"{one.name}: {one.reason}" for one in comparison.failed)
+        parts.append(f"{LEFT_OUT}\n\n{lines}")
+    return "\n\n".join(part for part in parts if part)
 
 
 def as_markdown(comparison: Comparison, *, level: int = 2) -> str:
     """Return the comparison as Markdown, with headings of this level."""
     marks = "#" * level
     parts = [f"{marks} {heading}\n\n{grid.markdown()}" for heading, grid in grids(comparison).items()]
-    return "\n\n".join((*parts, *explanation(comparison)))
+    parts += explanation(comparison)
+    if comparison.failed:
+        lines = "\n".join(f"- {one.name}: {one.reason}" for one in comparison.failed)
+        parts.append(f"{marks} {LEFT_OUT}\n\n{lines}")
+    return "\n\n".join(parts)
