@@ -14,8 +14,12 @@ import pytest
 from ottenok.core.config import override, read_toml
 from ottenok.core.recipes import recipe_file
 from ottenok.data.build import build
+from ottenok.data.card import load_card
 from ottenok.data.corpus import open_corpus
+from ottenok.data.own import corpus_scheme
 from ottenok.data.recipe import load_recipe as load_corpus_recipe
+from ottenok.experiments.compare import check_metrics
+from ottenok.experiments.study_recipe import read_study
 from ottenok.text.normalise import dedupe_key
 from ottenok.training.arms import take_arms
 from ottenok.training.recipe import load_recipe
@@ -58,6 +62,16 @@ def test_every_arm_is_a_recipe(file: Path, arm: str | None) -> None:
     assert recipe_file(recipe.data.recipe or "", "data").is_file()
     assert recipe.model.encoder == "some/folder"
     assert recipe.description
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_studies_compare_by_figures_that_there_are(file: Path) -> None:
+    """No two arms come out the same, and every figure of a comparison is one of the labels' kind."""
+    study = read_study(file)
+    for run in study.runs:
+        corpus = load_corpus_recipe(recipe_file(run.recipe.data.recipe or "", "data"))
+        cards = [load_card(spec.name) for spec in corpus.sources if spec.card]
+        check_metrics(study.options.metrics, corpus_scheme(corpus, cards))
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
