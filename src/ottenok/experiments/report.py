@@ -12,16 +12,17 @@ from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.lazy import require
 from ottenok.core.progress import SILENT, tracked
 from ottenok.evaluation.metrics import EvaluationOptions, evaluate
-from ottenok.evaluation.predictions import Predictions, load_predictions, predictions_file
+from ottenok.evaluation.predictions import Predictions
 from ottenok.evaluation.report import Report
+from ottenok.evaluation.tuning import fitted_temperature
+from ottenok.experiments.report_rows import SPLITS, kept_predictions, named_corpus, texts_of
 from ottenok.experiments.rows import Columns, read_rows
 from ottenok.inference.api import load_bundle
 from ottenok.inference.places import find_folder
 from ottenok.report.folder import check_target, write_report
 from ottenok.report.inputs import Measured, ReportInputs
 from ottenok.training.history import HISTORY_FILE, read_history
-from ottenok.training.inputs import Places, corpus_of
-from ottenok.training.recipe import DataOptions
+from ottenok.training.inputs import Places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,13 +31,12 @@ if TYPE_CHECKING:
     from ottenok.bundle.manifest import BundleManifest
     from ottenok.core.progress import Progress
     from ottenok.core.schemes import LabelScheme
-    from ottenok.data.corpus import Corpus, Split
+    from ottenok.data.corpus import Split
     from ottenok.decision.decision import Decision
     from ottenok.report.folder import WrittenReport
 
 __all__ = ["ReportSpec", "report"]
 
-_SPLITS: tuple[Split, ...] = ("test", "validation")
 _NOTE = re.compile(r"Temperature ([0-9.]+), fitted on")
 
 
@@ -149,8 +149,11 @@ def _in_terms_of(manifest: BundleManifest, scheme: LabelScheme) -> Decision:
 
 def _temperature(manifest: BundleManifest) -> float | None:
     """Return the temperature that was fitted, also where it is in the weights already; None if unknown."""
+    if (tuned := fitted_temperature(manifest.tuning)) is not None:
+        return tuned
     if manifest.decision.temperature != 1.0:
         return manifest.decision.temperature
+    # Manifests of older versions say it in words only.
     found = [match for note in manifest.notes if (match := _NOTE.match(note))]
     return float(found[0][1]) if found else None
 
@@ -166,61 +169,26 @@ def _history(folder: Path) -> list[dict[str, float]]:
 
 def _sets(model: _Model, progress: Progress) -> list[Measured]:
     """Return the sets of rows: the data that was named, then what training kept, then what the manifest records."""
-    kept = _kept(model)
-    corpus = _corpus(model.spec, progress)
-    texts = {} if corpus is None else {name: _texts(corpus, rows) for name, rows in kept.items()}
-    covered = any(len(texts.get(name, ())) == len(rows) for name, rows in kept.items() if len(rows))
-    found = [] if model.spec.data is None or covered else [_run(model, progress)]
+    kept = kept_predictions(model.bundle.folder, model.scheme)
+    corpus = named_corpus(model.spec.data, model.spec.places, progress)
+    texts = {} if corpus is None else {name: texts_of(corpus, rows) for name, rows in kept.items()}
+    asked = kept.get(model.spec.split)
+    covered = asked is not None and len(texts.get(model.spec.split, ())) == len(asked)
+    found = [] if model.spec.data is None or covered else [_run(model, kept, progress)]
     for name, rows in kept.items():
         origin = f"From predictions/{name}.parquet in the model's folder: what it gave when its training ended."
-        found.append(_measured(model, rows, name=name, title=f"{name} rows", origin=origin, texts=texts.get(name, {})))
-    recorded = [name for name in model.bundle.manifest.metrics if name not in kept]
+        found.append(
+            _measured(
+                model, rows, name=name, title=f"{name.capitalize()} rows", origin=origin, texts=texts.get(name, {})
+            )
+        )
+    recorded = [name for name in model.bundle.manifest.metrics if name not in {one.name for one in found}]
     return [*found, *(_recorded(model, name, place) for place, name in enumerate(recorded, start=1))]
 
 
-def _kept(model: _Model) -> dict[str, Predictions]:
-    files = {split: predictions_file(model.bundle.folder, split) for split in _SPLITS}
-    return {
-        split: _ordered(load_predictions(file), model.scheme, file) for split, file in files.items() if file.is_file()
-    }
-
-
-def _ordered(rows: Predictions, scheme: LabelScheme, file: Path) -> Predictions:
-    """Return predictions with their columns in the scheme's order."""
-    if set(rows.labels) != set(scheme.labels) or not len(rows):
-        raise DataError(
-            f"found {len(rows)} predictions of the labels {', '.join(rows.labels)}, expected some of "
-            f"{', '.join(scheme.labels)}",
-            hint="They are another model's: train again, or delete the file.",
-            file=str(file),
-        )
-    places = [rows.labels.index(label) for label in scheme.labels]
-    return replace(rows, labels=scheme.labels, truth=rows.truth[:, places], probs=rows.probs[:, places])
-
-
-def _corpus(spec: ReportSpec, progress: Progress) -> Corpus | None:
-    """Return the corpus that was named; None for a file, and where none was."""
-    if spec.data is None or (Path(spec.data).is_file() and Path(spec.data).suffix != ".toml"):
-        return None
-    folder = Path(spec.data).is_dir()
-    options = DataOptions(corpus=str(spec.data)) if folder else DataOptions(recipe=str(spec.data))
-    return corpus_of(options, spec.places, progress)
-
-
-def _texts(corpus: Corpus, rows: Predictions) -> dict[str, str]:
-    """Return the texts of those rows that the corpus has."""
-    wanted = set(rows.ids)
-    found: dict[str, str] = {}
-    for batch in corpus.batches(columns=("id", "text")):
-        ids = batch.column("id").to_pylist()
-        places = [place for place, one in enumerate(ids) if one in wanted]
-        found |= {ids[place]: batch.column("text")[place].as_py() for place in places}
-    return found
-
-
-def _run(model: _Model, progress: Progress) -> Measured:
-    """Run the model on the data that was named."""
-    spec = model.spec
+def _run(model: _Model, kept: Mapping[str, Predictions], progress: Progress) -> Measured:
+    """Run the model on the data that was named; a split of its own corpus goes by the split's name."""
+    spec, data = model.spec, model.bundle.manifest.data
     rows = read_rows(
         str(spec.data), model.scheme, split=spec.split, columns=spec.columns, places=spec.places, progress=progress
     )
@@ -234,11 +202,12 @@ def _run(model: _Model, progress: Progress) -> Measured:
         truth=rows.test.truth,
         probs=probs,
     )
+    own = data is not None and data.name == rows.corpus and rows.split not in kept
     left_out = "".join(f" {count:,} rows were left out: {reason}." for reason, count in rows.left_out.items())
     return _measured(
         model,
         predictions,
-        name="named",
+        name=rows.split if own and rows.split else "named",
         title=rows.name,
         origin=f"{len(texts):,} texts, classified for this report with {predictor.backend.name}.{left_out}",
         texts=dict(zip(rows.ids, texts, strict=True)),
@@ -286,8 +255,8 @@ def _recorded(model: _Model, name: str, place: int) -> Measured:
     found = Report.from_json(manifest.metrics[name])
     baselines = [Report.from_json(tree) for tree in manifest.baselines.get(name, ())]
     return Measured(
-        name=name if name in _SPLITS else f"recorded-{place}",
-        title=f"{name} rows" if name in _SPLITS else name,
+        name=name if name in SPLITS else f"recorded-{place}",
+        title=f"{name.capitalize()} rows" if name in SPLITS else name,
         origin="As recorded in the model's manifest.",
         report=found,
         baselines=tuple(one for one in baselines if _rows_of(one) == _rows_of(found)),

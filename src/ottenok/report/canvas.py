@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HEIGHT", "WIDTH", "Drawing", "canvas", "finish", "legend"]
 
-# Inches; 72 units of the SVG each. Letters of 10 units can be read when 360 units become the width of a telephone.
-WIDTH, HEIGHT = 5.0, 3.7
+# Inches; 72 units of the SVG each. Letters of 10 units can be read when 330 units become the width of a telephone.
+WIDTH, HEIGHT = 4.6, 3.5
 _DOTS = 160
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
@@ -52,9 +52,9 @@ class Drawing:
 def _settings(name: str) -> dict[str, Any]:
     return {
         "font.family": list(families()),
-        "font.size": 10.0,
+        "font.size": 10.5,
         "axes.titlesize": 11.0,
-        "legend.fontsize": 9.0,
+        "legend.fontsize": 10.0,
         "svg.fonttype": "none",
         "svg.hashsalt": name,
         "text.parse_math": False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +99,10 @@ def write_report(folder: Path, inputs: ReportInputs, *, progress: Progress = SIL
             _write(stem.with_name(f"{stem.name}.svg"), plot.drawing.svg)
             stem.with_name(f"{stem.name}.png").write_bytes(plot.drawing.png)
         _write(temporary / PAGE, html)
-        _write(temporary / NUMBERS, json.dumps(_numbers(inputs, sections), ensure_ascii=False, indent=1) + "\n")
+        _write(
+            temporary / NUMBERS,
+            json.dumps(_numbers(inputs, sections), ensure_ascii=False, indent=1, allow_nan=False) + "\n",
+        )
     return WrittenReport(
         page=folder / PAGE,
         numbers=folder / NUMBERS,
@@ -113,7 +117,7 @@ def _write(file: Path, text: str) -> None:
 
 def _numbers(inputs: ReportInputs, sections: tuple[Section, ...]) -> dict[str, Any]:
     """Return what is in the plots and tables as numbers; no texts of the data."""
-    return {
+    tree = {
         "kind": _KIND,
         "format": _FORMAT,
         "ottenok": ottenok.__version__,
@@ -131,6 +135,17 @@ def _numbers(inputs: ReportInputs, sections: tuple[Section, ...]) -> dict[str, A
         },
         "mistakes": {part.name: _mistakes(part) for section in sections for part in section.parts if part.mistakes},
     }
+    found: dict[str, Any] = _finite(tree)
+    return found
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a value with null in place of numbers that JSON has not: a loss that overflowed."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _mistakes(section: Section) -> list[dict[str, Any]]:

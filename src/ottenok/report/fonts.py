@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["families", "writable"]
 
 _OWN = "DejaVu Sans"
+# Longer names leave no room for the plot.
+_LONGEST = 32
 # Fonts with Chinese characters, as Linux distributions, macOS and Windows name them; the first that is there is used.
 _CHINESE = (
     "Noto Sans CJK SC",
@@ -53,7 +55,7 @@ def _characters(family: str) -> frozenset[int]:
 
 
 def writable(names: Sequence[str], *, kind: str, fonts: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Return names that plots can write: each name itself, or `KIND N` where no font has all its characters.
+    """Return names that plots can write: each name itself, or `KIND N` where it is too long or no font can write it.
 
     Args:
         names: For instance labels.
@@ -61,7 +63,8 @@ def writable(names: Sequence[str], *, kind: str, fonts: Sequence[str] | None = N
         fonts: Names of fonts; None: those of `families`.
     """
     known: frozenset[int] = frozenset().union(*(_characters(family) for family in fonts or families()))
-    return tuple(
-        name if all(ord(character) in known for character in name) and name.strip() else f"{kind} {place}"
-        for place, name in enumerate(names, start=1)
-    )
+    return tuple(name if _fits(name, known) else f"{kind} {place}" for place, name in enumerate(names, start=1))
+
+
+def _fits(name: str, known: frozenset[int]) -> bool:
+    return 0 < len(name.strip()) <= _LONGEST and all(ord(character) in known for character in name)

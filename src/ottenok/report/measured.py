@@ -30,7 +30,7 @@ def measured_section(measured: Measured, inputs: ReportInputs) -> Section:
     lines = [measured.origin]
     if measured.predictions is None:
         lines.append(
-            "Only these figures are known. Curves and mistakes need each row's probabilities: run `ottenok report` "
+            "Only these figures are known. Curves and mistakes need each row's probabilities: run ottenok report "
             "again with --data CORPUS."
         )
     parts = [_figures(measured), _labels(measured, inputs), *_curves(measured, inputs)]
@@ -68,9 +68,9 @@ def _labels(measured: Measured, inputs: ReportInputs) -> Section:
 
 
 def _translation(labels: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
-    """Say what the names in pictures mean, where no font for pictures has a label's characters."""
+    """Say what the names in pictures mean, where they are not the labels themselves."""
     other = [f"{name} is {label}" for label, name in zip(labels, names, strict=True) if label != name]
-    return (f"In the pictures {', '.join(other)}: no installed font has these characters.",) if other else ()
+    return (f"In the pictures {', '.join(other)}.",) if other else ()
 
 
 def _curves(measured: Measured, inputs: ReportInputs) -> list[Section]:
@@ -120,10 +120,10 @@ def _mistakes(measured: Measured, inputs: ReportInputs) -> Section:
     elif any(mistake.text is not None for mistake in found):
         lines.append(
             f"This part shows texts of the data, at most {LONGEST} characters of each. Mind the data's terms, and the "
-            "people who wrote them, before you pass this file on; `--mistakes 0` leaves them out."
+            "people who wrote them, before you pass this file on; --mistakes 0 leaves them out."
         )
     else:
-        lines.append("Their texts are in the corpus: run `ottenok report` again with --data CORPUS to see them.")
+        lines.append("Their texts are in the corpus: run ottenok report again with --data CORPUS to see them.")
     return Section(name=f"{measured.name}-mistakes", title="Worst mistakes", lines=tuple(lines), mistakes=found)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ottenok.core.progress import SILENT, tracked
-from ottenok.evaluation.tables import system_table
+from ottenok.evaluation.tuning import TuningReport
+from ottenok.evaluation.tuning_table import tuning_sentences, tuning_table
 from ottenok.report.measured import measured_section
 from ottenok.report.origins import data_section, making_section, recipe_section
 from ottenok.report.parts import Section
 from ottenok.report.plots.training import training_plots
-from ottenok.report.tables import epochs_table, from_grid, labels_table
+from ottenok.report.tables import epochs_table, from_grid, labels_table, sets_table
 
 if TYPE_CHECKING:
     from ottenok.core.progress import Progress
@@ -38,6 +39,7 @@ def build_sections(inputs: ReportInputs, *, progress: Progress = SILENT) -> tupl
         _summary(inputs),
         _training(inputs),
         *(measured_section(one, inputs) for one in measured),
+        *_tuning(inputs),
         data_section(inputs.manifest),
         recipe_section(inputs.manifest),
         making_section(inputs.manifest, inputs.notes),
@@ -48,12 +50,10 @@ def _summary(inputs: ReportInputs) -> Section:
     lines = [inputs.manifest.description, f"{_ANSWER[inputs.scheme.kind]} {_decision(inputs)}"]
     tables = [labels_table(inputs)]
     if inputs.sets:
-        first = inputs.sets[0]
-        grid = system_table((first.report, *first.baselines))
-        title = f"Figures on {first.title}, {first.report.rows:,} rows"
-        tables.insert(0, from_grid(title, grid))
-        if first.report.resamples:
-            lines.append(f"Brackets are {first.report.confidence:.0%} bootstrap intervals.")
+        tables.insert(0, sets_table(inputs))
+        first = inputs.sets[0].report
+        if first.resamples:
+            lines.append(f"Brackets are {first.confidence:.0%} intervals.")
     else:
         lines.append("Nothing was measured: the bundle holds no reports and no predictions.")
     return Section(name="summary", title="Summary", lines=tuple(line for line in lines if line), tables=tuple(tables))
@@ -72,10 +72,26 @@ def _decision(inputs: ReportInputs) -> str:
     return words
 
 
+def _tuning(inputs: ReportInputs) -> tuple[Section, ...]:
+    """Return what temperature and thresholds did when they were fitted; nothing for models that do not say."""
+    if inputs.manifest.tuning is None:
+        return ()
+    report = TuningReport.from_json(inputs.manifest.tuning)
+    table = tuning_table(report)
+    return (
+        Section(
+            name="decision",
+            title="How temperature and thresholds were found",
+            lines=tuning_sentences(report),
+            tables=() if table is None else (from_grid("Before and after, label by label", table),),
+        ),
+    )
+
+
 def _training(inputs: ReportInputs) -> Section:
     if not inputs.history:
         line = (
-            "There are no curves: the model's folder has no history.jsonl, which `ottenok train` writes into the "
+            "There are no curves: the model's folder has no history.jsonl, which ottenok train writes into the "
             "folder of its run."
         )
         return Section(name="training", title="Training", lines=(line,))

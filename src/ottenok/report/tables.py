@@ -29,6 +29,7 @@ __all__ = [
     "from_grid",
     "labels_table",
     "plain_table",
+    "sets_table",
 ]
 
 _LANGUAGES = {"en": "English", "ru": "русский", "zh": "中文"}
@@ -52,6 +53,20 @@ def plain_table(
 def from_grid(title: str, grid: Grid) -> Table:
     """Return a table of `ottenok.evaluation.tables`."""
     return plain_table(title, grid.header, grid.rows)
+
+
+def sets_table(inputs: ReportInputs) -> Table:
+    """Return the model's headline figures, a column per set of rows."""
+    kinds = {"any", inputs.scheme.kind}
+    reports = [one.report for one in inputs.sets]
+    shown = {
+        name: figure.title
+        for name, figure in figures().items()
+        if figure.headline in kinds and any(name in report.figures for report in reports)
+    }
+    rows = [[title, *(interval(report.figures.get(name)) for report in reports)] for name, title in shown.items()]
+    header = ("", *(f"{one.title} ({one.report.rows:,})" for one in inputs.sets))
+    return plain_table("The model", header, rows)
 
 
 def labels_table(inputs: ReportInputs) -> Table:

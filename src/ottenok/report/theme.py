@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["DARK", "DASHES", "GRID", "INK", "LIGHT", "MUTED", "PAPER", "SERIES", "VARIABLES"]
 
 INK, MUTED, GRID, PAPER = "#1b1f24", "#59636e", "#d1d9e0", "#ffffff"
-SERIES = ("#0072b2", "#c14a00", "#00795b", "#aa3f90", "#7a6200", "#332288", "#4d5863")
+# Found by search: as far apart as may be for any kind of colour vision. The last is for lines that guide the eye.
+SERIES = ("#0072b2", "#c14a00", "#4b0f5a", "#a5785a", "#a500ff", "#5a0f00", "#4d5863")
 
 # CSS variable to colour.
 LIGHT: Mapping[str, str] = MappingProxyType(
@@ -29,7 +30,7 @@ LIGHT: Mapping[str, str] = MappingProxyType(
         **{f"--series-{i}": colour for i, colour in enumerate(SERIES)},
     }
 )
-_DARK_SERIES = ("#56b4e9", "#ff9d5c", "#35c79a", "#e08fd6", "#e0c030", "#a99cf0", "#b3bfc9")
+_DARK_SERIES = ("#56b4e9", "#ff9d5c", "#1effb4", "#ffe100", "#a52dff", "#d22d5a", "#b3bfc9")
 DARK: Mapping[str, str] = MappingProxyType(
     {
         "--ink": "#e6e9ec",

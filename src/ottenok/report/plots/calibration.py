@@ -47,7 +47,7 @@ def reliability_plot(report: Report, group: str) -> Plot | None:
         note=f"{_HELP}; on so many rows, honest claims would have {now.chance:.4f} by chance.",
     )
     of = "probability of each label" if report.kind == "multi-label" else "probability of the answer"
-    with canvas(words.name, height=3.9) as (figure, axes):
+    with canvas(words.name, height=3.8) as (figure, axes):
         for place, (name, one) in enumerate(found.items()):
             _line(axes, one, name, place)
         _bars(axes, now)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ottenok.decision.counts import ratio
-from ottenok.report.canvas import canvas, finish
+from ottenok.report.canvas import WIDTH, canvas, finish
 from ottenok.report.parts import Plot, Words
 from ottenok.report.theme import INK, MUTED, SERIES
 
@@ -132,7 +132,7 @@ def _size(down: Sequence[str], across: Sequence[str], texts: list[list[str]]) ->
     cell = max(_CELL if len(across) <= _MANY else 0.44, _LETTER * max(len(text) for row in texts for text in row))
     label = _LETTER * max(map(len, down))
     below = _LETTER * max(map(len, across)) if len(across) > 4 else 0.2
-    width = max(5.0, label + _MARGIN + cell * len(across))
+    width = max(WIDTH, label + _MARGIN + cell * len(across))
     return width, max(3.0, below + _MARGIN + 0.44 * len(down))
 
 
@@ -147,7 +147,7 @@ def _cells(axes: Axes, strength: Floats, texts: list[list[str]], names: tuple[Se
             axes.add_patch(box)
             weight = "bold" if down[row] == across[column] else "normal"
             colour = INK if strength[row, column] > 0.0 else MUTED
-            axes.text(column, row, text, ha="center", va="center", fontsize=9.5, fontweight=weight, color=colour)
+            axes.text(column, row, text, ha="center", va="center", fontsize=10.0, fontweight=weight, color=colour)
     axes.set_xlim(-0.5, strength.shape[1] - 0.5)
     axes.set_ylim(strength.shape[0] - 0.5, -0.5)
     axes.grid(visible=False)

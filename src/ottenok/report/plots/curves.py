@@ -23,6 +23,8 @@ __all__ = ["precision_recall_plots", "roc_plots", "rounded"]
 
 # More lines in one figure can't be told apart.
 _LINES = len(SERIES)
+# Characters of a label, of which two stand side by side below the plot.
+_SHORT = 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,8 @@ def rounded(numbers: npt.NDArray[Any]) -> list[float]:
 
 
 def _plot(kind: _Kind, words: Words, curves: dict[str, Curve], numbers: Any) -> Plot:  # noqa: ANN401 - any JSON value
-    with canvas(words.name, height=3.9 + 0.17 * max(0, len(curves) - 4)) as (figure, axes):
+    columns = 2 if len(curves) > 3 and all(len(label) <= _SHORT for label in curves) else 1
+    with canvas(words.name, height=3.1 + 0.2 * (len(curves) / columns)) as (figure, axes):
         for place, (label, curve) in enumerate(curves.items()):
             kept = thinned(curve.x, curve.y)
             axes.plot(
@@ -122,7 +125,7 @@ def _plot(kind: _Kind, words: Words, curves: dict[str, Curve], numbers: Any) -> 
         if kind.chance:
             axes.plot([0, 1], [0, 1], color=SERIES[6], linestyle=":", linewidth=1.2)
         _square(axes, kind)
-        legend(axes, columns=2 if len(curves) > 3 else 1)
+        legend(axes, columns=columns)
         return Plot(words=words, drawing=finish(figure, words), numbers=numbers)
 
 

@@ -58,7 +58,7 @@ def _note(report: Report) -> str:
 
 
 def _label(name: str, source: SourceFigures) -> str:
-    return f"{name if len(name) <= 28 else name[:27] + '…'} ({source.rows:,})"
+    return f"{name} ({source.rows:,})"
 
 
 def _points(axes: Axes, figures: list[Interval], whole: Interval) -> None:
