@@ -230,4 +230,4 @@ def test_every_arm_trains_on_its_real_texts(
 
     assert trained is not None
     assert recipe.run.metric in trained.epochs[0]
-    assert trained.reports["test"].rows == 60
+    assert trained.reports["test" if recipe.run.test else "validation"].rows == 60
