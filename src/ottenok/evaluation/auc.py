@@ -57,4 +57,5 @@ def weighted_areas(
     below = np.cumsum(negative, axis=1) - negative / 2.0
     pairs = positive.sum(axis=1) * negative.sum(axis=1)
     above = (positive * below).sum(axis=1)
-    return np.divide(above, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+    areas: npt.NDArray[np.float64] = np.divide(above, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+    return areas

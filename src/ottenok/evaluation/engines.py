@@ -94,7 +94,8 @@ class Counts:
         unlike = [
             (self._answers[one] != self._answers[other]).any(axis=1) for one, other in zip(first, second, strict=True)
         ]
-        return np.logical_or.reduce(unlike)
+        found: Mask = np.logical_or.reduce(unlike)
+        return found
 
 
 class Areas:
@@ -134,7 +135,8 @@ class Areas:
         unlike = [
             (self._probs[one] != self._probs[other]).any(axis=1) for one, other in zip(first, second, strict=True)
         ]
-        return np.logical_or.reduce(unlike)
+        found: Mask = np.logical_or.reduce(unlike)
+        return found
 
 
 def _mean(areas: Floats, weights: Floats) -> Floats:
@@ -142,4 +144,5 @@ def _mean(areas: Floats, weights: Floats) -> Floats:
     known = np.where(np.isfinite(areas), weights, 0.0)
     total = known.sum(axis=-1)
     summed = (np.nan_to_num(areas) * known).sum(axis=-1)
-    return np.divide(summed, total, out=np.full(total.shape, np.nan), where=total > 0)
+    means: Floats = np.divide(summed, total, out=np.full(total.shape, np.nan), where=total > 0)
+    return means
