@@ -58,6 +58,25 @@ def test_altered_graphs_are_refused(make_bundle: Callable[[str], Path]) -> None:
         load(folder)
 
 
+def test_a_bundle_that_names_emoji_needs_their_names(
+    make_bundle: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Emoji are treated as in training; without the package that names them loading says what to install."""
+    pytest.importorskip("emoji")
+    from ottenok.bundle.folder import open_bundle, write_manifest
+    from ottenok.text.normalise import TextOptions
+
+    folder = make_bundle("sentiment-3")
+    manifest = open_bundle(folder).manifest
+    plain = load(folder)
+    write_manifest(folder, manifest.model_copy(update={"text": TextOptions(emoji="name")}))
+
+    assert load(folder)("да 😂 :(").scores == plain("да смеется до слез грусть").scores
+    monkeypatch.setitem(sys.modules, "emoji", None)
+    with pytest.raises(MissingExtraError, match=r"ottenok\[emoji\]"):
+        load(folder)
+
+
 def test_a_foreign_graph_needs_no_conversion(make_foreign: Callable[..., Path]) -> None:
     """A folder with config.json, tokenizer.json and a graph works as it is; its id2label names the outputs in order."""
     predictor = load(make_foreign(["NEUTRAL", "POSITIVE", "NEGATIVE"], extra_input="token_type_ids"))

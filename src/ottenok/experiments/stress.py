@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["CleanRows", "StressSpec", "UnderNoise", "stress_table", "under_noise"]
 
 _FIGURE = "macro_f1"
+_WAYS: tuple[EmojiMode, ...] = tuple(mode for mode in get_args(EmojiMode) if mode != "keep")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +54,11 @@ class StressSpec:
             ConfigError: There is no such noise or no such way, or a rate is none.
             MissingExtraError: Emoji are to be named, and the package `emoji` is not installed.
         """
-        found = []
-        for mode in emoji:
-            if mode not in get_args(EmojiMode) or mode == "keep":
-                ways = [way for way in get_args(EmojiMode) if way != "keep"]
-                raise ConfigError(f"emoji can't be treated as {mode!r}", hint=suggest(mode, ways), key="emoji")
+        found: list[EmojiMode] = []
+        for given in emoji:
+            mode = next((way for way in _WAYS if way == given), None)
+            if mode is None:
+                raise ConfigError(f"emoji can't be treated as {given!r}", hint=suggest(given, _WAYS), key="emoji")
             check_emoji(mode)
             found.append(mode)
         return cls(noise=tuple(dict.fromkeys(map(NoiseSpec.parse, noise))), emoji=tuple(dict.fromkeys(found)))

@@ -14,6 +14,7 @@ from ottenok.inference.onnx import OnnxBackend
 from ottenok.inference.places import find_folder
 from ottenok.inference.predictor import Predictor
 from ottenok.inference.tokens import Tokeniser, read_tokenizer
+from ottenok.text.emojis import check_emoji
 
 if TYPE_CHECKING:
     from ottenok.core.progress import Progress
@@ -49,7 +50,8 @@ def load(
     Raises:
         BundleError: There is no such model, or its files are incomplete, altered or pickles.
         ModelError: The model can't be converted or run.
-        MissingExtraError: Fetching needs the extra `data`, or converting the extra `train`.
+        MissingExtraError: Fetching needs the extra `data`, converting the extra `train`, and a classifier that was
+            trained with emoji named the extra `emoji`.
     """
     folder = find_folder(model, cache=cache, progress=progress)
     return load_bundle(open_bundle(folder), precision=precision, threads=threads, max_windows=max_windows)
@@ -77,8 +79,10 @@ def predictor_of(
     Raises:
         BundleError: The tokenizer can't be read.
         ModelError: The graph can't be read, or does not fit the labels.
+        MissingExtraError: The classifier was trained with emoji named, and the package `emoji` is not installed.
     """
     manifest = bundle.manifest
+    check_emoji(manifest.text.emoji)
     tokeniser = Tokeniser(
         read_tokenizer(bundle.file(TOKENIZER, verify=bundle.own)),
         max_length=manifest.max_length,
