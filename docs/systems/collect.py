@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 RESULTS = Path(__file__).parent / "results"
-# Cosine of character n-grams from which two texts are most often translations of one, seen on samples.
+# Cosine of character n-grams from which two texts count as alike: some are translations of one text, some only share
+# phrases.
 ALIKE = 0.5
 
 
