@@ -92,7 +92,8 @@ def making_section(manifest: BundleManifest, notes: Sequence[str]) -> Section:
     lines = [*_facts(manifest), *notes]
     tables = []
     if manifest.training is not None:
-        tables.append(plain_table("What the training took", ("", ""), _cost(manifest.training), numeric=False))
+        cost = _cost(manifest.training)
+        tables.append(plain_table("What the training took", ("what", "how much"), cost, numeric=False))
     if manifest.versions:
         rows = [(name, Cell(text=version, code=True)) for name, version in manifest.versions.items()]
         tables.append(plain_table("Versions", ("package", "version"), rows, numeric=False))
