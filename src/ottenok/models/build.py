@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from transformers import AutoModelForSequenceClassification
 
 from ottenok.core.errors import ConfigError
@@ -22,8 +23,6 @@ from ottenok.models.options import HeadOptions
 from ottenok.models.problems import PROBLEMS, resolve_problem
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from ottenok.core.schemes import LabelScheme
     from ottenok.models.options import ModelOptions, Problem
 
@@ -87,10 +86,14 @@ def build(options: ModelOptions, scheme: LabelScheme) -> Network:
 
 
 def _is_native(options: ModelOptions, model_type: str, problem: Problem) -> bool:
-    plain = options.head == HeadOptions(dropout=options.head.dropout, activation=options.head.activation)
-    return plain and PROBLEMS[problem].link == "identity" and problem != "regression" and (
-        NATIVE_POOLING.get(model_type) == options.pooling
-    )  # fmt: skip
+    if PROBLEMS[problem].link != "identity" or problem == "regression":
+        return False
+    head = options.head
+    plain = head == HeadOptions(dropout=head.dropout, activation=head.activation)
+    # The decoders' own classifiers have no dropout before their scores.
+    return (
+        plain and NATIVE_POOLING.get(model_type) == options.pooling and not (options.pooling == "last" and head.dropout)
+    )
 
 
 def _natively_misread(options: ModelOptions, tokenizer: Any) -> bool:  # noqa: ANN401
@@ -122,9 +125,18 @@ def _native(options: ModelOptions, config: Any, labels: dict[str, Any]) -> Any: 
         config, dtype=torch.float32, attn_implementation=attention_kind(options)
     )
     inner = model.base_model
+    _set_head_dropout(model, options.head.dropout)
     known = inner.state_dict().keys()
     inner.load_state_dict({key: value for key, value in encoder.state_dict().items() if key in known})
     return model
+
+
+def _set_head_dropout(model: Any, share: float) -> None:  # noqa: ANN401
+    # Some architectures have no field for it in their configuration, and take the encoder's.
+    encoder = {id(part) for part in model.base_model.modules()}
+    for part in model.modules():
+        if isinstance(part, nn.Dropout) and id(part) not in encoder:
+            part.p = share
 
 
 def _own(options: ModelOptions, config: Any, scheme: LabelScheme) -> OttenokClassifier:  # noqa: ANN401

@@ -148,7 +148,18 @@ def load_encoder(options: ModelOptions, config: Any, *, pooler: bool = False) ->
     if options.pooling == "pooler" and (new or getattr(encoder, "pooler", None) is None):
         raise _no_pooler(options.encoder, config)
     _refuse_missing(options.encoder, config, sorted(set(info["missing_keys"]).difference(new)))
+    _own_storage(encoder)
     return encoder  # type: ignore[no-any-return]
+
+
+def _own_storage(encoder: nn.Module) -> None:
+    """Give every weight memory of its own.
+
+    transformers cuts some checkpoints' fused matrices into views of one, which safetensors refuses to save.
+    """
+    for weight in encoder.parameters():
+        if weight.untyped_storage().nbytes() > weight.numel() * weight.element_size():
+            weight.data = weight.data.clone()
 
 
 def _no_pooler(name: str, config: Any) -> ConfigError:  # noqa: ANN401
