@@ -232,6 +232,39 @@ def test_mlflow_is_asked_for_by_name(
     assert "secret" not in str(caught.value)
 
 
+def test_a_lost_store_does_not_stop_the_training(tmp_path: Path) -> None:
+    """If MLflow fails in the middle of a run, that is told once and the epochs go on."""
+    pytest.importorskip("mlflow")
+    from mlflow.exceptions import MlflowException
+    from transformers import TrainerControl, TrainerState
+
+    from ottenok.training.mlflow import MlflowObserver, RunLog
+
+    class Gone:
+        """A client whose server is gone."""
+
+        def get_metric_history(self, run: str, key: str) -> None:
+            """Fail."""
+            raise MlflowException("connection refused")
+
+    class Notes:
+        """Keeps what it is told."""
+
+        def __init__(self) -> None:
+            self.lines: list[str] = []
+
+        def note(self, message: str) -> None:
+            """Keep the line."""
+            self.lines.append(message)
+
+    notes = Notes()
+    observer = MlflowObserver(RunLog(Gone(), "run"), notes)  # type: ignore[arg-type]
+    for _ in range(3):
+        observer.on_evaluate(None, TrainerState(), TrainerControl())  # type: ignore[arg-type]
+    assert len(notes.lines) == 1
+    assert "MLflow does not answer" in notes.lines[0]
+
+
 def test_tensorboard_gets_the_curves(toy_corpus: Corpus, tiny: Path, tmp_path: Path) -> None:
     """With `run.tensorboard` the folder `tensorboard` holds an event file with the validation measures."""
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")

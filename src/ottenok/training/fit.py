@@ -67,7 +67,7 @@ def fit(parts: Parts, folder: RunFolder, *, watch: EpochWatch | None = None) -> 
     state = None if last is None else TrainerState.load_from_json(str(last / "trainer_state.json"))
     if state is not None:
         history.update(state.log_history)
-    with logged(parts.recipe, folder) as others:
+    with logged(parts.recipe, folder, parts.progress) as others:
         trainer = _trainer(parts, folder, batches, [observer, *others], steps)
         observer.attach(trainer)
         if state is None or not (state.global_step >= steps or history.exhausted(parts.recipe.run.patience)):

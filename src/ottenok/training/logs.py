@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from transformers import TrainerCallback
 
+    from ottenok.core.progress import Progress
     from ottenok.training.folder import RunFolder
     from ottenok.training.recipe import TrainRecipe
 
@@ -20,7 +21,7 @@ __all__ = ["logged"]
 
 
 @contextmanager
-def logged(recipe: TrainRecipe, folder: RunFolder) -> Iterator[list[TrainerCallback]]:
+def logged(recipe: TrainRecipe, folder: RunFolder, progress: Progress) -> Iterator[list[TrainerCallback]]:
     """Yield the observers that log the run; if it breaks off, MLflow is told how.
 
     Raises:
@@ -39,7 +40,7 @@ def logged(recipe: TrainRecipe, folder: RunFolder) -> Iterator[list[TrainerCallb
 
     log = open_log(folder, recipe)
     try:
-        yield [*observers, MlflowObserver(log)]
+        yield [*observers, MlflowObserver(log, progress)]
     except BaseException as error:
-        log.end("KILLED" if isinstance(error, (KeyboardInterrupt, StoppedEarly)) else "FAILED")
+        log.break_off("KILLED" if isinstance(error, (KeyboardInterrupt, StoppedEarly)) else "FAILED")
         raise

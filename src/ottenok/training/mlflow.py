@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
+    from ottenok.core.progress import Progress
     from ottenok.evaluation.report import Report
     from ottenok.training.recipe import TrainRecipe
 
@@ -91,11 +92,9 @@ def finish_log(
 @contextmanager
 def _told(store: str) -> Iterator[None]:
     """Turn MLflow's errors into ours; the store's address may hold a password and is not shown."""
-    from mlflow.exceptions import MlflowException
-
     try:
         yield
-    except MlflowException as error:
+    except _failure() as error:
         place = "the run's folder" if store.startswith("sqlite") else "MLFLOW_TRACKING_URI"
         reason = str(error).replace(store, "...").splitlines()[0]
         raise ConfigError(
@@ -103,6 +102,11 @@ def _told(store: str) -> Iterator[None]:
             hint="Check the address, or leave out run.mlflow.",
             key="run.mlflow",
         ) from error
+
+
+def _failure() -> type[Exception]:
+    failure: type[Exception] = require("mlflow.exceptions", extra="mlflow").MlflowException
+    return failure
 
 
 def _run_id(client: Any, folder: RunFolder, recipe: TrainRecipe) -> str:  # noqa: ANN401 - MLflow has no types here
@@ -118,11 +122,9 @@ def _run_id(client: Any, folder: RunFolder, recipe: TrainRecipe) -> str:  # noqa
 
 
 def _is_there(client: Any, run: str) -> bool:  # noqa: ANN401
-    from mlflow.exceptions import MlflowException
-
     try:
         client.get_run(run)
-    except MlflowException:
+    except _failure():
         return False
     return True
 
@@ -183,6 +185,11 @@ class RunLog:
         """End the run: FINISHED, FAILED or KILLED."""
         self.client.set_terminated(self.run, status=status)
 
+    def break_off(self, status: str) -> None:
+        """End the run where another error is on its way, which MLflow's own must not hide."""
+        with suppress(_failure()):
+            self.end(status)
+
 
 def _text(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -190,14 +197,17 @@ def _text(value: object) -> str:
 
 
 class MlflowObserver(TrainerCallback):
-    """Logs every epoch.
+    """Logs every epoch. If MLflow's server is gone, that is told once, and the training goes on without it.
 
     Args:
         log: Where to.
+        progress: Whom to tell.
     """
 
-    def __init__(self, log: RunLog) -> None:
+    def __init__(self, log: RunLog, progress: Progress) -> None:
         self.log = log
+        self.progress = progress
+        self.lost = False
 
     def on_evaluate(
         self,
@@ -207,4 +217,12 @@ class MlflowObserver(TrainerCallback):
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         """Log the epoch's row, and those of earlier epochs that a kill kept from MLflow."""
-        self.log.epochs(epoch_rows(state.log_history))
+        if self.lost:
+            return
+        try:
+            self.log.epochs(epoch_rows(state.log_history))
+        except _failure():
+            self.lost = True
+            self.progress.note(
+                "MLflow does not answer; what is missing there is logged when the run ends or is resumed"
+            )
