@@ -9,7 +9,6 @@ A bundle is a folder that other tools open too:
     onnx/model_quantized.onnx     the graph, int8
     ottenok.json                  the manifest (see `ottenok.bundle.manifest`)
     README.md                     the model card
-    report/                       tables and figures of the evaluation
 
 A bundle for prediction alone needs the tokenizer, one graph and the manifest. Pickles are never read nor written.
 """
@@ -45,7 +44,7 @@ ONNX_INT8 = "onnx/model_quantized.onnx"
 MANIFEST = "ottenok.json"
 CARD = "README.md"
 
-_FOLDERS = ("onnx", "report")
+_FOLDERS = ("onnx",)
 # What transformers and tokenizers write beside the three above. Whatever else lies at the folder's top (a run's state,
 # logs, a user's notes) is no part of the bundle.
 _TOP = frozenset(
