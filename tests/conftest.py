@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ottenok.bundle.manifest import BundleManifest
 
 _BESIDE = Path(__file__).parents[2] / "shared"
 
@@ -36,3 +42,26 @@ def published_tokenizer(encoder_folder: Path) -> Path:
     if not folder.is_dir():
         pytest.skip("needs the published tokenizers beside the encoder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_manifest() -> Callable[..., BundleManifest]:
+    """Return a maker of manifests by scheme, for tiny models."""
+    from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, WindowRule
+    from ottenok.core.schemes import load_scheme
+    from ottenok.decision.decision import Decision
+
+    def make(scheme: str, *, max_length: int = 32) -> BundleManifest:
+        facts = load_scheme(scheme)
+        several = facts.kind == "multi-label"
+        return BundleManifest(
+            name="tiny",
+            scheme=SchemeFacts.of(facts),
+            problem_type="multi-label" if several else "multi-class",
+            decision=Decision(activation="sigmoid" if several else "softmax"),
+            max_length=max_length,
+            window=WindowRule(overlap=8),
+            licence=LicenceFacts(id="Apache-2.0", commercial=True),
+        )
+
+    return make

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from ottenok.bundle.manifest import BundleManifest
+    from ottenok.inference.predictor import Predictor
 
 WORDS = 1200
 SENTENCES = [
@@ -19,6 +23,21 @@ SENTENCES = [
     "обычный день, ничего особенного",
     "good",
 ]
+
+
+# Weights are large enough for answers to differ.
+SIZES = {"vocab_size": WORDS, "initializer_range": 0.15, "pad_token_id": 1}
+_WIDTHS = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 128}
+_DISTIL = {"dim": 64, "n_layers": 1, "n_heads": 4, "hidden_dim": 128}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantised:
+    """A bundle with both graphs, and a predictor for each."""
+
+    folder: Path
+    fp32: Predictor
+    int8: Predictor
 
 
 def texts(count: int) -> list[str]:
@@ -48,23 +67,18 @@ def save_tokenizer(folder: Path) -> None:
 
 
 def random_model(kind: str, labels: list[str], **fields: Any) -> Any:
-    """Return a tiny random sequence classifier; its weights are large enough for answers to differ."""
+    """Return a tiny random sequence classifier."""
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     torch.manual_seed(1)
-    sizes = {
-        "distilbert": {"dim": 64, "n_layers": 1, "n_heads": 4, "hidden_dim": 128},
-    }.get(kind, {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 128})
     config = AutoConfig.for_model(
         kind,
-        vocab_size=WORDS,
+        **SIZES,
+        **(_DISTIL if kind == "distilbert" else _WIDTHS),
         max_position_embeddings=70,
-        initializer_range=0.15,
-        pad_token_id=1,
         id2label=dict(enumerate(labels)),
         label2id={label: number for number, label in enumerate(labels)},
-        **sizes,
         **fields,
     )
     return AutoModelForSequenceClassification.from_config(config).eval()
@@ -90,52 +104,49 @@ def sample_texts() -> Callable[[int], list[str]]:
 
 
 @pytest.fixture
-def make_bundle(tmp_path: Path) -> Callable[..., Path]:
+def make_bundle(tmp_path: Path, tiny_manifest: Callable[..., BundleManifest]) -> Callable[..., Path]:
     """Return a maker of bundles of ottenok's own classifier, without graphs."""
 
     def make(pooling: str = "mean", scheme: str = "sentiment-3", **fields: Any) -> Path:
-        import torch
-        from transformers import AutoConfig
-
-        from ottenok.bundle.folder import write_manifest
-        from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, WindowRule
-        from ottenok.core.schemes import load_scheme
-        from ottenok.decision.decision import Decision
-        from ottenok.models.classifier import OttenokClassifier, OttenokConfig
-
-        folder, facts = tmp_path / f"own-{pooling}-{scheme}", load_scheme(scheme)
-        several = facts.kind == "multi-label"
-        torch.manual_seed(1)
-        encoder = AutoConfig.for_model(
-            "bert",
-            vocab_size=WORDS,
-            max_position_embeddings=64,
-            hidden_size=64,
-            num_hidden_layers=1,
-            num_attention_heads=4,
-            intermediate_size=128,
-            initializer_range=0.15,
-            pad_token_id=1,
-        )
-        config = OttenokConfig(
-            encoder=encoder.to_dict(),
-            pooling=pooling,
-            id2label=dict(enumerate(facts.labels)),
-            label2id={label: number for number, label in enumerate(facts.labels)},
-            **fields,
-        )
-        OttenokClassifier(config).eval().save_pretrained(folder)
-        save_tokenizer(folder)
-        manifest = BundleManifest(
-            name="own",
-            scheme=SchemeFacts.of(facts),
-            problem_type="multi-label" if several else "multi-class",
-            decision=Decision(activation="sigmoid" if several else "softmax"),
-            max_length=48,
-            window=WindowRule(overlap=8),
-            licence=LicenceFacts(id="Apache-2.0", commercial=True),
-        )
-        write_manifest(folder, manifest)
-        return folder
+        return write_own(tmp_path / f"own-{pooling}-{scheme}", tiny_manifest(scheme, max_length=48), pooling, **fields)
 
     return make
+
+
+def write_own(folder: Path, manifest: BundleManifest, pooling: str = "mean", **fields: Any) -> Path:
+    """Write a random classifier of ottenok's own with its manifest."""
+    import torch
+
+    from ottenok.bundle.folder import write_manifest
+    from ottenok.models.classifier import OttenokClassifier, OttenokConfig
+
+    torch.manual_seed(1)
+    labels = manifest.scheme.labels
+    config = OttenokConfig(
+        encoder={"model_type": "bert", **SIZES, **_WIDTHS, "max_position_embeddings": 64},
+        pooling=pooling,
+        id2label=dict(enumerate(labels)),
+        label2id={label: number for number, label in enumerate(labels)},
+        **fields,
+    )
+    OttenokClassifier(config).eval().save_pretrained(folder)
+    save_tokenizer(folder)
+    write_manifest(folder, manifest)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def quantised(tmp_path_factory: pytest.TempPathFactory, tiny_manifest: Callable[..., BundleManifest]) -> Quantised:
+    """Return one tiny model in fp32 and int8, made once; tests that change its folder copy it first."""
+    from ottenok.export import quantise
+    from ottenok.export.onnx import export
+    from ottenok.inference.api import load
+
+    folder = write_own(tmp_path_factory.mktemp("quantised") / "bundle", tiny_manifest("sentiment-3", max_length=48))
+    export(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        # A random model's labels hang by a hair, so it need not keep as many.
+        patch.setattr(quantise, "LEAST_SAME", 0.9)
+        quantise.quantise(folder, texts=texts(200))
+    fp32, int8 = (load(folder, precision=precision, threads=1) for precision in ("fp32", "int8"))
+    return Quantised(folder=folder, fp32=fp32, int8=int8)

@@ -34,7 +34,7 @@ def torch_logits(folder: Path, texts: list[str]) -> Any:
         return model(**batch).logits.numpy()
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max", "attention", "cls+mean"])
+@pytest.mark.parametrize("pooling", ["first", "mean", "max", "attention", "cls+mean", "last", "pooler"])
 def test_own_poolings_give_the_logits_of_torch(
     make_bundle: Callable[..., Path], sample_texts: Callable[[int], list[str]], pooling: str
 ) -> None:

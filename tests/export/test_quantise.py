@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -24,41 +24,20 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.train
 pytest.importorskip("torch")
 
-_PREDICTORS: dict[str, Predictor] = {}
-
 
 @pytest.fixture
-def quantised(
-    make_bundle: Callable[..., Path],
-    sample_texts: Callable[[int], list[str]],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, Predictor]:
-    """Return predictors in fp32 and int8 of one tiny model, made once."""
-    if not _PREDICTORS:
-        from ottenok.export import quantise
-        from ottenok.export.onnx import export
-
-        folder = make_bundle()
-        export(folder)
-        # A random model's labels hang by a hair, so it need not keep as many.
-        monkeypatch.setattr(quantise, "LEAST_SAME", 0.9)
-        quantise.quantise(folder, texts=sample_texts(200))
-        kept = tmp_path_factory.mktemp("kept") / "bundle"
-        folder.rename(kept)
-        _PREDICTORS["fp32"] = load(kept, precision="fp32", threads=1)
-        _PREDICTORS["int8"] = load(kept, precision="int8", threads=1)
-        _PREDICTORS["folder"] = kept  # type: ignore[assignment]
-    return _PREDICTORS
+def copied(quantised: Any, tmp_path: Path) -> Path:
+    """Return a copy of the bundle, to change."""
+    return shutil.copytree(quantised.folder, tmp_path / "copy")
 
 
 WORDS = st.lists(st.integers(0, 1100).map("w{}".format), max_size=70).map(" ".join)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_scores_do_not_depend_on_company(quantised: dict[str, Predictor], precision: str) -> None:
+def test_scores_do_not_depend_on_company(quantised: Any, precision: str) -> None:
     """To 1e-4, alone, among others and in another order, through attention and everything."""
-    predictor = quantised[precision]
+    predictor: Predictor = getattr(quantised, precision)
 
     @given(texts=st.lists(WORDS, min_size=1, max_size=8))
     @settings(max_examples=40, deadline=None)
@@ -71,14 +50,11 @@ def test_scores_do_not_depend_on_company(quantised: dict[str, Predictor], precis
     holds()
 
 
-def test_int8_is_near_fp32_and_smaller(
-    quantised: dict[str, Predictor], sample_texts: Callable[[int], list[str]]
-) -> None:
+def test_int8_is_near_fp32_and_smaller(quantised: Any, sample_texts: Callable[[int], list[str]]) -> None:
     """Probabilities stay near, the graph is less than half as large, and the manifest lists it."""
-    texts = sample_texts(200)
-    folder: Path = quantised["folder"]  # type: ignore[assignment]
+    texts, folder = sample_texts(200), quantised.folder
 
-    difference = np.abs(quantised["int8"].probabilities(texts) - quantised["fp32"].probabilities(texts))
+    difference = np.abs(quantised.int8.probabilities(texts) - quantised.fp32.probabilities(texts))
 
     assert 0.0 < difference.max() < 0.1
     assert (folder / ONNX_INT8).stat().st_size < 0.5 * (folder / ONNX).stat().st_size
@@ -86,45 +62,35 @@ def test_int8_is_near_fp32_and_smaller(
 
 
 def test_too_many_changed_labels_are_refused(
-    quantised: dict[str, Predictor],
-    sample_texts: Callable[[int], list[str]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    copied: Path, sample_texts: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A graph that changes too many labels is not written, and an older one goes."""
     from ottenok.export import blockwise, quantise, rowwise
 
-    folder = tmp_path / "copy"
-    shutil.copytree(quantised["folder"], folder)  # type: ignore[arg-type]
     monkeypatch.setattr(rowwise, "_STEPS", 2)
     monkeypatch.setattr(blockwise, "_STEPS", 2)
 
     with pytest.raises(ModelError, match=r"by rows, only .* by blocks, only .* of the labels stay the same"):
-        quantise.quantise(folder, texts=sample_texts(200))
+        quantise.quantise(copied, texts=sample_texts(200))
 
-    assert not (folder / ONNX_INT8).exists()
-    assert ONNX_INT8 not in open_bundle(folder).manifest.files
+    assert not (copied / ONNX_INT8).exists()
+    assert ONNX_INT8 not in open_bundle(copied).manifest.files
 
 
 def test_the_slower_method_comes_second(
-    quantised: dict[str, Predictor],
-    sample_texts: Callable[[int], list[str]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    copied: Path, sample_texts: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where rows lose too much, blocks are tried; their graph is independent of company too."""
     from ottenok.export import quantise, rowwise
 
-    folder = tmp_path / "copy"
-    shutil.copytree(quantised["folder"], folder)  # type: ignore[arg-type]
     monkeypatch.setattr(quantise, "LEAST_SAME", 0.9)
     monkeypatch.setattr(rowwise._Rows, "_product", _spoilt(rowwise._Rows._product))
 
-    report = quantise.quantise(folder, texts=sample_texts(200))
+    report = quantise.quantise(copied, texts=sample_texts(200))
 
     assert report.method == "blocks"
     assert report.company <= 1e-4
-    assert load(folder).backend.name == "onnx int8"
+    assert load(copied).backend.name == "onnx int8"
 
 
 def _spoilt(product: Callable[..., None]) -> Callable[..., None]:
@@ -132,21 +98,20 @@ def _spoilt(product: Callable[..., None]) -> Callable[..., None]:
 
 
 def test_lost_macro_f1_is_refused(
-    quantised: dict[str, Predictor], sample_texts: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch
+    quantised: Any, copied: Path, sample_texts: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Measured on true labels, a loss of macro F1 beyond the limit is refused."""
     from ottenok.export import quantise
 
-    folder: Path = quantised["folder"]  # type: ignore[assignment]
     texts = sample_texts(200)
-    labels = [prediction.labels for prediction in quantised["fp32"](texts)]
+    labels = [prediction.labels for prediction in quantised.fp32(texts)]
     monkeypatch.setattr(quantise, "LEAST_SAME", 0.0)
     monkeypatch.setattr(quantise, "MOST_LOSS", -1.0)
 
     with pytest.raises(ModelError, match="macro F1 falls by"):
-        quantise.quantise(folder, texts=texts, labels=labels)
+        quantise.quantise(copied, texts=texts, labels=labels)
     monkeypatch.setattr(quantise, "MOST_LOSS", 1.0)
-    report = quantise.quantise(folder, texts=texts, labels=labels)
+    report = quantise.quantise(copied, texts=texts, labels=labels)
 
     assert report.macro_f1_fp32 == pytest.approx(1.0)
     assert report.macro_f1 is not None

@@ -9,15 +9,14 @@ import pytest
 
 from ottenok.bundle.folder import write_manifest
 from ottenok.bundle.layout import CONFIG, ONNX, TOKENIZER
-from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, WindowRule
 from ottenok.core.files import atomic_write_text
-from ottenok.core.schemes import load_scheme
-from ottenok.decision.decision import Decision
 from ottenok.inference.fake import character_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from ottenok.bundle.manifest import BundleManifest
 
 VOCABULARY = 300
 
@@ -52,21 +51,10 @@ def write_graph(file: Path, outputs: int, *, extra_input: str | None = None) -> 
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), str(file))
 
 
-def write_bundle(folder: Path, scheme: str = "sentiment-3") -> Path:
-    """Write a bundle of a tiny graph for a scheme."""
-    facts = load_scheme(scheme)
-    several = facts.kind == "multi-label"
-    write_graph(folder / ONNX, len(facts.labels))
+def write_bundle(folder: Path, manifest: BundleManifest) -> Path:
+    """Write a bundle of a tiny graph for a manifest's scheme."""
+    write_graph(folder / ONNX, len(manifest.scheme.labels))
     character_tokenizer().save(str(folder / TOKENIZER))
-    manifest = BundleManifest(
-        name="tiny",
-        scheme=SchemeFacts.of(facts),
-        problem_type="multi-label" if several else "multi-class",
-        decision=Decision(activation="sigmoid" if several else "softmax"),
-        max_length=32,
-        window=WindowRule(overlap=8),
-        licence=LicenceFacts(id="Apache-2.0", commercial=True),
-    )
     write_manifest(folder, manifest)
     return folder
 
@@ -87,15 +75,15 @@ def write_config(folder: Path, labels: list[str], **fields: object) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_manifest: Callable[..., BundleManifest]) -> Path:
     """Return the folder of a tiny bundle for three sentiments."""
-    return write_bundle(tmp_path_factory.mktemp("tiny"))
+    return write_bundle(tmp_path_factory.mktemp("tiny"), tiny_manifest("sentiment-3"))
 
 
 @pytest.fixture
-def make_bundle(tmp_path: Path) -> Callable[[str], Path]:
+def make_bundle(tmp_path: Path, tiny_manifest: Callable[..., BundleManifest]) -> Callable[[str], Path]:
     """Return a maker of tiny bundles for a scheme."""
-    return lambda scheme: write_bundle(tmp_path / scheme, scheme)
+    return lambda scheme: write_bundle(tmp_path / scheme, tiny_manifest(scheme))
 
 
 @pytest.fixture

@@ -181,6 +181,22 @@ def test_an_untrained_pooler_is_refused(tmp_path: Path) -> None:
     assert _built(folder, pooling="cls").native
 
 
+@pytest.mark.parametrize(
+    ("family", "pooling"), [("bert", "cls"), ("roberta", "cls"), ("distilbert", "cls"), ("qwen2", "last")]
+)
+def test_a_linear_heads_dropout_is_the_recipes(family: str, pooling: str, tiny: Callable[[str], Path]) -> None:
+    """Whatever the architecture calls its head's dropout, and where it has none; the encoder's is another."""
+    network = _built(tiny(family), pooling=pooling, dropout=0.05, head=HeadOptions(dropout=0.85))
+    shares: dict[bool, set[float]] = {True: set(), False: set()}
+    inside = {id(part) for part in network.model.base_model.modules()}
+    for part in network.model.modules():
+        if isinstance(part, torch.nn.Dropout):
+            shares[id(part) in inside].add(part.p)
+
+    assert shares[False] == {0.85}
+    assert shares[True] <= {0.05}
+
+
 @pytest.mark.parametrize("pooling", ["last", "mean"])
 def test_padding_on_either_side_of_a_decoder_changes_nothing(pooling: str, tiny: Callable[[str], Path]) -> None:
     """A causal model's text is the same behind padding and before it, natively and through our own pooling."""
