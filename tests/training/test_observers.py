@@ -185,7 +185,7 @@ def test_mlflow_gets_recipe_epochs_figures_and_card(
 
 @_mlflow_warns
 def test_a_run_taken_up_again_is_the_same_mlflow_run(
-    toy_corpus: Corpus, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toy_corpus: Corpus, tiny: Path, tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped in the second epoch, MLflow says so; resumed, the run goes on, and no epoch is there twice."""
     pytest.importorskip("mlflow")
@@ -212,6 +212,7 @@ def test_a_run_taken_up_again_is_the_same_mlflow_run(
     assert (after.info.run_id, after.info.status) == (before.info.run_id, "FINISHED")
     assert [point.step for point in client.get_metric_history(after.info.run_id, "epoch")] == [15, 30, 45]
     assert len(client.get_metric_history(after.info.run_id, "test_accuracy")) == 1
+    assert list(elsewhere.iterdir()) == []
 
 
 @_mlflow_warns

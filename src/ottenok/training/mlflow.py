@@ -12,6 +12,7 @@ import json
 import math
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
@@ -25,7 +26,6 @@ from ottenok.training.history import epoch_rows, read_history
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["MlflowObserver", "RunLog", "finish_log", "open_log"]
 
 _RUN_FILE = "run.json"
+_SQLITE = "sqlite:///"
 # The most that MLflow takes: parameters at once, characters of a parameter.
 _PARAMETERS = 100
 _CHARACTERS = 6000
@@ -52,10 +53,10 @@ def open_log(folder: RunFolder, recipe: TrainRecipe) -> RunLog:
         require(package, extra="mlflow")
     client_class = require("mlflow.tracking", extra="mlflow").MlflowClient
     folder.mlflow.mkdir(parents=True, exist_ok=True)
-    store = folder.tracking or f"sqlite:///{(folder.mlflow / 'mlflow.db').absolute()}"
+    store = folder.tracking or f"{_SQLITE}{(folder.mlflow / 'mlflow.db').absolute()}"
     with _told(store):
         client = client_class(tracking_uri=store)
-        log = RunLog(client, _run_id(client, folder, recipe))
+        log = RunLog(client, _run_id(client, store, folder, recipe))
         log.parameters(recipe)
         return log
 
@@ -109,14 +110,14 @@ def _failure() -> type[Exception]:
     return failure
 
 
-def _run_id(client: Any, folder: RunFolder, recipe: TrainRecipe) -> str:  # noqa: ANN401 - MLflow has no types here
+def _run_id(client: Any, store: str, folder: RunFolder, recipe: TrainRecipe) -> str:  # noqa: ANN401 - MLflow has no types here
     file = folder.mlflow / _RUN_FILE
     known = json.loads(file.read_text(encoding="utf-8"))["run"] if file.is_file() else None
     if known is not None and _is_there(client, known):
         client.update_run(known, status="RUNNING")
         return str(known)
     tags = {"mlflow.runName": folder.path.name}
-    run = client.create_run(_experiment(client, folder, recipe.name), tags=tags)
+    run = client.create_run(_experiment(client, store, recipe.name), tags=tags)
     atomic_write_text(file, json.dumps({"run": run.info.run_id}) + "\n")
     return str(run.info.run_id)
 
@@ -129,12 +130,14 @@ def _is_there(client: Any, run: str) -> bool:  # noqa: ANN401
     return True
 
 
-def _experiment(client: Any, folder: RunFolder, name: str) -> str:  # noqa: ANN401
+def _experiment(client: Any, store: str, name: str) -> str:  # noqa: ANN401
     known = client.get_experiment_by_name(name)
     if known is not None:
         return str(known.experiment_id)
-    # A store of our own keeps its files beside it; by itself MLflow would put them into the working directory.
-    place = None if folder.tracking else (folder.mlflow / "artifacts").absolute().as_uri()
+    # A store that is a file has its artifacts beside it; by itself MLflow would put them into the working directory.
+    place = None
+    if store.startswith(_SQLITE):
+        place = (Path(store.removeprefix(_SQLITE)).absolute().parent / "artifacts").as_uri()
     return str(client.create_experiment(name, artifact_location=place))
 
 
