@@ -220,7 +220,7 @@ def test_the_longest_input_is_a_real_one(
 
 def test_texts_of_foreign_models_stay_as_they_are(read: Read) -> None:
     """A model that was not trained on our normalised texts gets the texts that it knows."""
-    assert set(read().text.__dataclass_fields__) == {"entities", "width", "marks", "urls", "users", "yo"}
+    assert set(read().text.__dataclass_fields__) == {"emoji", "entities", "width", "marks", "urls", "users", "yo"}
     assert {getattr(read().text, name) for name in ("entities", "width", "marks", "urls", "users", "yo")} == {"keep"}
 
 

@@ -77,7 +77,7 @@ def test_it_is_small_and_whole() -> None:
 
 
 def test_its_card_begins_with_what_its_data_allow() -> None:
-    """The card's first line after the front matter says that terms are unknown; no non-commercial set was trained on."""
+    """The card begins by saying that terms are unknown; no set that forbids commercial use was learned from."""
     bundle = open_bundle(embedded_folder())
     card = (bundle.folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)[2].strip()
 

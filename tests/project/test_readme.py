@@ -61,7 +61,7 @@ def test_console_commands_run_with_a_tiny_encoder(folder: Path) -> None:
         folder / "tiny", sizes={"max_position_embeddings": 512}
     )
     commands = _CONSOLE.findall((_ROOT / "README.md").read_text(encoding="utf-8"))
-    assert len(commands) == 3
+    assert len(commands) == 5
     for command in commands:
         arguments = shlex.split(command.replace("cointegrated/rubert-tiny2", str(tiny)))
         done = subprocess.run(

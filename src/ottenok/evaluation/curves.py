@@ -80,7 +80,7 @@ def _counts(scores: Scores, truth: Mask) -> _Counts:
     # Equal scores are on one side of any threshold together: only the last of each group is a point.
     last = np.flatnonzero(np.append(np.diff(falling) != 0, True)) if len(falling) else np.zeros(0, dtype=np.int64)
     hits = np.cumsum(truth[order]).astype(np.float64)
-    return _Counts(level=falling[last], hits=hits[last], selected=last + 1.0)
+    return _Counts(level=falling[last], hits=hits[last], selected=(last + 1).astype(np.float64))
 
 
 def roc(scores: Scores, truth: Mask) -> Curve | None:
