@@ -126,34 +126,37 @@ def test_few_texts_measure_nothing(make_bundle: Callable[..., Path]) -> None:
         quantise(make_bundle(), texts=["a", "b", "c"])
 
 
-def test_shifted_activations_are_exact_where_they_can_be() -> None:
-    """A product behind GELU, quantised by rows, is the plain product up to the rounding of both factors."""
+@pytest.mark.parametrize("method", ["rows", "blocks"])
+@pytest.mark.parametrize(("rows", "columns"), [(96, 80), (312, 64)])
+def test_products_behind_gelu_are_near_the_plain_ones(method: str, rows: int, columns: int) -> None:
+    """Quantised, a product is the plain one up to the rounding of both factors; also 312 wide, 9.75 blocks of 32."""
     onnx = pytest.importorskip("onnx")
     import onnxruntime as ort
 
-    from ottenok.export.rowwise import quantise_rows
+    from ottenok.core.lazy import load_object
+    from ottenok.export.quantise import METHODS
 
     random = np.random.default_rng(0)
-    weights = random.normal(size=(96, 80)).astype(np.float32)
-    values = random.normal(size=(2, 5, 96)).astype(np.float32) * 3
+    weights = random.normal(size=(rows, columns)).astype(np.float32)
+    values = random.normal(size=(2, 5, rows)).astype(np.float32) * 3
     helper, types = onnx.helper, onnx.TensorProto
     graph = helper.make_graph(
         [helper.make_node("Gelu", ["x"], ["g"]), helper.make_node("MatMul", ["g", "w"], ["y"])],
         "product",
-        [helper.make_tensor_value_info("x", types.FLOAT, [None, None, 96])],
+        [helper.make_tensor_value_info("x", types.FLOAT, [None, None, rows])],
         [helper.make_tensor_value_info("y", types.FLOAT, None)],
         [onnx.numpy_helper.from_array(weights, "w")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    sessions = []
+    results = []
     for change in (False, True):
         if change:
-            quantise_rows(model)
+            load_object(METHODS[method], extra="train")(model)
         options = ort.SessionOptions()
         options.log_severity_level = 3
-        sessions.append(ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]))
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        results.append(session.run(None, {"x": values})[0])
 
-    plain, small = (session.run(None, {"x": values})[0] for session in sessions)
-
-    assert any(node.op_type == "MatMulIntegerToFloat" for node in model.graph.node)
+    plain, small = results
+    assert all(node.op_type != "MatMul" for node in model.graph.node)
     assert 0.0 < np.abs(plain - small).max() < 0.01 * np.abs(plain).max()

@@ -46,10 +46,12 @@ def replace_products(model: ModelProto, *, block: int, accuracy: int) -> None:
 
     def replace(editor: Editor, node: NodeProto) -> bool:
         weights = editor.constant(node.input[1]) if node.op_type == "MatMul" else None
-        if weights is None or not _is_large(weights, block):
+        if weights is None or not _is_large(weights):
             return False
         rows, columns = weights.shape
-        blocks = weights.T.reshape(columns, rows // block, block)
+        # A width that is no multiple of the block, such as 312, ends in a part of one: zeros fill it.
+        padded = np.pad(weights, ((0, -rows % block), (0, 0)))
+        blocks = padded.T.reshape(columns, -1, block)
         scales = (np.maximum(np.abs(blocks).max(axis=2), _TINY) / _STEPS).astype(np.float32)
         steps = (np.round(blocks / scales[:, :, None]) + _MIDDLE).astype(np.uint8)
         inputs = [node.input[0], editor.new_constant(steps, "weights"), editor.new_constant(scales, "scales")]
@@ -60,6 +62,5 @@ def replace_products(model: ModelProto, *, block: int, accuracy: int) -> None:
     Editor(model).rewrite(replace)
 
 
-def _is_large(weights: npt.NDArray[Any], block: int) -> bool:
-    usable = weights.ndim == 2 and weights.dtype == np.float32
-    return usable and min(weights.shape) >= _LEAST_SIDE and weights.shape[0] % block == 0
+def _is_large(weights: npt.NDArray[Any]) -> bool:
+    return weights.ndim == 2 and weights.dtype == np.float32 and min(weights.shape) >= _LEAST_SIDE
