@@ -148,3 +148,13 @@ def test_the_history_is_told_once_and_kept_as_json_lines(tmp_path: Path) -> None
     assert [row["macro_f1"] for row in rows] == [0.5, 0.7]
     assert rows[0]["tokens_per_second"] == 300.0
     assert history.read_history(tmp_path) == rows
+
+
+def test_the_table_of_epochs_shows_what_the_best_one_is_chosen_by() -> None:
+    """A measure that the table does not show as a rule has a column when epochs are chosen by it."""
+    history = pytest.importorskip("ottenok.training.history")
+    notes = _Notes()
+    kept = history.History(None, notes, metric="macro_auc", higher=True)
+    kept.update([_entry(1, 0.5) | {"eval_macro_auc": 0.8125}])
+    assert "macro AUC" in notes.lines[0]
+    assert "0.8125" in notes.lines[1]

@@ -14,6 +14,7 @@ from ottenok.decision.labels import codes
 from ottenok.training.batches import LengthBatches
 from ottenok.training.checkpoints import WEIGHTS, checkpoint_path, list_checkpoints
 from ottenok.training.examples import ExampleSet, targets
+from ottenok.training.hardware import keep_freed_memory, on_cpu
 from ottenok.training.history import HISTORY_FILE, History
 from ottenok.training.logs import logged
 from ottenok.training.loop import ClassifierTrainer, Work
@@ -52,6 +53,8 @@ def fit(parts: Parts, folder: RunFolder, *, watch: EpochWatch | None = None) -> 
         ModelError: The loss is no longer a number.
     """
     metric = _metric(parts)
+    if on_cpu(parts.recipe.run):
+        keep_freed_memory()
     history = History(
         folder.path / HISTORY_FILE if rank() == 0 else None,
         parts.progress,

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ottenok.core.files import atomic_write_text
+from ottenok.evaluation.figures import figures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,7 @@ _COLUMNS = (
     ("tokens_per_second", "tokens/s", "{:.0f}"),
     ("minutes", "minutes", "{:.1f}"),
 )
+_LOSSES = 3
 _WIDTH = 11
 
 
@@ -77,13 +79,21 @@ class History:
     def update(self, log_history: list[dict[str, Any]]) -> None:
         """Take in the log: tell the epochs that are new, and write the file."""
         rows = epoch_rows(log_history)
+        columns = self._columns()
         if not self.rows and rows:
-            self.progress.note(self._line([title for key, title, _ in _COLUMNS if key in rows[0]]))
+            self.progress.note(self._line([title for key, title, _ in columns if key in rows[0]]))
         for row in rows[len(self.rows) :]:
-            self.progress.note(self._line([form.format(row[key]) for key, _, form in _COLUMNS if key in row]))
+            self.progress.note(self._line([form.format(row[key]) for key, _, form in columns if key in row]))
         self.rows = rows
         if self.file is not None:
             atomic_write_text(self.file, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def _columns(self) -> list[tuple[str, str, str]]:
+        """Return the table's columns: the usual ones, and after the losses what the best epoch is chosen by."""
+        if self.metric is None or any(key == self.metric for key, _, _ in _COLUMNS):
+            return list(_COLUMNS)
+        chosen = (self.metric, figures()[self.metric].title, "{:.4f}")
+        return [*_COLUMNS[:_LOSSES], chosen, *_COLUMNS[_LOSSES:]]
 
     @staticmethod
     def _line(cells: list[str]) -> str:
