@@ -13,15 +13,17 @@ encoder's own dropout, fp32. Needs the extra `train`.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import platform
 import statistics
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,23 +157,23 @@ class Stopwatch(TrainerCallback):
         self.seconds = time.perf_counter() - self.begun
 
 
-def systems(job: Job) -> dict[str, Callable[[Path], float]]:
-    """Return what is timed, by name."""
-    return {
-        PLAIN: lambda folder: plain(job, folder, by_batch=False),
-        "transformers Trainer, padded by batch": lambda folder: plain(job, folder, by_batch=True),
-        "ottenok, fp32": lambda folder: ours(job, folder, "fp32"),
-        OURS: lambda folder: ours(job, folder, "auto"),
-    }
+# What is timed, by name.
+SYSTEMS: dict[str, Callable[[Job, Path], float]] = {
+    PLAIN: partial(plain, by_batch=False),
+    "transformers Trainer, padded by batch": partial(plain, by_batch=True),
+    "ottenok, fp32": partial(ours, number="fp32"),
+    OURS: partial(ours, number="auto"),
+}
 
 
 def measure(job: Job, rounds: int, folder: Path) -> dict[str, list[float]]:
     """Time every system in turn, several rounds."""
-    speeds: dict[str, list[float]] = {name: [] for name in systems(job)}
+    speeds: dict[str, list[float]] = {name: [] for name in SYSTEMS}
     for turn in range(rounds):
-        for number, (name, run) in enumerate(systems(job).items()):
-            speed = run(folder / f"{turn}-{number}")
-            gc.collect()
+        for number, (name, run) in enumerate(SYSTEMS.items()):
+            # A process of its own: ottenok's training changes how its process keeps memory.
+            with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
+                speed = process.submit(run, job, folder / f"{turn}-{number}").result()
             speeds[name].append(round(speed, 2))
             print(f"round {turn + 1}: {name}: {speed:.1f} examples/s", flush=True)
     return speeds
