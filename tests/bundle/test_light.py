@@ -47,3 +47,17 @@ def test_a_folder_of_transformers_is_refused(tmp_path: Path, make_folder: Callab
         copy_light(open_bundle(tmp_path / "foreign"), tmp_path / "light")
 
     assert "ottenok export" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "model.safetensors"])
+def test_nothing_but_a_light_copy_is_replaced(folder: Path, tmp_path: Path, name: str) -> None:
+    """A folder with a user's files, and one with torch's weights, stay as they are."""
+    out = copy_light(open_bundle(folder), tmp_path / "out").folder
+    (out / name).write_bytes(b"dear to somebody")
+    if name == "notes.txt":
+        (out / "ottenok.json").unlink()
+
+    with pytest.raises(BundleError, match="no light copy"):
+        copy_light(open_bundle(folder), out)
+
+    assert (out / name).read_bytes() == b"dear to somebody"

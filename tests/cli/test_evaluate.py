@@ -47,7 +47,7 @@ def test_tables_are_printed(file: Path) -> None:
         "support",
     ]
     assert "macro F1" in out
-    assert "Left out, empty text: 1 rows." in out
+    assert "Rows left out, empty text: 1." in out
 
 
 def test_json_is_printed(file: Path) -> None:

@@ -334,6 +334,30 @@ def test_kept_predictions_get_the_new_temperature(model: Path, corpus: Path) -> 
     assert load_predictions(predictions_file(model, "test")).probs == pytest.approx(now, abs=1e-5)
 
 
+def test_the_embedded_classifier_is_tuned_as_a_copy(tmp_path: Path) -> None:
+    """`ottenok tune default` asks for a folder, and what it leaves there answers with the new temperature."""
+    words = {"positive": "Отличный отель, спасибо!", "neutral": "Банк открыл отделение.", "negative": "Ужасная связь."}
+    chance = random.Random(1)
+    file, out = tmp_path / "rows.csv", tmp_path / "tuned"
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        rows = [
+            (f"{text} {number}", chance.choice([label, *words]))
+            for number in range(40)
+            for label, text in words.items()
+        ]
+        csv.writer(stream).writerows([("text", "label"), *rows])
+
+    refused = CliRunner().invoke(command, ["default", str(file)])
+    made = CliRunner().invoke(command, ["default", str(file), "-o", str(out)], catch_exceptions=False)
+
+    assert isinstance(refused.exception, ConfigError)
+    assert "-o FOLDER" in (refused.exception.hint or "")
+    assert str(out) in made.stdout
+    assert open_bundle(out, full=True).manifest.decision.temperature > 1.2
+    text = words["positive"]
+    assert max(ottenok.load(out)(text).scores.values()) < max(ottenok.load()(text).scores.values())
+
+
 def test_the_command_tells_and_writes(model: Path, corpus: Path) -> None:
     """Sentences and the table for people, JSON for programs; an unknown metric is refused with the known ones."""
     arguments = [str(model), str(corpus), "--metric", "weighted_f1", "--one"]

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
-from ottenok.bundle.layout import CARD, CONFIG, ONNX, ONNX_INT8, TOKENIZER
+from ottenok.bundle.layout import CARD, CONFIG, MANIFEST, ONNX, ONNX_INT8, TOKENIZER, WEIGHTS
 from ottenok.core.errors import BundleError
 from ottenok.core.files import atomic_folder
 
@@ -21,11 +21,18 @@ def copy_light(bundle: Bundle, out: Path) -> Bundle:
 
     Args:
         bundle: A bundle that ottenok wrote.
-        out: The new folder; an older one is replaced when the new one is whole.
+        out: The new folder; an older light copy is replaced when the new one is whole.
 
     Raises:
-        BundleError: It is not ottenok's own, has no graph, or a file's bytes are not those of its manifest.
+        BundleError: It is not ottenok's own, has no graph, or a file's bytes are not those of its manifest; or there
+            is something else at `out`, such as a classifier with torch's weights.
     """
+    if not _is_free(out):
+        raise BundleError(
+            "there is something in this place that is no light copy",
+            hint="Give another folder, or remove it first.",
+            file=str(out),
+        )
     graph = next((name for name in (ONNX_INT8, ONNX) if bundle.has(name)), None)
     if not bundle.own or graph is None:
         raise BundleError(
@@ -43,3 +50,10 @@ def copy_light(bundle: Bundle, out: Path) -> Bundle:
         if (bundle.folder / CARD).is_file():
             shutil.copyfile(bundle.folder / CARD, folder / CARD)
     return open_bundle(out, full=True)
+
+
+def _is_free(out: Path) -> bool:
+    """Tell whether nothing is lost there but an older light copy."""
+    if not out.exists():
+        return True
+    return out.is_dir() and (not any(out.iterdir()) or ((out / MANIFEST).is_file() and not (out / WEIGHTS).exists()))

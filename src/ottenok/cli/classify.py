@@ -183,7 +183,7 @@ def _classify_file(
     if report.resumed:
         click.echo(f"{report.resumed:,} rows of an interrupted run were kept.", err=True)
     for reason, count in sorted(report.rejected.items()):
-        click.echo(f"Left out: {count:,} rows, {reason}", err=True)
+        click.echo(f"Rows left out, {reason}: {count:,}", err=True)
     if report.rejects is not None:
         click.echo(f"They are listed in {report.rejects}", err=True)
 

@@ -129,6 +129,6 @@ def _rendered(found: Evaluation, suffix: str) -> str:
         f"{'## ' if markdown else ''}{heading}\n\n{grid.markdown() if markdown else grid.text()}"
         for heading, grid in found.tables().items()
     ]
-    left_out = [f"Left out, {reason}: {rows:,} rows." for reason, rows in found.left_out.items()]
+    left_out = [f"Rows left out, {reason}: {rows:,}." for reason, rows in found.left_out.items()]
     notes = "\n".join(f"- {line}" if markdown else line for line in (*left_out, *found.notes))
     return "\n\n".join([*parts, notes] if notes else parts)

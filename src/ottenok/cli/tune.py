@@ -27,8 +27,11 @@ def _known_metric(_context: click.Context, _option: click.Parameter, value: str 
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("model")
 @click.argument("data")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path, file_okay=False), help="Write a tuned copy here; leave MODEL."
+)
 @click.option(
     "--split",
     type=click.Choice(["validation", "train", "test"]),
@@ -55,8 +58,9 @@ def _known_metric(_context: click.Context, _option: click.Parameter, value: str 
 @data_root_option()
 @cache_option()
 def tune(  # noqa: PLR0913 - click passes each option by name
-    model: Path,
+    model: str,
     data: str,
+    out: Path | None,
     split: Literal["train", "validation", "test"],
     text: str,
     label: tuple[str, ...],
@@ -74,9 +78,9 @@ def tune(  # noqa: PLR0913 - click passes each option by name
 ) -> None:
     """Fit temperature and thresholds of MODEL anew on DATA, without training.
 
-    MODEL is the folder of a classifier that ottenok trained; its decision is replaced, and figures of the old one are
-    kept under other names. DATA is a corpus folder, a file with texts and labels, or the name of a corpus recipe: rows
-    that the model has not learned from and is not tested on.
+    MODEL is the folder of a classifier that ottenok trained, or "default", of which only a copy is tuned (-o). Its
+    decision is replaced, and figures of the old one are kept under other names. DATA is a corpus folder, a file with
+    texts and labels, or the name of a corpus recipe: rows that the model has not learned from and is not tested on.
 
     Thresholds are for labels that may come together. Figures "after" are of rows judged by what was found on others.
     """
@@ -94,9 +98,10 @@ def tune(  # noqa: PLR0913 - click passes each option by name
         empty=empty,
         exclusive="" if exclusive == "none" else exclusive,
         write=not dry_run,
+        out=out,
         places=Places(cache=cache, root=data_root),
     )
-    found = run(model, data, spec=spec, progress=Bars())
+    found = run(None if model == "default" else model, data, spec=spec, progress=Bars())
     if as_json:
         write_json({"decision": found.decision.to_json(), "tuning": found.report.to_json(), "left_out": found.left_out})
         return
@@ -123,7 +128,7 @@ def _show(found: Retuned, *, written: bool) -> None:
     if table is not None:
         click.echo(f"\n{table.text()}\n")
     for reason, rows in found.left_out.items():
-        click.echo(f"Left out, {reason}: {rows:,} rows.")
+        click.echo(f"Rows left out, {reason}: {rows:,}.")
     if not written:
         click.echo("Nothing was changed.")
         return

@@ -11,6 +11,7 @@ import numpy as np
 
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
 from ottenok.bundle.layout import MANIFEST
+from ottenok.bundle.light import copy_light
 from ottenok.bundle.limits import EARLIER
 from ottenok.core.errors import BundleError, ConfigError, DataError
 from ottenok.core.files import sha256_file
@@ -24,6 +25,7 @@ from ottenok.evaluation.tuning_table import tuning_sentences
 from ottenok.experiments.cards import rewrite_card
 from ottenok.experiments.rows import Columns, Rows, read_rows
 from ottenok.inference.api import load_bundle
+from ottenok.inference.places import embedded_folder
 from ottenok.training.inputs import Places
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ class TuneSpec:
         empty: What an answer without labels becomes; None: as before.
         exclusive: The label that stands alone; None: as before, "": none.
         write: Write the new decision into the bundle; False only tells what it would be.
+        out: Leave the bundle as it is, and write a copy with the new decision here: what prediction needs of it. None:
+            the bundle itself.
         places: Where data sets and built corpora are.
     """
 
@@ -64,6 +68,7 @@ class TuneSpec:
     empty: str | None = None
     exclusive: str | None = None
     write: bool = True
+    out: Path | None = None
     places: Places = field(default_factory=Places)
 
 
@@ -84,27 +89,34 @@ class Retuned:
     left_out: dict[str, int]
 
 
-def tune(model: str | Path, data: str | Path, *, spec: TuneSpec | None = None, progress: Progress = SILENT) -> Retuned:
+def tune(
+    model: str | Path | None, data: str | Path, *, spec: TuneSpec | None = None, progress: Progress = SILENT
+) -> Retuned:
     """Fit a classifier's decision anew and write it into its folder, whole or not at all.
 
     The reports that the manifest had are kept as `NAME, before tuning N`: they are of the old decision. Kept
     predictions are brought to the new temperature.
 
     Args:
-        model: The folder of a classifier that ottenok trained.
+        model: The folder of a classifier that ottenok trained; None: the embedded one, which only a copy is made of.
         data: Labelled rows that it was not trained on: a corpus folder, a file, or a corpus recipe.
         spec: What to fit, and on what.
         progress: Whom to tell.
 
     Raises:
-        BundleError: The folder is no bundle of ottenok, or was altered.
+        BundleError: The folder is no bundle of ottenok, or was altered; or a copy has no place, or no graph.
         ConfigError: What is asked for does not fit the scheme or the model.
         DataError: The rows are the model's own training or test rows, or there are too few.
         SchemeError: The labels of the data don't lead to the model's, or there is no such label.
     """
     spec = spec or TuneSpec()
+    if model is None and spec.write and spec.out is None:
+        raise ConfigError(
+            "the embedded classifier belongs to the installed package, which is not changed",
+            hint="Tune a copy of it: -o FOLDER.",
+        )
     # Every checksum: the manifest is written anew, and must not vouch for files that were altered.
-    bundle = open_bundle(model, full=True)
+    bundle = open_bundle(embedded_folder() if model is None else model, full=True)
     if not bundle.own:
         raise BundleError(f"ottenok did not make this classifier, so it has no {MANIFEST} to tune", file=str(model))
     decision, options = _start(bundle.manifest, spec)
@@ -127,7 +139,7 @@ def tune(model: str | Path, data: str | Path, *, spec: TuneSpec | None = None, p
         options=replace(options, data=rows.name),
     )
     if spec.write:
-        bundle = _write(bundle, fit)
+        bundle = _write(bundle if spec.out is None else copy_light(bundle, spec.out), fit)
     return Retuned(bundle=bundle, decision=fit.decision, report=fit.report, left_out=rows.left_out)
 
 

@@ -120,7 +120,8 @@ def score(
     device = next(model.parameters()).device
     result: Tensor | None = None
     rank, world = share
-    progress.start(stage, total=len(tokens), unit="texts")
+    # Longest texts come first, so a count of texts would promise too long a time.
+    progress.start(stage, total=int(tokens.lengths.sum()), unit="tokens")
     with torch.inference_mode():
         for indices in length_order(tokens.lengths, size)[rank::world]:
             batch = {key: value.to(device) for key, value in pad(tokens.rows(indices.tolist()), padding).items()}
@@ -128,7 +129,7 @@ def score(
             if result is None:
                 result = torch.zeros(len(tokens), scores.shape[1], device=device)
             result[torch.from_numpy(indices).to(device)] = scores
-            progress.advance(len(indices) * world)
+            progress.advance(int(tokens.lengths[indices].sum()) * world)
     progress.finish()
     return _joined(result, len(tokens), model, world)
 
