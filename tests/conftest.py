@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from ottenok.bundle.manifest import BundleManifest
 
 _BESIDE = Path(__file__).parents[2] / "shared"
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C also where a shell began the tests in the background: the programs that they begin inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _folder(variable: str, default: Path) -> Path:
