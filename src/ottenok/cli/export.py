@@ -58,7 +58,7 @@ def export(  # noqa: PLR0913 - click passes each option by name
     than 0.01 of macro F1, or lets a text's scores depend on its neighbours.
     """
     from ottenok.bundle.folder import open_bundle
-    from ottenok.bundle.layout import ONNX
+    from ottenok.bundle.layout import ONNX, ONNX_INT8
     from ottenok.bundle.light import copy_light
     from ottenok.cli.bars import Bars
     from ottenok.core.lazy import load_object
@@ -66,7 +66,7 @@ def export(  # noqa: PLR0913 - click passes each option by name
     from ottenok.training.inputs import Places
 
     bars = Bars()
-    if light is None or data is not None or not open_bundle(model).has(ONNX):
+    if light is None or data is not None or not any(map(open_bundle(model).has, (ONNX, ONNX_INT8))):
         exported = load_object("ottenok.export.onnx:export", extra="train")(model, progress=bars)
         click.echo(f"{exported.file}: torch's logits to {exported.difference:.1e}")
     if data is not None:
