@@ -13,7 +13,7 @@ from ottenok.core.files import atomic_folder
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["copy_light"]
+__all__ = ["check_place", "copy_light"]
 
 
 def copy_light(bundle: Bundle, out: Path) -> Bundle:
@@ -27,12 +27,7 @@ def copy_light(bundle: Bundle, out: Path) -> Bundle:
         BundleError: It is not ottenok's own, has no graph, or a file's bytes are not those of its manifest; or there
             is something else at `out`, such as a classifier with torch's weights.
     """
-    if not _is_free(out):
-        raise BundleError(
-            "there is something in this place that is no light copy",
-            hint="Give another folder, or remove it first.",
-            file=str(out),
-        )
+    check_place(out)
     graph = next((name for name in (ONNX_INT8, ONNX) if bundle.has(name)), None)
     if not bundle.own or graph is None:
         raise BundleError(
@@ -52,8 +47,16 @@ def copy_light(bundle: Bundle, out: Path) -> Bundle:
     return open_bundle(out, full=True)
 
 
-def _is_free(out: Path) -> bool:
-    """Tell whether nothing is lost there but an older light copy."""
-    if not out.exists():
-        return True
-    return out.is_dir() and (not any(out.iterdir()) or ((out / MANIFEST).is_file() and not (out / WEIGHTS).exists()))
+def check_place(out: Path) -> None:
+    """Refuse a place where something else than an older light copy would be lost.
+
+    Raises:
+        BundleError: There is such a thing.
+    """
+    empty = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if not empty and (not (out / MANIFEST).is_file() or (out / WEIGHTS).exists()):
+        raise BundleError(
+            "there is something in this place that is no light copy",
+            hint="Give another folder, or remove it first.",
+            file=str(out),
+        )

@@ -11,7 +11,7 @@ import numpy as np
 
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
 from ottenok.bundle.layout import MANIFEST
-from ottenok.bundle.light import copy_light
+from ottenok.bundle.light import check_place, copy_light
 from ottenok.bundle.limits import EARLIER
 from ottenok.core.errors import BundleError, ConfigError, DataError
 from ottenok.core.files import sha256_file
@@ -115,6 +115,8 @@ def tune(
             "the embedded classifier belongs to the installed package, which is not changed",
             hint="Tune a copy of it: -o FOLDER.",
         )
+    if spec.write and spec.out is not None:
+        check_place(spec.out)  # before thousands of rows are read
     # Every checksum: the manifest is written anew, and must not vouch for files that were altered.
     bundle = open_bundle(embedded_folder() if model is None else model, full=True)
     if not bundle.own:
