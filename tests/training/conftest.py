@@ -37,8 +37,12 @@ def write_corpus(
     scheme: str = "sentiment-3",
     splits: str = "tttttttvx",
     words: dict[str, list[str]] | None = None,
+    opening: int = 0,
 ) -> Corpus:
-    """Write a corpus whose words give its labels away; `splits` repeats: train, validation (v), test (x)."""
+    """Write a corpus whose words give its labels away; `splits` repeats: train, validation (v), test (x).
+
+    Texts begin with `opening` words that say nothing.
+    """
     chance = random.Random(0)
     names = {"t": "train", "v": "validation", "x": "test"}
     columns: dict[str, list[object]] = {name: [] for name in ("id", "text", "labels", "source", "language", "split")}
@@ -48,6 +52,7 @@ def write_corpus(
             (WORDS | (words or {}))[mood], k=chance.randint(1, 2)
         )
         chance.shuffle(text)
+        text = ["день"] * opening + text
         labels, split = SCHEMES[scheme][mood], names[splits[number % len(splits)]]
         values = (f"toy/0/{number}", " ".join(text), labels, f"source-{number % 2}", "ru", split)
         for name, value in zip(columns, values, strict=True):

@@ -73,6 +73,21 @@ def test_each_problem_is_learned(
     assert labels == ({0: "score"} if problem_type == "regression" else dict(enumerate(manifest.scheme.labels)))
 
 
+def test_the_end_of_long_texts_can_be_what_is_learned_from(
+    make_corpus: Callable[..., Corpus], tiny: Path, tmp_path: Path
+) -> None:
+    """A verdict beyond max_length is learned where the end is kept, and can't be where the start is."""
+    corpus = make_corpus(rows=300, opening=40)
+    accuracy = {
+        keep: _fitted(tiny, corpus, tmp_path / keep, text={"keep": keep}, schedule={"epochs": 6})
+        .reports["test"]
+        .value("accuracy")
+        for keep in ("start", "end")
+    }
+    assert accuracy["end"] > 0.8
+    assert accuracy["start"] < 0.6
+
+
 def test_several_labels_are_learned_with_thresholds(
     make_corpus: Callable[..., Corpus], tiny: Path, tmp_path: Path
 ) -> None:

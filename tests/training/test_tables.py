@@ -74,7 +74,8 @@ def test_token_tables_give_back_their_texts() -> None:
         def __call__(self, texts: list[str], *, max_length: int, **_: object) -> dict[str, list[list[int]]]:
             return {"input_ids": [[len(word) for word in text.split()][:max_length] for text in texts]}
 
-    table = tokens.encode(_Words(), [["a bb", "ccc dd e f"], [""]], 3)
+    chunks = [tokens.encode_texts(_Words(), texts, 3) for texts in (["a bb", "ccc dd e f"], [""])]
+    table = tokens.token_table(chunks, 3)
     assert [row.tolist() for row in table.rows([0, 1, 2])] == [[1, 2], [3, 2, 1], [9]]
     assert table.full == 1
     assert [row.tolist() for row in table.take(np.array([2, 0])).rows([0, 1])] == [[9], [1, 2]]

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from ottenok.core.progress import SILENT, Progress
 from ottenok.decision.labels import codes, indicator
 from ottenok.text.normalise import normalise
-from ottenok.training.tokens import TokenTable, encode, encode_texts, pad
+from ottenok.training.tokens import TokenTable, encode_texts, pad, token_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,12 +61,14 @@ class Reading:
     Attributes:
         tokenizer: Of the encoder.
         max_length: Most tokens of a text, special ones included.
+        keep_end: Whether a longer text loses its beginning, not its end.
         text: How texts are normalised that the corpus has otherwise; None: they are read as they are.
         keep: Whether the texts are kept.
     """
 
     tokenizer: Any
     max_length: int
+    keep_end: bool = False
     text: TextOptions | None = None
     keep: bool = False
 
@@ -76,7 +78,7 @@ class Reading:
 
     def encode(self, texts: list[str]) -> list[list[int]]:
         """Return the token ids of normalised texts."""
-        return encode_texts(self.tokenizer, texts, self.max_length)
+        return encode_texts(self.tokenizer, texts, self.max_length, keep_end=self.keep_end)
 
 
 def read_examples(
@@ -104,7 +106,7 @@ def read_examples(
 
     progress.start(f"reading {split}", total=None, unit="texts")
     try:
-        tokens = encode(reading.tokenizer, texts(), reading.max_length)
+        tokens = token_table(map(reading.encode, texts()), reading.max_length)
     finally:
         progress.finish()
     return Examples(

@@ -66,6 +66,7 @@ class Sources:
         return Reading(
             tokenizer=self.network.tokenizer,
             max_length=self.recipe.text.max_length,
+            keep_end=self.recipe.text.keep == "end",
             text=None if wanted == text_options(self.corpus) else wanted,
             keep=split == "train" and self.recipe.noise is not None,
         )
@@ -82,7 +83,7 @@ class Sources:
         if examples.tokens.full:
             self.progress.note(
                 f"{examples.tokens.full} of {len(examples)} {split} texts reach max_length = {limit} tokens; "
-                "what is beyond is not read"
+                f"of longer ones the {self.recipe.text.keep} is read, the rest is not"
             )
         return examples
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["TokenTable", "encode", "encode_texts", "pad"]
+__all__ = ["TokenTable", "encode_texts", "pad", "token_table"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,18 +49,11 @@ class TokenTable:
         return TokenTable(ids=np.concatenate(parts), starts=np.concatenate([[0], np.cumsum(lengths)]), full=self.full)
 
 
-def encode(tokenizer: Any, chunks: Iterable[list[str]], max_length: int) -> TokenTable:  # noqa: ANN401
-    """Tokenise chunks of texts, each text cut to at most `max_length` tokens.
-
-    Args:
-        tokenizer: A transformers fast tokenizer.
-        chunks: Lists of texts, a few thousand each.
-        max_length: Most tokens, special ones included.
-    """
+def token_table(chunks: Iterable[list[list[int]]], max_length: int) -> TokenTable:
+    """Keep the token ids of chunks of texts, a few thousand texts each, of at most `max_length` tokens a text."""
     parts: list[npt.NDArray[np.int32]] = []
     lengths: list[int] = []
-    for texts in chunks:
-        rows = encode_texts(tokenizer, texts, max_length)
+    for rows in chunks:
         lengths += [len(row) for row in rows]
         parts.append(np.fromiter((token for row in rows for token in row), dtype=np.int32))
     return TokenTable(
@@ -70,10 +63,18 @@ def encode(tokenizer: Any, chunks: Iterable[list[str]], max_length: int) -> Toke
     )
 
 
-def encode_texts(tokenizer: Any, texts: list[str], max_length: int) -> list[list[int]]:  # noqa: ANN401
-    """Return the token ids of each text, special ones included, at most `max_length` of them."""
+def encode_texts(tokenizer: Any, texts: list[str], max_length: int, *, keep_end: bool = False) -> list[list[int]]:  # noqa: ANN401
+    """Return the token ids of each text, special ones included, at most `max_length` of them.
+
+    Args:
+        tokenizer: A transformers fast tokenizer.
+        texts: Normalised texts.
+        max_length: Most tokens, special ones included.
+        keep_end: Whether a longer text loses its beginning, not its end.
+    """
     # A text of which nothing is left as tokens still needs one, or its mean would be 0 / 0.
     filler = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id
+    tokenizer.truncation_side = "left" if keep_end else "right"
     rows = tokenizer(
         texts, truncation=True, max_length=max_length, return_attention_mask=False, return_token_type_ids=False
     )["input_ids"]
