@@ -17,6 +17,8 @@ from ottenok.training.recipe import TrainRecipe
 torch = pytest.importorskip("torch")
 from transformers import pipeline  # noqa: E402 - after the check for torch
 
+from ottenok.export.onnx import export  # noqa: E402
+from ottenok.inference.api import load as load_classifier  # noqa: E402
 from ottenok.models.folder import load  # noqa: E402
 from ottenok.training.checkpoints import checkpoint_path, list_checkpoints, rotate, start  # noqa: E402
 from ottenok.training.run import train  # noqa: E402
@@ -76,16 +78,21 @@ def test_each_problem_is_learned(
 def test_the_end_of_long_texts_can_be_what_is_learned_from(
     make_corpus: Callable[..., Corpus], tiny: Path, tmp_path: Path
 ) -> None:
-    """A verdict beyond max_length is learned where the end is kept, and can't be where the start is."""
-    corpus = make_corpus(rows=300, opening=40)
-    accuracy = {
-        keep: _fitted(tiny, corpus, tmp_path / keep, text={"keep": keep}, schedule={"epochs": 6})
-        .reports["test"]
-        .value("accuracy")
-        for keep in ("start", "end")
-    }
-    assert accuracy["end"] > 0.8
-    assert accuracy["start"] < 0.6
+    """A verdict beyond max_length is learned where the end is kept, and such a classifier reads ends in use."""
+    corpus, folder = make_corpus(rows=300, opening=40), tmp_path / "out"
+    fitted = _fitted(tiny, corpus, folder, text={"keep": "end"}, schedule={"epochs": 5})
+    accuracy = fitted.reports["test"].value("accuracy")
+    assert accuracy > 0.8
+    assert fitted.bundle.manifest.window.read == "end"
+
+    export(folder)
+    rows = corpus.table("test", columns=("text", "labels")).to_pylist()
+    found = load_classifier(folder, precision="fp32")([row["text"] for row in rows])
+    assert all((one.windows, one.truncated) == (1, True) for one in found)
+    right = np.mean([one.label == row["labels"][0] for one, row in zip(found, rows, strict=True)])
+    assert right == pytest.approx(accuracy)
+    whole = load_classifier(folder, read="all")(rows[0]["text"])
+    assert (whole.windows > 1, whole.truncated) == (True, False)
 
 
 def test_several_labels_are_learned_with_thresholds(

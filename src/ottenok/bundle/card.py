@@ -182,6 +182,8 @@ def _training(manifest: BundleManifest) -> str:
 
 
 def _window(manifest: BundleManifest) -> str:
+    if manifest.window.read == "end":
+        return "of longer texts the end is read"
     mean = manifest.window.combine.removeprefix("mean-")
     return (
         f"longer texts are read in windows that overlap by {manifest.window.overlap} tokens, and the windows' {mean} "

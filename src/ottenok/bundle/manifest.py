@@ -112,10 +112,12 @@ class WindowRule(Table):
     """How a text is read that has more tokens than the model takes.
 
     Attributes:
+        read: `all` of it, in windows; or its `end` alone, for models that learned from ends (`text.keep`).
         overlap: Tokens that neighbouring windows share.
         combine: `mean-logits` or `mean-probabilities` of the windows, each weighing as much as it has tokens.
     """
 
+    read: Literal["all", "end"] = "all"
     overlap: int = Field(default=32, ge=0)
     combine: Literal["mean-logits", "mean-probabilities"] = "mean-logits"
 

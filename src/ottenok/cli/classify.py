@@ -48,6 +48,7 @@ _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 @click.option(
     "--max-windows", type=click.IntRange(min=1), help="Most pieces that are read of a long text.  [default: all]"
 )
+@click.option("--read", type=click.Choice(["all", "end"]), help="What of a long text.  [default: as it was trained]")
 @click.option("--delimiter", help="Of CSV: one character, or tab.  [default: found out]")
 @click.option("--quote", help="Of CSV: one character, or none.  [default: found out]")
 @click.option("--encoding", help="Of text files.  [default: UTF-8, or what the byte order mark says]")
@@ -66,6 +67,7 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     precision: Literal["auto", "int8", "fp32"],
     threads: int | None,
     max_windows: int | None,
+    read: Literal["all", "end"] | None,
     delimiter: str | None,
     quote: str | None,
     encoding: str | None,
@@ -91,7 +93,15 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     bars = Bars()
     job = _job(source, column, out)
     model = None if model == "default" else model
-    predictor = load(model, precision=precision, threads=threads, max_windows=max_windows, cache=cache, progress=bars)
+    predictor = load(
+        model,
+        precision=precision,
+        threads=threads,
+        max_windows=max_windows,
+        read=read,
+        cache=cache,
+        progress=bars,
+    )
     if job is None:
         _classify_texts([source] if source is not None else _lines(), predictor, style)
         return

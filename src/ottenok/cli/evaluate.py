@@ -30,6 +30,7 @@ __all__ = ["evaluate"]
 @click.option(
     "--label", multiple=True, default=("label",), show_default=True, help="Column of the labels; several 0/1 columns."
 )
+@click.option("--read", type=click.Choice(["all", "end"]), help="What of a long text.  [default: as it was trained]")
 @click.option("--baselines/--no-baselines", default=True, help="Fit and measure the baselines too.")
 @click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Of the bootstrap.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
@@ -57,6 +58,7 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
     text: str,
     label: tuple[str, ...],
     *,
+    read: Literal["all", "end"] | None,
     baselines: bool,
     resamples: int,
     seed: int,
@@ -92,6 +94,7 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
     spec = EvaluationSpec(
         split=split,
         columns=Columns(text=text, label=label[0] if len(label) == 1 else label),
+        read=read,
         baselines=baselines,
         resamples=resamples,
         seed=seed,
@@ -99,6 +102,8 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
         predictions=predictions,
         places=Places(cache=cache, root=data_root),
     )
+    if keep and read is not None:
+        raise click.UsageError("--record keeps figures of a classifier as it is used: leave --read out.")
     source = None if model == "default" else model
     found = run(source, data, spec=spec, progress=Bars())
     if keep:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cache as remember
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,6 +33,7 @@ def load(
     precision: Precision = "auto",
     threads: int | None = None,
     max_windows: int | None = None,
+    read: Literal["all", "end"] | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Predictor:
@@ -44,6 +46,7 @@ def load(
         threads: Batches that are computed at once; None: as many as there are processors to use.
         max_windows: Most windows that are read of a long text; None: all. What is left unread is said in
             `Prediction.truncated`.
+        read: `all` of a long text, in windows, or its `end` alone; None: what the classifier learned from.
         cache: Folder for what is fetched and converted; None: the user's cache folder.
         progress: Hears of fetching and converting.
 
@@ -53,8 +56,11 @@ def load(
         MissingExtraError: Fetching needs the extra `data`, converting the extra `train`, and a classifier that was
             trained with emoji named the extra `emoji`.
     """
-    folder = find_folder(model, cache=cache, progress=progress)
-    return load_bundle(open_bundle(folder), precision=precision, threads=threads, max_windows=max_windows)
+    bundle = open_bundle(find_folder(model, cache=cache, progress=progress))
+    if read is not None:
+        window = bundle.manifest.window.model_copy(update={"read": read})
+        bundle = replace(bundle, manifest=bundle.manifest.model_copy(update={"window": window}))
+    return load_bundle(bundle, precision=precision, threads=threads, max_windows=max_windows)
 
 
 def load_bundle(
@@ -88,6 +94,7 @@ def predictor_of(
         max_length=manifest.max_length,
         overlap=manifest.window.overlap,
         max_windows=max_windows,
+        read_end=manifest.window.read == "end",
     )
     name = "onnx int8" if graph.name == Path(ONNX_INT8).name else "onnx fp32"
     backend = OnnxBackend(graph, name=name)

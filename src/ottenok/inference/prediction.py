@@ -25,7 +25,8 @@ class Prediction:
         score: For labels with an order, the mean of their values under the probabilities: -1 is worst, 1 is best;
             None otherwise.
         windows: How many pieces the text was read in: 1, or more if it is longer than the model reads at once.
-        truncated: True if a limit that the caller set (`max_windows`) left the end of the text unread.
+        truncated: True if a part of the text was left unread: what is beyond the caller's `max_windows`, or all but
+            the end where ends are read (`read`).
         unknown: Share of the text's tokens that the model's vocabulary does not have, 0..1. Near 1 (another script),
             the answer rests on nothing.
     """

@@ -63,21 +63,31 @@ class _TextWindows:
 
 
 class Tokeniser:
-    """A tokenizer that divides long texts into overlapping windows.
+    """A tokenizer that divides long texts into overlapping windows, or keeps their ends.
 
     Args:
         tokenizer: Of the tokenizers library; its truncation and padding are set here.
         max_length: Most tokens of a window, special ones included.
         overlap: Tokens that neighbouring windows share.
         max_windows: Most windows of a text that are read; None: all.
+        read_end: Whether one window is read of a text, its last.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, max_length: int, overlap: int, max_windows: int | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        *,
+        max_length: int,
+        overlap: int,
+        max_windows: int | None = None,
+        read_end: bool = False,
+    ) -> None:
         tokenizer.no_padding()
-        tokenizer.enable_truncation(max_length, stride=overlap)
+        # From the left, the first window is the text's end, and is full.
+        tokenizer.enable_truncation(max_length, stride=overlap, direction="left" if read_end else "right")
         self._tokenizer = tokenizer
         self._special = tokenizer.num_special_tokens_to_add(is_pair=False)
-        self._max_windows = max_windows
+        self._max_windows = 1 if read_end else max_windows
         self._unknown = _unknown_id(tokenizer)
 
     @property

@@ -111,9 +111,11 @@ def _facts(manifest: BundleManifest) -> list[str]:
     if manifest.encoder is not None:
         origin = f", {manifest.encoder.origin}" if manifest.encoder.origin else ""
         lines.append(f"Encoder: {manifest.encoder.name}{origin} (licence: {manifest.encoder.licence.id}).")
+    windows = f"Texts of more than {manifest.max_length} tokens are read in windows"
     lines.append(
-        f"Texts of more than {manifest.max_length} tokens are read in windows that overlap by "
-        f"{manifest.window.overlap} tokens."
+        f"Of texts of more than {manifest.max_length} tokens the end is read."
+        if manifest.window.read == "end"
+        else f"{windows} that overlap by {manifest.window.overlap} tokens."
     )
     if manifest.created:
         lines.append(f"Trained: {manifest.created}.")

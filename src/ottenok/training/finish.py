@@ -157,7 +157,7 @@ def _manifest(parts: Parts, tuned: Tuned, history: History, reports: dict[str, R
         languages=languages(corpus),
         text=text_options(corpus, recipe.text),
         max_length=length,
-        window=WindowRule(overlap=min(32, length // 4)),
+        window=WindowRule(read="end" if recipe.text.keep == "end" else "all", overlap=min(32, length // 4)),
         encoder=encoder_facts(recipe.model),
         recipe=public_recipe(recipe),
         data=data_facts(corpus),

@@ -65,8 +65,8 @@ class TextLimits(Table):
     Attributes:
         max_length: Most tokens of a text in training, special ones included; the rest of a longer text is cut.
         keep: Which end of a longer text is learned from. Verdicts of reviews stand at the `end` more often than at the
-            `start` (Sun et al., How to Fine-Tune BERT for Text Classification, 2019, found so of film reviews). Only
-            training and its measuring cut: a classifier in use reads all of a text in windows.
+            `start`. A classifier that learned from ends reads ends in use too; one that learned from starts reads all
+            of a text, in windows. Source: Sun et al., How to Fine-Tune BERT for Text Classification, 2019.
         emoji: What becomes of emoji and emoticons, see `ottenok.text.normalise.TextOptions`; None: as the corpus was
             built. One corpus that was built with them serves every choice, and the model does the same in use.
     """
