@@ -239,14 +239,28 @@ def marks(folder: Path) -> str:
     """`marks`: what was asked of the models, and what they reach."""
     rows = []
     for mark in tomllib.loads((HERE / "marks.toml").read_text(encoding="utf-8"))["marks"]:
-        try:
-            found = figure(reports(result(folder, mark["result"]), mark["arm"]), mark["figure"], mark.get("source", ""))
-        except NotRunError:
-            found = []
+        found = _found(folder, mark)
         value = mean(one.value for one in found) if found else None
         cells = (_known(mark.get("published")), f"{mark['mark']:g}", _or_none(found), _state(value, mark["mark"]))
         rows.append((mark["what"], *cells))
     return Grid(header=("", "published", "mark", "ours", ""), rows=tuple(rows)).markdown()
+
+
+def tries(folder: Path) -> str:
+    """`tries`: what else was tried for marks that are not reached."""
+    told = tomllib.loads((HERE / "marks.toml").read_text(encoding="utf-8"))["tries"]
+    return Grid(
+        header=("", "ours"), rows=tuple((one["what"], _or_none(_found(folder, one))) for one in told)
+    ).markdown()
+
+
+def _found(folder: Path, place: Mapping[str, Any]) -> list[Interval]:
+    """Return the figures that an entry of `marks.toml` names; empty where nothing was run."""
+    try:
+        tree = result(folder, place["result"])
+        return figure(reports(tree, place["arm"]), place["figure"], place.get("source", ""))
+    except NotRunError:
+        return []
 
 
 def _state(value: float | None, mark: float) -> str:
@@ -271,6 +285,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "facts": facts,
     "machine": machine,
     "marks": marks,
+    "tries": tries,
 }
 
 
