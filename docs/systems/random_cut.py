@@ -31,6 +31,7 @@ from ottenok.decision.labels import indicator
 from ottenok.evaluation.baselines import LabelledTexts, fit_tfidf
 from ottenok.evaluation.metrics import EvaluationOptions, evaluate
 from ottenok.experiments.rows import read_rows
+from ottenok.export.onnx import export
 from ottenok.inference.api import load
 from ottenok.training.inputs import Places
 from ottenok.training.recipe import load_recipe
@@ -131,6 +132,7 @@ def encoder(cuts: dict[str, Cut], scheme: LabelScheme, work: Path, name: str) ->
     over = {"model": {"encoder": name}, "schedule": {"epochs": 2}, "run": {"test": False}}
     fitted = train(load_recipe(RECIPE, over, arm="balanced"), corpus=corpus, out=work / "model", resume=True)
     assert fitted is not None, "there is no trial here that could be given up"
+    export(fitted.bundle.folder)
     predictor = load(fitted.bundle.folder, precision="fp32")
     found = {}
     for one, rows in cuts.items():
