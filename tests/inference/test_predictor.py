@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TEXTS = st.lists(st.text(max_size=120), min_size=1, max_size=12)
 FAKE = fake_predictor()
+ENDS = fake_predictor(read="end")
 
 
 @dataclass
@@ -153,6 +154,16 @@ def test_a_limit_of_windows_is_told() -> None:
 
     assert (long.windows, long.truncated) == (2, True)
     assert (short.windows, short.truncated) == (1, False)
+
+
+@given(st.text(alphabet="абв", min_size=1, max_size=100))
+def test_ends_are_read_where_ends_were_learned(text: str) -> None:
+    """Such a classifier answers as if a long text were its last tokens, and says that the rest is unread."""
+    answer = ENDS(text)
+
+    # A letter is two tokens, and the two special ones take their places.
+    assert answer.scores == FAKE(text[-31:]).scores
+    assert (answer.windows, answer.truncated) == (1, len(text) > 31)
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t \u3000", "\0", "\u200b\ufeff"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -59,13 +59,20 @@ class FakeBackend:
         return logits
 
 
-def fake_predictor(scheme: str = "sentiment-3", *, max_length: int = 64, max_windows: int | None = None) -> Predictor:
+def fake_predictor(
+    scheme: str = "sentiment-3",
+    *,
+    max_length: int = 64,
+    max_windows: int | None = None,
+    read: Literal["all", "end"] = "all",
+) -> Predictor:
     """Return a predictor for a scheme whose answers mean nothing: each character is a token, and the logits are fake.
 
     Args:
         scheme: Name of a label scheme.
         max_length: Most tokens of a window, special ones included.
         max_windows: Most windows of a text that are read; None: all.
+        read: `all` of a long text, or its `end` alone.
     """
     from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, WindowRule
     from ottenok.core.schemes import load_scheme
@@ -81,11 +88,15 @@ def fake_predictor(scheme: str = "sentiment-3", *, max_length: int = 64, max_win
         problem_type="multi-label" if several else "multi-class",
         decision=Decision(activation="sigmoid" if several else "softmax"),
         max_length=max_length,
-        window=WindowRule(overlap=max_length // 4),
+        window=WindowRule(read=read, overlap=max_length // 4),
         licence=LicenceFacts(id="Apache-2.0", commercial=True),
     )
     tokens = Tokeniser(
-        character_tokenizer(), max_length=max_length, overlap=manifest.window.overlap, max_windows=max_windows
+        character_tokenizer(),
+        max_length=max_length,
+        overlap=manifest.window.overlap,
+        max_windows=max_windows,
+        read_end=read == "end",
     )
     return Predictor(manifest=manifest, tokeniser=tokens, backend=FakeBackend(len(facts.labels)))
 
