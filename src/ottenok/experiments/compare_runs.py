@@ -14,7 +14,7 @@ from ottenok.bundle.layout import MANIFEST
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.decision.decision import chosen
 from ottenok.evaluation.predictions import load_predictions, predictions_file
-from ottenok.training.folder import FREE_KEYS, flat
+from ottenok.training.folder import FREE_KEYS, completed, flat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,8 @@ class Run:
 
     def recipe_key(self) -> str:
         """Return what is equal for runs of one recipe on one corpus that differ in their seed alone."""
-        recipe = {key: value for key, value in flat(self.manifest.recipe).items() if key not in {*FREE_KEYS, "seed"}}
+        whole = flat(completed(self.manifest.recipe))
+        recipe = {key: value for key, value in whole.items() if key not in {*FREE_KEYS, "seed"}}
         data = self.manifest.data
         corpus = None if data is None else [data.name, data.rows, data.recipe]
         return json.dumps([recipe, corpus], sort_keys=True, default=str)

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
     from ottenok.data.corpus import Corpus
 
-__all__ = ["FREE_KEYS", "RUN_FILE", "RunFolder", "flat", "open_run", "read_identity", "refuse_other", "refuse_used"]
+__all__ = [
+    "FREE_KEYS",
+    "RUN_FILE",
+    "RunFolder",
+    "completed",
+    "flat",
+    "open_run",
+    "read_identity",
+    "refuse_other",
+    "refuse_used",
+]
 
 RUN_FILE = "run.json"
 
@@ -133,7 +143,7 @@ def refuse_other(there: dict[str, Any], asked: dict[str, Any], out: Path, *, wha
     """
     if there["corpus"] != asked["corpus"]:
         raise ConfigError(f"the {what} in this folder learns from another corpus", file=str(out), key="data")
-    before, now = flat(_completed(there["recipe"], asked["recipe"])), flat(asked["recipe"])
+    before, now = flat(completed(there["recipe"])), flat(asked["recipe"])
     changed = sorted(
         key for key in before.keys() | now.keys() if key not in FREE_KEYS and before.get(key) != now.get(key)
     )
@@ -147,10 +157,9 @@ def refuse_other(there: dict[str, Any], asked: dict[str, Any], out: Path, *, wha
         )
 
 
-def _completed(there: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+def completed(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return the recipe of an earlier run with today's keys: one that it did not know had its usual value."""
-    usual = public_recipe(TrainRecipe(name=asked["name"], model=ModelOptions(encoder=asked["model"]["encoder"])))
-    return merge(usual, there)
+    return merge(public_recipe(TrainRecipe(name="usual", model=ModelOptions(encoder="usual"))), recipe)
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
