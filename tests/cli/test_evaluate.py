@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a file of labelled rows; models are the fake one."""
-    monkeypatch.setattr("ottenok.experiments.evaluation.load", lambda _model, **_options: fake_predictor())
+    monkeypatch.setattr(
+        "ottenok.inference.api.load", lambda _model, read, **_options: fake_predictor(read=read or "all")
+    )
     path = tmp_path / "rows.csv"
     with path.open("w", encoding="utf-8", newline="") as stream:
         rows = [("хороший день", "positive"), ("плохой день", "negative"), ("день", "neutral"), ("", "neutral")]
@@ -101,3 +103,19 @@ def test_noise_is_one_more_table(file: Path) -> None:
     assert len(json.loads(_run(*arguments, "--json"))["under_noise"]) == 4
     with pytest.raises(ConfigError, match="there is no noise 'asrr'"):
         _run("MODEL", str(file), "--noise", "asrr:0.3")
+
+
+def test_what_is_read_can_be_decided(file: Path) -> None:
+    """Long texts are read whole or by their ends, which gives other figures; those are not kept in the model's card."""
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        rows = [(f"{number} " * 60, ("positive", "negative", "neutral")[number % 3]) for number in range(60)]
+        csv.writer(stream).writerows([("text", "label"), *rows])
+    found = {}
+    for read in ("all", "end"):
+        result = CliRunner().invoke(evaluate, ["default", str(file), "--read", read, "--json"])
+        assert result.exit_code == 0, result.output
+        found[read] = json.loads(result.stdout)["reports"][0]["confusion"]
+    assert found["all"] != found["end"]
+    refused = CliRunner().invoke(evaluate, ["default", str(file), "--read", "end", "--record"])
+    assert refused.exit_code == 2
+    assert "leave --read out" in refused.output

@@ -89,12 +89,12 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
     from ottenok.experiments.evaluation import evaluate as run
     from ottenok.experiments.rows import Columns
     from ottenok.experiments.stress import StressSpec
+    from ottenok.inference.api import load
     from ottenok.training.inputs import Places
 
     spec = EvaluationSpec(
         split=split,
         columns=Columns(text=text, label=label[0] if len(label) == 1 else label),
-        read=read,
         baselines=baselines,
         resamples=resamples,
         seed=seed,
@@ -105,7 +105,9 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
     if keep and read is not None:
         raise click.UsageError("--record keeps figures of a classifier as it is used: leave --read out.")
     source = None if model == "default" else model
-    found = run(source, data, spec=spec, progress=Bars())
+    bars = Bars()
+    predictor = load(source, read=read, cache=cache, progress=bars)
+    found = run(predictor, data, spec=spec, progress=bars)
     if keep:
         from ottenok.experiments.cards import record
         from ottenok.inference.places import find_folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,7 +47,6 @@ class EvaluationSpec:
     Attributes:
         split: Of a corpus.
         columns: Of a file.
-        read: What is read of a long text, see `ottenok.load`; None: as the model was trained.
         baselines: Whether to fit baselines on the corpus's training rows.
         resamples: Bootstrap resamples of the intervals; 0: none.
         seed: Of the resamples, of noise, and of the rows that baselines are fitted on, of more than 100,000.
@@ -58,7 +57,6 @@ class EvaluationSpec:
 
     split: Split = "test"
     columns: Columns = field(default_factory=Columns)
-    read: Literal["all", "end"] | None = None
     baselines: bool = True
     resamples: int = 1000
     seed: int = 0
@@ -127,11 +125,7 @@ def evaluate(
         OttenokError: The model or the data can't be used; see `ottenok.load` and `ottenok.experiments.rows`.
     """
     spec = spec or EvaluationSpec()
-    predictor = (
-        model
-        if isinstance(model, Predictor)
-        else load(model, read=spec.read, cache=spec.places.cache, progress=progress)
-    )
+    predictor = model if isinstance(model, Predictor) else load(model, cache=spec.places.cache, progress=progress)
     scheme = predictor.manifest.scheme.canonical_scheme()
     rows = read_rows(data, scheme, split=spec.split, columns=spec.columns, places=spec.places, progress=progress)
     return evaluate_on(predictor, rows, spec=spec, progress=progress)
