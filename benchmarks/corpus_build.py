@@ -31,9 +31,9 @@ import pyarrow.csv
 
 from ottenok.core.config import parse
 from ottenok.data.build import build
-from ottenok.data.recipe import CorpusRecipe
 from ottenok.data.sketches import NearOptions
 from ottenok.data.stats import corpus_stats
+from ottenok.recipes.corpus import CorpusRecipe
 from ottenok.text.normalise import dedupe_key
 
 HERE = Path(__file__).parent

@@ -28,12 +28,12 @@ import onnxruntime as ort
 from ottenok.bundle.folder import open_bundle
 from ottenok.bundle.layout import ONNX
 from ottenok.core.files import atomic_write_text
-from ottenok.decision.decision import chosen
-from ottenok.evaluation.metrics import EvaluationOptions, evaluate
-from ottenok.experiments.rows import Columns, read_rows
 from ottenok.export.blockwise import replace_products
 from ottenok.export.rowwise import quantise_rows, quantise_tables
 from ottenok.inference.api import predictor_of
+from ottenok.studies.rows import Columns, read_rows
+from ottenok.tasks.decision import chosen
+from ottenok.tasks.metrics import EvaluationOptions, evaluate
 from ottenok.training.inputs import Places
 
 if TYPE_CHECKING:

@@ -30,17 +30,17 @@ from ottenok.core.config import merge, parse
 from ottenok.core.files import atomic_write_text
 from ottenok.core.progress import SILENT
 from ottenok.core.schemes import load_scheme
-from ottenok.decision.decision import chosen
-from ottenok.evaluation.baselines import LabelledTexts
-from ottenok.evaluation.paired import PairedOptions, Rows, System
-from ottenok.evaluation.tally import Kind
-from ottenok.experiments.rows import read_rows
-from ottenok.experiments.stress import CleanRows, StressSpec, UnderNoise, under_noise
 from ottenok.export.onnx import export
 from ottenok.inference.api import load
+from ottenok.recipes.train import DataOptions, TrainRecipe
+from ottenok.studies.rows import read_rows
+from ottenok.studies.stress import CleanRows, StressSpec, UnderNoise, under_noise
+from ottenok.tasks.baselines import LabelledTexts
+from ottenok.tasks.decision import chosen
+from ottenok.tasks.paired import PairedOptions, Rows, System
+from ottenok.tasks.tally import Kind
 from ottenok.text.normalise import TextOptions, normalise
 from ottenok.training.inputs import Places, corpus_of
-from ottenok.training.recipe import DataOptions, TrainRecipe
 from ottenok.training.run import train
 
 if TYPE_CHECKING:

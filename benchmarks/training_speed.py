@@ -46,11 +46,11 @@ from ottenok.core.config import parse
 from ottenok.core.files import atomic_write_text
 from ottenok.core.progress import SILENT
 from ottenok.data.corpus import CORPUS_FILE, Corpus, open_corpus
-from ottenok.decision.labels import codes, indicator
+from ottenok.recipes.train import DataOptions, RunOptions, TrainRecipe
+from ottenok.tasks.labels import codes, indicator
 from ottenok.training.hardware import precision
 from ottenok.training.inputs import Places, corpus_of
 from ottenok.training.memory import TokenMemory
-from ottenok.training.recipe import DataOptions, RunOptions, TrainRecipe
 from ottenok.training.trial import Shared, trial
 
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ def tiny_manifest() -> Callable[..., BundleManifest]:
     """Return a maker of manifests by scheme, for tiny models."""
     from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, WindowRule
     from ottenok.core.schemes import load_scheme
-    from ottenok.decision.decision import Decision
+    from ottenok.tasks.decision import Decision
 
     def make(scheme: str, *, max_length: int = 32) -> BundleManifest:
         facts = load_scheme(scheme)

@@ -21,7 +21,7 @@ import numpy as np
 
 from ottenok.core.files import atomic_write_text
 from ottenok.data.corpus import open_corpus
-from ottenok.experiments.compare import CompareSpec, compare
+from ottenok.studies.compare import CompareSpec, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,8 +92,8 @@ def films(corpus: str, name: str) -> None:
 def translations(run: str, corpus: str, name: str) -> None:
     """Measure a run on those test texts alone that no training text of another source looks like."""
     from ottenok.bundle.folder import read_manifest
-    from ottenok.evaluation.metrics import EvaluationOptions, evaluate
-    from ottenok.evaluation.predictions import load_predictions, predictions_file
+    from ottenok.tasks.metrics import EvaluationOptions, evaluate
+    from ottenok.tasks.predictions import load_predictions, predictions_file
 
     found = load_predictions(predictions_file(run))
     rows = {row["id"]: row for row in open_corpus(corpus).table(columns=("id", "text", "source", "split")).to_pylist()}

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from ottenok.evaluation.figures import figures
-from ottenok.evaluation.grid import Grid
-from ottenok.evaluation.report import Interval, Report, SourceFigures
-from ottenok.evaluation.tables import confusion_table, label_table
-from ottenok.experiments.compare import Comparison
-from ottenok.experiments.compare_tables import as_markdown
+from ottenok.studies.compare import Comparison
+from ottenok.studies.compare_tables import as_markdown
+from ottenok.tasks.figures import figures
+from ottenok.tasks.grid import Grid
+from ottenok.tasks.report import Interval, Report, SourceFigures
+from ottenok.tasks.tables import confusion_table, label_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

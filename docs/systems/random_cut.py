@@ -25,22 +25,22 @@ import numpy as np
 from ottenok.core.files import atomic_write_text
 from ottenok.core.schemes import LabelScheme, load_scheme
 from ottenok.data.build import build
-from ottenok.data.recipe import CleanOptions, CorpusRecipe, OwnData, SourceSpec
-from ottenok.decision.decision import Decision, probabilities
-from ottenok.decision.labels import indicator
-from ottenok.evaluation.baselines import LabelledTexts, fit_tfidf
-from ottenok.evaluation.metrics import EvaluationOptions, evaluate
-from ottenok.experiments.rows import read_rows
 from ottenok.export.onnx import export
 from ottenok.inference.api import load
+from ottenok.recipes.corpus import CleanOptions, CorpusRecipe, OwnData, SourceSpec
+from ottenok.recipes.train import load_recipe
+from ottenok.studies.rows import read_rows
+from ottenok.tasks.baselines import LabelledTexts, fit_tfidf
+from ottenok.tasks.decision import Decision, probabilities
+from ottenok.tasks.labels import indicator
+from ottenok.tasks.metrics import EvaluationOptions, evaluate
 from ottenok.training.inputs import Places
-from ottenok.training.recipe import load_recipe
 from ottenok.training.run import train
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ottenok.evaluation.report import Report
+    from ottenok.tasks.report import Report
 
 RESULT = Path(__file__).parent / "results" / "random-cut.json"
 RECIPE = Path(__file__).parents[2] / "recipes" / "marks" / "sentiment-social.toml"

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ottenok.data.corpus import Corpus, open_corpus
-    from ottenok.evaluation.report import Report
-    from ottenok.experiments.evaluation import evaluate
-    from ottenok.experiments.training import train
     from ottenok.inference.api import classify, load
     from ottenok.inference.predictor import Prediction, Predictor
+    from ottenok.studies.evaluation import evaluate
+    from ottenok.studies.training import train
+    from ottenok.tasks.report import Report
 
 __all__ = [
     "Corpus",
@@ -39,12 +39,12 @@ _HOMES = {
     "Corpus": "ottenok.data.corpus",
     "Prediction": "ottenok.inference.predictor",
     "Predictor": "ottenok.inference.predictor",
-    "Report": "ottenok.evaluation.report",
+    "Report": "ottenok.tasks.report",
     "classify": "ottenok.inference.api",
-    "evaluate": "ottenok.experiments.evaluation",
+    "evaluate": "ottenok.studies.evaluation",
     "load": "ottenok.inference.api",
     "open_corpus": "ottenok.data.corpus",
-    "train": "ottenok.experiments.training",
+    "train": "ottenok.studies.training",
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 from ottenok.bundle.folder import write_manifest
 from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts
 from ottenok.core.schemes import load_scheme
-from ottenok.decision.decision import Decision
+from ottenok.tasks.decision import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from ottenok.bundle.folder import open_bundle, write_manifest
 from ottenok.bundle.manifest import DataFacts, EncoderFacts, LicenceFacts, SchemeFacts, SourceFacts
 from ottenok.bundle.terms import terms
 from ottenok.core.schemes import load_scheme
-from ottenok.decision.decision import Decision
+from ottenok.tasks.decision import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ottenok.bundle.folder import open_bundle, write_manifest
 from ottenok.bundle.layout import is_safe
 from ottenok.core.errors import BundleError, SchemeError
-from ottenok.decision.decision import Decision
+from ottenok.tasks.decision import Decision
 
 Maker = Callable[..., Any]
 

@@ -9,8 +9,8 @@ import pytest
 
 from ottenok.bundle.folder import open_bundle
 from ottenok.core.errors import BundleError
-from ottenok.decision.decision import decide, probabilities
-from ottenok.decision.ordered import ordered_score
+from ottenok.tasks.decision import decide, probabilities
+from ottenok.tasks.ordered import ordered_score
 
 if TYPE_CHECKING:
     from collections.abc import Callable

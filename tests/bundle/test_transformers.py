@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ottenok.bundle.folder import open_bundle
-from ottenok.decision.decision import probabilities
+from ottenok.tasks.decision import probabilities
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,9 +17,9 @@ from ottenok.core.progress import Silent
 from ottenok.data.build import build
 from ottenok.data.corpus import open_corpus
 from ottenok.data.near import jaccard
-from ottenok.data.recipe import CorpusRecipe
 from ottenok.data.sketches import NearOptions
 from ottenok.data.stats import CorpusStats, corpus_stats
+from ottenok.recipes.corpus import CorpusRecipe
 from ottenok.text.normalise import dedupe_key
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from openpyxl import Workbook
 from ottenok.core.config import parse
 from ottenok.core.errors import DataError
 from ottenok.data.build import build
-from ottenok.data.recipe import CorpusRecipe
 from ottenok.data.stats import corpus_stats
+from ottenok.recipes.corpus import CorpusRecipe
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ import pytest
 from ottenok.core.config import parse
 from ottenok.data.build import build
 from ottenok.data.corpus import open_corpus
-from ottenok.data.recipe import CorpusRecipe, load_recipe
 from ottenok.data.stats import corpus_stats
+from ottenok.recipes.corpus import CorpusRecipe, load_recipe
 from ottenok.text.normalise import dedupe_key
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from ottenok.core.errors import ConfigError, SchemeError
 from ottenok.data.card import card_names, load_card
 from ottenok.data.harmonise import find_route
 from ottenok.data.own import corpus_scheme
-from ottenok.data.recipe import CorpusRecipe, SourceSpec, load_recipe
+from ottenok.recipes.corpus import CorpusRecipe, SourceSpec, load_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes" / "data").glob("*.toml"))
 SMALL = {"name": "small", "scheme": "sentiment-3", "sources": [{"card": "rusentiment"}]}

@@ -19,8 +19,8 @@ import pytest
 from ottenok.core.errors import DataError, SchemeError
 from ottenok.data.card import Card, load_card
 from ottenok.data.fetch import locate
-from ottenok.data.rows import Record, Rejected
 from ottenok.data.sources import OWN, Source, UserOptions, card_scheme, read_source, user_card
+from ottenok.tables.rows import Record, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

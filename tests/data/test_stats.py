@@ -12,8 +12,8 @@ from ottenok.core.config import parse
 from ottenok.core.errors import DataError
 from ottenok.data.build import build
 from ottenok.data.corpus import open_corpus
-from ottenok.data.recipe import CorpusRecipe
 from ottenok.data.stats import corpus_stats
+from ottenok.recipes.corpus import CorpusRecipe
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ import pytest
 
 import ottenok
 from ottenok.bundle.folder import open_bundle
-from ottenok.experiments.cards import card_tables
 from ottenok.inference.places import embedded_folder
+from ottenok.studies.cards import card_tables
 
 if TYPE_CHECKING:
     from ottenok.inference.predictor import Predictor

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ottenok.core.delimited import Dialect
 from ottenok.core.errors import InputError
 from ottenok.inference import files
 from ottenok.inference.fake import FakeBackend, fake_predictor
 from ottenok.inference.files import FileOptions, classify_file
 from ottenok.inference.records import split_records
+from ottenok.tables.division import Dialect
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, WindowRule
 from ottenok.core.errors import InputError, ModelError
 from ottenok.core.schemes import load_scheme
-from ottenok.decision.decision import Decision
 from ottenok.inference.api import load
 from ottenok.inference.fake import FakeBackend, character_tokenizer, fake_predictor
 from ottenok.inference.predictor import Predictor
 from ottenok.inference.tokens import Tokeniser
+from ottenok.tasks.decision import Decision
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ import pytest
 
 from ottenok.core.errors import ConfigError, ModelError
 from ottenok.core.schemes import load_scheme
-from ottenok.models.options import HeadOptions, LayerOptions, ModelOptions
+from ottenok.recipes.model import HeadOptions, LayerOptions, ModelOptions
 
 torch = pytest.importorskip("torch")
 from safetensors.torch import load_file, save_file  # noqa: E402 - after the check for torch

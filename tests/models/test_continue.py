@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ottenok.core.schemes import load_scheme
-from ottenok.models.options import HeadOptions, ModelOptions
+from ottenok.recipes.model import HeadOptions, ModelOptions
 
 torch = pytest.importorskip("torch")
 from ottenok.models.build import build  # noqa: E402 - after the check for torch

@@ -7,7 +7,7 @@ import pytest
 
 from ottenok.core.config import parse
 from ottenok.core.errors import ConfigError
-from ottenok.models.options import HeadOptions, LayerOptions
+from ottenok.recipes.model import HeadOptions, LayerOptions
 
 torch = pytest.importorskip("torch")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ottenok.core.errors import ConfigError
-from ottenok.decision.activations import corn
+from ottenok.tasks.activations import corn
 
 torch = pytest.importorskip("torch")
 from torch.nn import functional  # noqa: E402 - after the check for torch
@@ -20,7 +20,7 @@ PLAIN = LossSetting()
 
 
 def test_corn_gives_the_probabilities_of_its_definition() -> None:
-    """A softmax over the link's scores is CORN's chain rule, as `ottenok.decision` computes it."""
+    """A softmax over the link's scores is CORN's chain rule, as `ottenok.tasks` computes it."""
     raw = torch.randn(6, 4, dtype=torch.float32) * 3
     scores = create_link("corn", 5)(raw)
 

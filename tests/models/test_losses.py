@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ottenok.core.errors import ConfigError
-from ottenok.models.options import LossOptions
+from ottenok.recipes.model import LossOptions
 
 torch = pytest.importorskip("torch")
 from torch.nn import functional  # noqa: E402 - after the check for torch

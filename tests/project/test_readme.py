@@ -16,7 +16,7 @@ import pytest
 
 from ottenok.core.config import parse
 from ottenok.data.card import card_names
-from ottenok.data.recipe import CorpusRecipe
+from ottenok.recipes.corpus import CorpusRecipe
 
 _ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"^```(bash|python|console|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

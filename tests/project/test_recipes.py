@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ottenok.core.config import override, read_toml
-from ottenok.core.recipes import recipe_file
 from ottenok.data.build import build
 from ottenok.data.card import load_card
 from ottenok.data.corpus import open_corpus
 from ottenok.data.own import corpus_scheme
-from ottenok.data.recipe import load_recipe as load_corpus_recipe
-from ottenok.experiments.compare import check_metrics
-from ottenok.experiments.study_recipe import read_study
+from ottenok.recipes.arms import take_arms
+from ottenok.recipes.corpus import load_recipe as load_corpus_recipe
+from ottenok.recipes.files import recipe_file
+from ottenok.recipes.train import load_recipe
+from ottenok.studies.compare import check_metrics
+from ottenok.studies.study_recipe import read_study
 from ottenok.text.normalise import dedupe_key
-from ottenok.training.arms import take_arms
-from ottenok.training.recipe import load_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ottenok.data.corpus import Corpus
-    from ottenok.training.recipe import TrainRecipe
+    from ottenok.recipes.train import TrainRecipe
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted([*(ROOT / "recipes").glob("*.toml"), *(ROOT / "recipes" / "marks").glob("*.toml")])
@@ -220,7 +220,7 @@ def test_every_arm_trains_on_its_real_texts(
     file: Path, arm: str | None, corpus: Callable[[str], Corpus], tiny: Path, tmp_path: Path
 ) -> None:
     """Three steps with a tiny encoder on some real rows: what the recipe asks for fits its corpus and is measured."""
-    from ottenok.experiments.training import train
+    from ottenok.studies.training import train
 
     name = load_recipe(file, arm=arm).data.recipe or ""
     steps = [f"model.encoder={tiny}", "schedule.max_steps=3", "text.max_length=32", "batch.size=8", "run.export=false"]

@@ -20,13 +20,13 @@ import pytest
 from ottenok.cli.keys import recipe_keys
 from ottenok.cli.main import cli
 from ottenok.core.config import override, parse, read_toml
-from ottenok.core.recipes import recipe_file
 from ottenok.core.schemes import load_scheme
 from ottenok.data.build import build
 from ottenok.data.corpus import Corpus, open_corpus
-from ottenok.data.recipe import CorpusRecipe
-from ottenok.experiments.study_recipe import read_study
-from ottenok.training.recipe import TrainRecipe
+from ottenok.recipes.corpus import CorpusRecipe
+from ottenok.recipes.files import recipe_file
+from ottenok.recipes.train import TrainRecipe
+from ottenok.studies.study_recipe import read_study
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -137,7 +137,7 @@ def test_commands_of_the_pages_are_right(page: str, line: str) -> None:
 @pytest.mark.train
 def test_tables_are_made_from_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A study, collected, fills every kind of table; a failed arm is a row with its reason, and steps are paired."""
-    from ottenok.experiments.study import StudySpec, study
+    from ottenok.studies.study import StudySpec, study
 
     names = ("rusentiment", "sentirueval-2016-banks")
     corpus = toy_corpus(tmp_path / "toy", names=names)
@@ -237,7 +237,7 @@ def test_a_random_cut_of_pairs_rewards_memory(tmp_path: Path) -> None:
 @pytest.mark.train
 def test_the_published_snippet_runs_on_our_folder(tmp_path: Path) -> None:
     """The page's snippet needs no ottenok, and prints a label and a score; outputs are in the published order."""
-    from ottenok.experiments.training import train
+    from ottenok.studies.training import train
 
     tree = read_toml(recipe_file("sentiment-union", "data"))
     own, same = tree["own_scheme"], {label: label for label in _WORDS}

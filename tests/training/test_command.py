@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from ottenok.cli.train import train as command
 from ottenok.core.errors import ConfigError, DataError
+from ottenok.recipes.train import DataOptions
 from ottenok.training.inputs import Places, corpus_of
-from ottenok.training.recipe import DataOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

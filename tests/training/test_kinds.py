@@ -15,7 +15,7 @@ from ottenok.bundle.folder import open_bundle
 from ottenok.bundle.layout import ONNX, ONNX_INT8
 from ottenok.core.config import merge, parse
 from ottenok.inference.api import load, predictor_of
-from ottenok.training.recipe import TrainRecipe
+from ottenok.recipes.train import TrainRecipe
 
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")

@@ -9,10 +9,10 @@ import pytest
 
 from ottenok.core.config import merge, parse
 from ottenok.core.errors import ConfigError
+from ottenok.recipes.train import TextLimits, TrainRecipe
 from ottenok.text.normalise import TextOptions
 from ottenok.training.facts import text_options
 from ottenok.training.noise import NoiseOptions, RowNoise
-from ottenok.training.recipe import TextLimits, TrainRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,11 +11,11 @@ import pytest
 
 from ottenok.core.config import merge, parse
 from ottenok.core.errors import ConfigError, MissingExtraError
+from ottenok.recipes.train import TrainRecipe
 from ottenok.training.inputs import Places
-from ottenok.training.recipe import TrainRecipe
 
 torch = pytest.importorskip("torch")
-from ottenok.experiments.training import train  # noqa: E402 - after the check for torch
+from ottenok.studies.training import train  # noqa: E402 - after the check for torch
 from ottenok.training import checkpoints  # noqa: E402
 from ottenok.training.folder import open_run  # noqa: E402
 from ottenok.training.memory import TokenMemory  # noqa: E402

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ottenok.core.config import parse
-from ottenok.training.recipe import TrainRecipe
+from ottenok.recipes.train import TrainRecipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ from pathlib import Path
 from ottenok.core.config import parse
 from ottenok.data.corpus import open_corpus
 from ottenok.training import checkpoints, fit, loop, run
-from ottenok.training.recipe import TrainRecipe
+from ottenok.recipes.train import TrainRecipe
 
 recipe, corpus, out, resume, moment = json.loads(sys.argv[1])
 

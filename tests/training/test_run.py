@@ -10,9 +10,9 @@ import pytest
 
 from ottenok.core.config import merge, parse
 from ottenok.core.errors import ConfigError, DataError, ModelError, OttenokError
-from ottenok.decision.decision import probabilities
-from ottenok.evaluation.predictions import load_predictions, predictions_file
-from ottenok.training.recipe import TrainRecipe
+from ottenok.recipes.train import TrainRecipe
+from ottenok.tasks.decision import probabilities
+from ottenok.tasks.predictions import load_predictions, predictions_file
 
 torch = pytest.importorskip("torch")
 from transformers import pipeline  # noqa: E402 - after the check for torch

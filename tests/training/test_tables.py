@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ottenok.core.config import assignments, override
 from ottenok.core.errors import ConfigError
-from ottenok.core.recipes import recipe_names
-from ottenok.training.recipe import load_recipe
+from ottenok.recipes.files import recipe_names
+from ottenok.recipes.train import load_recipe
 
 if TYPE_CHECKING:
     from pathlib import Path

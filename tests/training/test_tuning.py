@@ -10,12 +10,12 @@ import pytest
 from ottenok.core.config import merge, parse
 from ottenok.core.errors import ConfigError, SchemeError
 from ottenok.core.progress import Silent
-from ottenok.decision.decision import probabilities
-from ottenok.evaluation.tuning import TuningReport
-from ottenok.training.recipe import TrainRecipe
+from ottenok.recipes.train import TrainRecipe
+from ottenok.tasks.decision import probabilities
+from ottenok.tasks.tuning import TuningReport
 
 pytest.importorskip("torch")
-from ottenok.experiments.cards import rewrite_card
+from ottenok.studies.cards import rewrite_card
 from ottenok.training.run import train
 
 if TYPE_CHECKING:

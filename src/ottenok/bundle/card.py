@@ -37,7 +37,7 @@ def write_card(bundle: Bundle, results: Mapping[str, str]) -> Path:
 
     Args:
         bundle: The finished bundle.
-        results: Heading to Markdown, the tables of `ottenok.evaluation.tables`, in the order of the card.
+        results: Heading to Markdown, the tables of `ottenok.tasks.tables`, in the order of the card.
     """
     target = bundle.folder / CARD
     atomic_write_text(target, card_text(bundle, results))

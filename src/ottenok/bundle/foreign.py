@@ -16,14 +16,14 @@ from ottenok.bundle.layout import CONFIG, MANIFEST
 from ottenok.bundle.manifest import BundleManifest, LicenceFacts, WindowRule
 from ottenok.bundle.recognise import recognise
 from ottenok.core.errors import BundleError
-from ottenok.decision.decision import Decision
+from ottenok.tasks.decision import Decision
 from ottenok.text.normalise import TextOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ottenok.decision.decision import Activation
+    from ottenok.tasks.decision import Activation
 
 __all__ = ["foreign_manifest", "read_json", "read_labels"]
 

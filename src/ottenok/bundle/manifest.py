@@ -12,7 +12,7 @@ from ottenok.bundle.layout import is_safe
 from ottenok.core.config import suggest
 from ottenok.core.schemes import LabelScheme, SchemeKind
 from ottenok.core.table import Table
-from ottenok.decision.decision import ACTIVATIONS, Decision, ProblemType, check_fit
+from ottenok.tasks.decision import ACTIVATIONS, Decision, ProblemType, check_fit
 from ottenok.text.normalise import TextOptions
 
 __all__ = [
@@ -246,7 +246,7 @@ class BundleManifest(Table):
         recipe: The resolved training recipe.
         data: The corpus; None if unknown.
         training: What the training took; None if unknown.
-        tuning: How the decision was fitted and what that did, an `ottenok.evaluation.tuning.TuningReport` as JSON; None
+        tuning: How the decision was fitted and what that did, an `ottenok.tasks.tuning.TuningReport` as JSON; None
             if it was not, or is not known.
         metrics: Name of a set of rows (`test` and `validation` are its own corpus's) to an evaluation report as JSON.
         baselines: The same name to the reports of the baselines on those rows.

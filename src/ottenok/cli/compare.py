@@ -10,7 +10,7 @@ import click
 from ottenok.cli.places import json_option
 
 if TYPE_CHECKING:
-    from ottenok.experiments.compare import Comparison
+    from ottenok.studies.compare import Comparison
 
 __all__ = ["compare"]
 
@@ -61,9 +61,9 @@ def compare(  # noqa: PLR0913 - click passes each option by name
     what each costs. Figures: macro_f1, accuracy, weighted_f1, macro_auc, mae and all others of `ottenok evaluate`.
     """
     from ottenok.cli.bars import Bars
-    from ottenok.evaluation.paired import PairedOptions
-    from ottenok.experiments.compare import CompareSpec
-    from ottenok.experiments.compare import compare as run
+    from ottenok.studies.compare import CompareSpec
+    from ottenok.studies.compare import compare as run
+    from ottenok.tasks.paired import PairedOptions
 
     spec = CompareSpec(
         metrics=metrics,
@@ -90,9 +90,9 @@ def _rendered(found: Comparison, suffix: str) -> str:
 
         return json.dumps(found.to_json(), ensure_ascii=False, indent=1)
     if suffix in {".html", ".htm"}:
-        from ottenok.experiments.compare_page import as_html
+        from ottenok.studies.compare_page import as_html
 
         return as_html(found)
-    from ottenok.experiments.compare_tables import as_markdown, as_text
+    from ottenok.studies.compare_tables import as_markdown, as_text
 
     return as_markdown(found) if suffix == ".md" else as_text(found)

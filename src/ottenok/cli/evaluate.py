@@ -11,7 +11,7 @@ import click
 from ottenok.cli.places import cache_option, data_root_option, json_option
 
 if TYPE_CHECKING:
-    from ottenok.experiments.evaluation import Evaluation
+    from ottenok.studies.evaluation import Evaluation
 
 __all__ = ["evaluate"]
 
@@ -85,11 +85,11 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
     macro F1 under each, and its difference from clean texts.
     """
     from ottenok.cli.bars import Bars
-    from ottenok.experiments.evaluation import EvaluationSpec
-    from ottenok.experiments.evaluation import evaluate as run
-    from ottenok.experiments.rows import Columns
-    from ottenok.experiments.stress import StressSpec
     from ottenok.inference.api import load
+    from ottenok.studies.evaluation import EvaluationSpec
+    from ottenok.studies.evaluation import evaluate as run
+    from ottenok.studies.rows import Columns
+    from ottenok.studies.stress import StressSpec
     from ottenok.training.inputs import Places
 
     spec = EvaluationSpec(
@@ -109,8 +109,8 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
     predictor = load(source, read=read, cache=cache, progress=bars)
     found = run(predictor, data, spec=spec, progress=bars)
     if keep:
-        from ottenok.experiments.cards import record
         from ottenok.inference.places import find_folder
+        from ottenok.studies.cards import record
 
         record(find_folder(source, cache=cache, progress=None), found)
     _show(found, as_json=as_json, out=out)

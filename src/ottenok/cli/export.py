@@ -14,8 +14,8 @@ from ottenok.cli.places import cache_option, data_root_option
 if TYPE_CHECKING:
     from ottenok.cli.bars import Bars
     from ottenok.core.schemes import LabelScheme
-    from ottenok.evaluation.baselines import LabelledTexts
-    from ottenok.experiments.rows import Columns
+    from ottenok.studies.rows import Columns
+    from ottenok.tasks.baselines import LabelledTexts
     from ottenok.training.inputs import Places
 
 __all__ = ["export"]
@@ -62,7 +62,7 @@ def export(  # noqa: PLR0913 - click passes each option by name
     from ottenok.bundle.light import copy_light
     from ottenok.cli.bars import Bars
     from ottenok.core.lazy import load_object
-    from ottenok.experiments.rows import Columns
+    from ottenok.studies.rows import Columns
     from ottenok.training.inputs import Places
 
     bars = Bars()
@@ -80,7 +80,7 @@ def export(  # noqa: PLR0913 - click passes each option by name
 def _quantise(model: Path, data: str, columns: Columns, rows: int, places: Places, bars: Bars) -> None:
     from ottenok.bundle.folder import open_bundle
     from ottenok.core.lazy import load_object
-    from ottenok.experiments.rows import read_rows
+    from ottenok.studies.rows import read_rows
 
     scheme = open_bundle(model).manifest.scheme.canonical_scheme()
     found = read_rows(data, scheme, split="validation", columns=columns, places=places, progress=bars)

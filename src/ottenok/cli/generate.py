@@ -11,9 +11,9 @@ import click
 from ottenok.cli.places import json_option, write_json
 
 if TYPE_CHECKING:
-    from ottenok.generation.cost import Estimate, Spent
-    from ottenok.generation.recipe import GenerationRecipe
-    from ottenok.generation.run import Summary
+    from ottenok.generate.cost import Estimate, Spent
+    from ottenok.generate.recipe import GenerationRecipe
+    from ottenok.generate.run import Summary
 
 __all__ = ["generate"]
 
@@ -91,8 +91,8 @@ def generate(  # noqa: PLR0913 - click passes each option by name
 def _recipe(name: str, keys: tuple[str, ...], max_cost: float | None) -> GenerationRecipe:
     from ottenok.cli.keys import recipe_keys
     from ottenok.core.config import merge
-    from ottenok.core.recipes import recipe_file
-    from ottenok.generation.recipe import GenerationRecipe, load_generation_recipe
+    from ottenok.generate.recipe import GenerationRecipe, load_generation_recipe
+    from ottenok.recipes.files import recipe_file
 
     over: dict[str, Any] = recipe_keys(keys, top=GenerationRecipe.model_fields)
     if max_cost is not None:
@@ -102,8 +102,8 @@ def _recipe(name: str, keys: tuple[str, ...], max_cost: float | None) -> Generat
 
 def _run(recipe: GenerationRecipe, out: Path, *, against: tuple[Path, ...], resume: bool, key: str | None) -> Summary:
     from ottenok.cli.bars import Bars
-    from ottenok.generation.run import GenerateOptions
-    from ottenok.generation.run import generate as run
+    from ottenok.generate.run import GenerateOptions
+    from ottenok.generate.run import generate as run
 
     bars = Bars()
     if key and recipe.server.in_the_clear:
@@ -122,9 +122,9 @@ def _run(recipe: GenerationRecipe, out: Path, *, against: tuple[Path, ...], resu
 
 
 def _show_plan(recipe: GenerationRecipe, out: Path | None, *, resume: bool, as_json: bool) -> None:
-    from ottenok.generation.cost import estimate
-    from ottenok.generation.prompts import load_prompts
-    from ottenok.generation.store import read_done
+    from ottenok.generate.cost import estimate
+    from ottenok.generate.prompts import load_prompts
+    from ottenok.generate.store import read_done
 
     have = read_done(out, recipe).accepted if out is not None and resume else {}
     plan = estimate(recipe, load_prompts(recipe), have=have)

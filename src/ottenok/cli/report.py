@@ -10,7 +10,7 @@ import click
 from ottenok.cli.places import cache_option, data_root_option
 
 if TYPE_CHECKING:
-    from ottenok.report.folder import WrittenReport
+    from ottenok.studies.report.folder import WrittenReport
 
 __all__ = ["report"]
 
@@ -72,9 +72,9 @@ def report(  # noqa: PLR0913 - click passes each option by name
     worst mistakes, data and licences, recipe, versions. `report.json` has the numbers.
     """
     from ottenok.cli.bars import Bars
-    from ottenok.experiments.report import ReportSpec
-    from ottenok.experiments.report import report as run
-    from ottenok.experiments.rows import Columns
+    from ottenok.studies.reporting import ReportSpec
+    from ottenok.studies.reporting import report as run
+    from ottenok.studies.rows import Columns
     from ottenok.training.inputs import Places
 
     spec = ReportSpec(

@@ -10,8 +10,8 @@ import click
 from ottenok.cli.places import cache_option, data_root_option, quiet_libraries, tracking_option
 
 if TYPE_CHECKING:
-    from ottenok.experiments.search.results import TrialRow
-    from ottenok.experiments.search.run import Found
+    from ottenok.studies.search.results import TrialRow
+    from ottenok.studies.search.run import Found
 
 __all__ = ["search"]
 
@@ -62,10 +62,10 @@ def search(  # noqa: PLR0913 - click passes each option by name
     quiet_libraries()
     from ottenok.cli.trials import TrialBars
     from ottenok.core.lazy import require
-    from ottenok.experiments.search.run import Budget
-    from ottenok.experiments.search.run import search as run
+    from ottenok.recipes.train import load_recipe
+    from ottenok.studies.search.run import Budget
+    from ottenok.studies.search.run import search as run
     from ottenok.training.inputs import Places
-    from ottenok.training.recipe import load_recipe
 
     # What Optuna tells, the bar and the lines of trials tell too.
     require("optuna", extra="search").logging.set_verbosity(30)
@@ -90,7 +90,7 @@ def _over(keys: tuple[str, ...], space: Path | None, corpus: Path | None) -> dic
     from ottenok.cli.keys import recipe_keys
     from ottenok.core.config import merge, read_toml
     from ottenok.core.errors import ConfigError
-    from ottenok.training.recipe import TrainRecipe
+    from ottenok.recipes.train import TrainRecipe
 
     over: dict[str, Any] = {}
     if space is not None:

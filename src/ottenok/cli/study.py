@@ -56,11 +56,11 @@ def study(  # noqa: PLR0913 - click passes each option by name
     from ottenok.cli.bars import Bars
     from ottenok.cli.keys import recipe_keys
     from ottenok.core.errors import ModelError
-    from ottenok.experiments.compare_tables import as_text
-    from ottenok.experiments.study import StudySpec
-    from ottenok.experiments.study import study as run
+    from ottenok.recipes.train import TrainRecipe
+    from ottenok.studies.compare_tables import as_text
+    from ottenok.studies.study import StudySpec
+    from ottenok.studies.study import study as run
     from ottenok.training.inputs import Places
-    from ottenok.training.recipe import TrainRecipe
 
     spec = StudySpec(
         only=only,

@@ -48,9 +48,9 @@ def train(  # noqa: PLR0913 - click passes each option by name
     from ottenok.cli.bars import Bars
     from ottenok.cli.keys import recipe_keys
     from ottenok.core.config import merge
-    from ottenok.experiments.training import train as run
+    from ottenok.recipes.train import TrainRecipe, load_recipe
+    from ottenok.studies.training import train as run
     from ottenok.training.inputs import Places
-    from ottenok.training.recipe import TrainRecipe, load_recipe
 
     over = recipe_keys(keys, top=TrainRecipe.model_fields)
     if corpus is not None:

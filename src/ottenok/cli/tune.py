@@ -10,15 +10,15 @@ import click
 from ottenok.cli.places import cache_option, data_root_option, json_option, write_json
 
 if TYPE_CHECKING:
-    from ottenok.decision.thresholds import ThresholdMetric, ThresholdOptions
-    from ottenok.experiments.tuning import Retuned
+    from ottenok.studies.tuning import Retuned
+    from ottenok.tasks.thresholds import ThresholdMetric, ThresholdOptions
 
 __all__ = ["tune"]
 
 
 def _known_metric(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     """Return the name if there is such a metric; the names are looked up only when the option is used."""
-    from ottenok.decision.sweep import ThresholdMetric
+    from ottenok.tasks.sweep import ThresholdMetric
 
     known = get_args(ThresholdMetric)
     if value is not None and value not in known:
@@ -85,9 +85,9 @@ def tune(  # noqa: PLR0913 - click passes each option by name
     Thresholds are for labels that may come together. Figures "after" are of rows judged by what was found on others.
     """
     from ottenok.cli.bars import Bars
-    from ottenok.experiments.rows import Columns
-    from ottenok.experiments.tuning import TuneSpec
-    from ottenok.experiments.tuning import tune as run
+    from ottenok.studies.rows import Columns
+    from ottenok.studies.tuning import TuneSpec
+    from ottenok.studies.tuning import tune as run
     from ottenok.training.inputs import Places
 
     spec = TuneSpec(
@@ -112,7 +112,7 @@ def _thresholds(
     metric: ThresholdMetric | None, minimum: int | None, *, per_label: bool | None
 ) -> ThresholdOptions | None:
     """Return what was asked for; None where nothing was, so that the scheme decides."""
-    from ottenok.decision.thresholds import ThresholdOptions
+    from ottenok.tasks.thresholds import ThresholdOptions
 
     given = {"metric": metric, "minimum_positives": minimum, "per_label": per_label}
     told = {key: value for key, value in given.items() if value is not None}
@@ -120,7 +120,7 @@ def _thresholds(
 
 
 def _show(found: Retuned, *, written: bool) -> None:
-    from ottenok.evaluation.tuning_table import tuning_sentences, tuning_table
+    from ottenok.tasks.tuning_table import tuning_sentences, tuning_table
 
     for sentence in tuning_sentences(found.report):
         click.echo(sentence)

@@ -19,14 +19,14 @@ from ottenok.data.intake import Intake, take_in
 from ottenok.data.manifest import Account, manifest_text
 from ottenok.data.output import RowWriter
 from ottenok.data.own import corpus_scheme
-from ottenok.data.rejects import RejectsFile
 from ottenok.data.spill import open_spill, write_spill
+from ottenok.tables.rejects import RejectsFile
 
 if TYPE_CHECKING:
     from ottenok.core.progress import Progress
     from ottenok.core.schemes import LabelScheme
     from ottenok.data.inputs import Inputs
-    from ottenok.data.recipe import CorpusRecipe
+    from ottenok.recipes.corpus import CorpusRecipe
 
 __all__ = ["build"]
 

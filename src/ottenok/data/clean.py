@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ottenok.data.dedupe import Verdict
     from ottenok.data.inputs import Inputs
     from ottenok.data.ledger import Ledger
-    from ottenok.data.recipe import CorpusRecipe
     from ottenok.data.spill import Spill
+    from ottenok.recipes.corpus import CorpusRecipe
 
 __all__ = ["Cleaned", "Cleaning"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ottenok.core.progress import Progress
     from ottenok.data.card import Card
     from ottenok.data.fetch import Located
-    from ottenok.data.recipe import CorpusRecipe, SourceSpec
+    from ottenok.recipes.corpus import CorpusRecipe, SourceSpec
 
 __all__ = ["Input", "InputFile", "Inputs", "find_inputs"]
 

@@ -14,17 +14,17 @@ from ottenok.data.ledger import Codes, LedgerRow, LedgerWriter
 from ottenok.data.overlaps import OverlapCounter
 from ottenok.data.readers import read
 from ottenok.data.reasons import Reason
-from ottenok.data.rows import Rejected
+from ottenok.tables.rows import Rejected
 from ottenok.text.normalise import dedupe_key
 
 if TYPE_CHECKING:
     from ottenok.core.progress import Progress
     from ottenok.core.schemes import LabelScheme
     from ottenok.data.inputs import Input, InputFile, Inputs
-    from ottenok.data.recipe import CorpusRecipe
-    from ottenok.data.rejects import RejectsFile
-    from ottenok.data.rows import Record
     from ottenok.data.spill import SpillWriter
+    from ottenok.recipes.corpus import CorpusRecipe
+    from ottenok.tables.rejects import RejectsFile
+    from ottenok.tables.rows import Record
 
 __all__ = ["Intake", "Noted", "take_in"]
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ottenok.data.inputs import Inputs
     from ottenok.data.intake import Noted
     from ottenok.data.ledger import Ledger
-    from ottenok.data.recipe import CorpusRecipe
+    from ottenok.recipes.corpus import CorpusRecipe
 
 __all__ = ["FORMAT", "NO_LABEL", "Account", "manifest_text"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ottenok.core.progress import Progress
     from ottenok.data.card import Split
-    from ottenok.data.recipe import CorpusRecipe, OwnData, SourceSpec
+    from ottenok.recipes.corpus import CorpusRecipe, OwnData, SourceSpec
 
 __all__ = ["corpus_scheme", "source_card"]
 

@@ -21,8 +21,8 @@ from ottenok.core.schemes import LabelScheme, load_scheme
 from ottenok.data.card import Card, CardFile, Label, Licence, ReaderSpec, Split
 from ottenok.data.fetch import Located, fetch, locate
 from ottenok.data.readers import read
-from ottenok.data.readers.guess import Option, guess_reader, is_file_name
-from ottenok.data.rows import Record, Rejected
+from ottenok.tables.guess import Option, guess_reader, is_file_name
+from ottenok.tables.rows import Record, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -17,10 +17,10 @@ from ottenok.core.errors import DataError, ModelError
 from ottenok.core.files import atomic_path
 from ottenok.core.lazy import load_object, require
 from ottenok.core.progress import SILENT
-from ottenok.decision.decision import chosen
-from ottenok.decision.labels import indicator
-from ottenok.evaluation.metrics import EvaluationOptions, evaluate
 from ottenok.inference.api import predictor_of
+from ottenok.tasks.decision import chosen
+from ottenok.tasks.labels import indicator
+from ottenok.tasks.metrics import EvaluationOptions, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

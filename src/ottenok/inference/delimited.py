@@ -9,11 +9,11 @@ from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from ottenok.core.delimited import Dialect
 from ottenok.core.errors import InputError
 from ottenok.core.suggest import suggest
 from ottenok.inference.records import Record, detect_encoding, open_lines, split_records
 from ottenok.inference.table import BLOCK_CHARACTERS, Block, Reject, excerpt, fault_of, refuse_clash
+from ottenok.tables.division import Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

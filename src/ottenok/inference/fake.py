@@ -76,8 +76,8 @@ def fake_predictor(
     """
     from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, WindowRule
     from ottenok.core.schemes import load_scheme
-    from ottenok.decision.decision import Decision
     from ottenok.inference.predictor import Predictor
+    from ottenok.tasks.decision import Decision
 
     facts = load_scheme(scheme)
     several = facts.kind == "multi-label"

@@ -16,12 +16,12 @@ import numpy as np
 
 from ottenok.core.errors import ModelError
 from ottenok.core.progress import SILENT
-from ottenok.decision.decision import decide, output_count
-from ottenok.decision.ordered import ordered_score
 from ottenok.inference.batches import cut_batches
 from ottenok.inference.columns import as_texts, check_texts
 from ottenok.inference.prediction import Prediction
 from ottenok.inference.windows import join_windows, slices
+from ottenok.tasks.decision import decide, output_count
+from ottenok.tasks.ordered import ordered_score
 from ottenok.text.normalise import normalise
 
 if TYPE_CHECKING:

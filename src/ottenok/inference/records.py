@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from ottenok.core.delimited import MAX_RECORD, Broken, Dialect, Lines, split_rows
 from ottenok.core.errors import InputError
+from ottenok.tables.division import MAX_RECORD, Broken, Dialect, Lines, split_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from ottenok.decision.decision import probabilities
+from ottenok.tasks.decision import probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ottenok.models.options import LayerOptions
+    from ottenok.recipes.model import LayerOptions
 
 __all__ = ["ACTIVATIONS", "NORMS", "BatchNorm", "Residual", "hidden_layers"]
 

@@ -19,12 +19,12 @@ from ottenok.models.encoder import (
     load_tokenizer,
     text_limit,
 )
-from ottenok.models.options import HeadOptions
 from ottenok.models.problems import PROBLEMS, resolve_problem
+from ottenok.recipes.model import HeadOptions
 
 if TYPE_CHECKING:
     from ottenok.core.schemes import LabelScheme
-    from ottenok.models.options import ModelOptions, Problem
+    from ottenok.recipes.model import ModelOptions, Problem
 
 __all__ = ["NATIVE_POOLING", "Network", "build"]
 

@@ -22,8 +22,8 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from ottenok.models.encoder import accepts_no_pooler
 from ottenok.models.heads import create_head
 from ottenok.models.links import create_link
-from ottenok.models.options import HeadOptions
 from ottenok.models.pooling import create_pooling
+from ottenok.recipes.model import HeadOptions
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,7 +37,7 @@ class OttenokConfig(PreTrainedConfig):  # type: ignore[no-untyped-call] # transf
     Args:
         encoder: The encoder's own transformers configuration, as a mapping with its `model_type`.
         pooling: A name of `ottenok.models.pooling.POOLINGS`.
-        head: Fields of `ottenok.models.options.HeadOptions`.
+        head: Fields of `ottenok.recipes.model.HeadOptions`.
         link: A name of `ottenok.models.links.LINKS`.
         **kwargs: transformers' common fields: `id2label`, `problem_type`, ...
     """

@@ -16,7 +16,7 @@ from ottenok.models.quiet import quiet
 if TYPE_CHECKING:
     from torch import nn
 
-    from ottenok.models.options import ModelOptions
+    from ottenok.recipes.model import ModelOptions
 
 __all__ = ["attention_kind", "freeze", "load_config", "load_encoder", "load_tokenizer", "lost_letters", "text_limit"]
 

@@ -14,7 +14,7 @@ from ottenok.core.config import suggest
 from ottenok.core.errors import ConfigError
 from ottenok.core.lazy import load_object
 from ottenok.models.blocks import hidden_layers
-from ottenok.models.options import HeadOptions, LayerOptions
+from ottenok.recipes.model import HeadOptions, LayerOptions
 
 if TYPE_CHECKING:
     from torch import Tensor

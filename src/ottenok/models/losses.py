@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ottenok.models.options import LossOptions, Problem
+    from ottenok.recipes.model import LossOptions, Problem
 
 __all__ = [
     "LOSSES",

@@ -13,7 +13,7 @@ from ottenok.models.heads import Head, StackHead
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ottenok.models.options import HeadOptions
+    from ottenok.recipes.model import HeadOptions
 
 __all__ = ["ParallelHead"]
 

@@ -9,7 +9,7 @@ from ottenok.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from ottenok.core.schemes import LabelScheme
-    from ottenok.models.options import Problem
+    from ottenok.recipes.model import Problem
 
 __all__ = ["PROBLEMS", "ProblemFacts", "resolve_problem"]
 
@@ -20,7 +20,7 @@ class ProblemFacts:
 
     Attributes:
         hub_name: transformers' `problem_type`.
-        activation: Name of `ottenok.decision`'s activation for the model's outputs, and, where transformers has it,
+        activation: Name of `ottenok.tasks`'s activation for the model's outputs, and, where transformers has it,
             its `function_to_apply`.
         loss: The usual loss.
         link: Name of `ottenok.models.links.LINKS`: what stands between the head and the model's outputs.

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ottenok.core.progress import SILENT, Progress
-from ottenok.decision.labels import codes, indicator
+from ottenok.tasks.labels import codes, indicator
 from ottenok.text.normalise import normalise
 from ottenok.training.tokens import TokenTable, encode_texts, pad, token_table
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ottenok.core.schemes import LabelScheme
     from ottenok.data.corpus import Corpus, Split
-    from ottenok.models.options import Problem
+    from ottenok.recipes.model import Problem
     from ottenok.text.normalise import TextOptions
     from ottenok.training.noise import RowNoise
 

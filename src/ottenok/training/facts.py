@@ -15,8 +15,8 @@ from ottenok.text.normalise import TextOptions
 
 if TYPE_CHECKING:
     from ottenok.data.corpus import Corpus
-    from ottenok.models.options import ModelOptions
-    from ottenok.training.recipe import TextLimits, TrainRecipe
+    from ottenok.recipes.model import ModelOptions
+    from ottenok.recipes.train import TextLimits, TrainRecipe
 
 __all__ = [
     "data_facts",

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
 from ottenok.bundle.layout import MANIFEST
 from ottenok.bundle.manifest import BundleManifest, SchemeFacts, WindowRule
-from ottenok.decision.decision import probabilities
-from ottenok.evaluation.metrics import EvaluationOptions, evaluate
-from ottenok.evaluation.report import Report
 from ottenok.models.folder import save
+from ottenok.tasks.decision import probabilities
+from ottenok.tasks.metrics import EvaluationOptions, evaluate
+from ottenok.tasks.report import Report
 from ottenok.training.facts import (
     data_facts,
     encoder_facts,

@@ -10,7 +10,7 @@ from transformers import TrainerState
 
 from ottenok.core.errors import ConfigError
 from ottenok.data.balance import plan
-from ottenok.decision.labels import codes
+from ottenok.tasks.labels import codes
 from ottenok.training.batches import LengthBatches
 from ottenok.training.checkpoints import WEIGHTS, checkpoint_path, list_checkpoints
 from ottenok.training.examples import ExampleSet, targets

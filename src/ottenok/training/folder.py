@@ -10,10 +10,10 @@ from ottenok.core.config import merge
 from ottenok.core.errors import ConfigError
 from ottenok.core.files import atomic_write_text, sha256_file
 from ottenok.data.corpus import CORPUS_FILE
-from ottenok.models.options import ModelOptions
+from ottenok.recipes.model import ModelOptions
+from ottenok.recipes.train import TrainRecipe
 from ottenok.training.facts import public_recipe
 from ottenok.training.processes import rank
-from ottenok.training.recipe import TrainRecipe
 
 if TYPE_CHECKING:
     from pathlib import Path

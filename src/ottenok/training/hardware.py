@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 if TYPE_CHECKING:
-    from ottenok.training.recipe import RunOptions
+    from ottenok.recipes.train import RunOptions
 
 __all__ = ["Precision", "cpu_computes_bf16", "keep_freed_memory", "on_cpu", "precision"]
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ottenok.core.files import atomic_write_text
-from ottenok.evaluation.figures import figures
+from ottenok.tasks.figures import figures
 
 if TYPE_CHECKING:
     from pathlib import Path

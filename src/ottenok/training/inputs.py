@@ -12,14 +12,14 @@ import ottenok
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.lazy import require
 from ottenok.core.progress import SILENT, Progress
-from ottenok.core.recipes import recipe_file
 from ottenok.data.build import build
 from ottenok.data.corpus import open_corpus
-from ottenok.data.recipe import CorpusRecipe, OwnData, SourceSpec, load_recipe
+from ottenok.recipes.corpus import CorpusRecipe, OwnData, SourceSpec, load_recipe
+from ottenok.recipes.files import recipe_file
 
 if TYPE_CHECKING:
     from ottenok.data.corpus import Corpus
-    from ottenok.training.recipe import DataOptions
+    from ottenok.recipes.train import DataOptions
 
 __all__ = ["Places", "corpus_of"]
 

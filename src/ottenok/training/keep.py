@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from ottenok.bundle.manifest import TrainingFacts
-from ottenok.decision.decision import probabilities
-from ottenok.evaluation.predictions import Predictions, predictions_file, save_predictions
+from ottenok.tasks.decision import probabilities
+from ottenok.tasks.predictions import Predictions, predictions_file, save_predictions
 from ottenok.training.hardware import on_cpu, precision
 from ottenok.training.prepare import validation_sample
 from ottenok.training.processes import world
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ottenok.data.corpus import Split
-    from ottenok.decision.decision import Decision
+    from ottenok.tasks.decision import Decision
     from ottenok.training.examples import Examples
     from ottenok.training.prepare import Parts
 
@@ -37,7 +37,7 @@ def keep_predictions(
     decision: Decision,
     folder: Path,
 ) -> Path:
-    """Write the model's probabilities on a split into the run's folder; see `ottenok.evaluation.predictions`.
+    """Write the model's probabilities on a split into the run's folder; see `ottenok.tasks.predictions`.
 
     Args:
         parts: The run.

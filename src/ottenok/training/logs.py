@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback
 
     from ottenok.core.progress import Progress
+    from ottenok.recipes.train import TrainRecipe
     from ottenok.training.folder import RunFolder
-    from ottenok.training.recipe import TrainRecipe
 
 __all__ = ["logged"]
 

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from ottenok.models.build import Network
     from ottenok.models.losses import LossSetting
+    from ottenok.recipes.train import OptimOptions
     from ottenok.training.batches import LengthBatches
     from ottenok.training.examples import ExampleSet
-    from ottenok.training.recipe import OptimOptions
 
 __all__ = ["ClassifierTrainer", "Meter", "Work"]
 

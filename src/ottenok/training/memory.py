@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ottenok.data.corpus import Split
+    from ottenok.recipes.train import TrainRecipe
     from ottenok.training.examples import Examples
-    from ottenok.training.recipe import TrainRecipe
 
 __all__ = ["TokenMemory"]
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
     from ottenok.core.progress import Progress
-    from ottenok.evaluation.report import Report
-    from ottenok.training.recipe import TrainRecipe
+    from ottenok.recipes.train import TrainRecipe
+    from ottenok.tasks.report import Report
 
 __all__ = ["MlflowObserver", "RunLog", "finish_log", "open_log"]
 

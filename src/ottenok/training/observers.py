@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
     from ottenok.core.progress import Progress
+    from ottenok.recipes.train import RunOptions
     from ottenok.training.history import History
     from ottenok.training.loop import ClassifierTrainer
-    from ottenok.training.recipe import RunOptions
 
     EpochWatch = Callable[[Sequence[dict[str, float]]], bool]
 

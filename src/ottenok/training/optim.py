@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ottenok.models.build import Network
-    from ottenok.training.recipe import OptimOptions
+    from ottenok.recipes.train import OptimOptions
 
 __all__ = ["create_optimizer"]
 

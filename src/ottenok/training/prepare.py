@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from ottenok.core.schemes import LabelScheme
     from ottenok.data.corpus import Corpus, Split
+    from ottenok.recipes.train import TrainRecipe
     from ottenok.training.memory import TokenMemory
-    from ottenok.training.recipe import TrainRecipe
 
 __all__ = ["Parts", "Sources", "letter_notes", "prepare", "validation_sample"]
 

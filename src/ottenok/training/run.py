@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ottenok.data.corpus import Corpus
-    from ottenok.training.recipe import TrainRecipe
+    from ottenok.recipes.train import TrainRecipe
 
 __all__ = ["train"]
 

@@ -11,12 +11,12 @@ import torch
 from ottenok.core.errors import ConfigError
 from ottenok.core.progress import SILENT, Progress
 from ottenok.core.suggest import suggest
-from ottenok.decision.decision import Decision, check_fit, probabilities
-from ottenok.evaluation.figures import fitting
-from ottenok.evaluation.metrics import EvaluationOptions, evaluate
-from ottenok.evaluation.tally import Kind
-from ottenok.evaluation.tuning import check_tuning
 from ottenok.models.problems import PROBLEMS
+from ottenok.tasks.decision import Decision, check_fit, probabilities
+from ottenok.tasks.figures import fitting
+from ottenok.tasks.metrics import EvaluationOptions, evaluate
+from ottenok.tasks.tally import Kind
+from ottenok.tasks.tuning import check_tuning
 from ottenok.training.batches import length_order
 from ottenok.training.tokens import pad
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ottenok.core.schemes import LabelScheme
-    from ottenok.decision.decision import Activation
     from ottenok.models.losses import LossSetting
-    from ottenok.models.options import Problem
+    from ottenok.recipes.model import Problem
+    from ottenok.recipes.train import DecisionOptions
+    from ottenok.tasks.decision import Activation
     from ottenok.training.examples import Examples
-    from ottenok.training.recipe import DecisionOptions
     from ottenok.training.tokens import TokenTable
 
     Scores = npt.NDArray[np.float32]
@@ -182,7 +182,7 @@ def check_metric(name: str, scheme: LabelScheme) -> None:
 
 
 def measures(scores: Scores, examples: Examples, scheme: LabelScheme, decision: Decision) -> dict[str, float]:
-    """Return every figure of `ottenok.evaluation.metrics` that is defined for these rows, without intervals.
+    """Return every figure of `ottenok.tasks.metrics` that is defined for these rows, without intervals.
 
     `source_f1` is the mean over sources of the macro F1 of the labels that a source has, so that a small source counts
     as much as a large one; sources with under 50 rows, whose figures are noise, are left out if there are others.

@@ -12,7 +12,7 @@ from ottenok.training.hardware import on_cpu, precision
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ottenok.training.recipe import TrainRecipe
+    from ottenok.recipes.train import TrainRecipe
 
 __all__ = ["LOG_STEPS", "optimiser_steps", "training_arguments"]
 

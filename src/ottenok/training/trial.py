@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from ottenok.core.progress import Progress
     from ottenok.data.corpus import Corpus
+    from ottenok.recipes.train import TrainRecipe
     from ottenok.training.memory import TokenMemory
     from ottenok.training.observers import EpochWatch
-    from ottenok.training.recipe import TrainRecipe
 
 __all__ = ["Shared", "TrialRun", "metric_direction", "trial"]
 

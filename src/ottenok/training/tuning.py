@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ottenok.evaluation.tuning import TuningOptions, fit_decision
-from ottenok.evaluation.tuning_table import tuning_sentences, tuning_table
 from ottenok.models.scaling import fold_temperature
+from ottenok.tasks.tuning import TuningOptions, fit_decision
+from ottenok.tasks.tuning_table import tuning_sentences, tuning_table
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from ottenok.core.progress import Progress
-    from ottenok.decision.decision import Decision
-    from ottenok.evaluation.tuning import DecisionFit, TuningReport
+    from ottenok.tasks.decision import Decision
+    from ottenok.tasks.tuning import DecisionFit, TuningReport
     from ottenok.training.prepare import Parts
 
     Scores = npt.NDArray[np.float32]

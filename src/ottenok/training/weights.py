@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ottenok.data.balance import WeightMethod
-    from ottenok.models.options import Problem
+    from ottenok.recipes.model import Problem
 
 __all__ = ["class_weights"]
 

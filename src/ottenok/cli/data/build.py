@@ -12,7 +12,7 @@ from ottenok.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from ottenok.data.corpus import Corpus
-    from ottenok.data.recipe import CorpusRecipe
+    from ottenok.recipes.corpus import CorpusRecipe
 
 __all__ = ["build"]
 
@@ -62,7 +62,7 @@ def _recipe(
 ) -> CorpusRecipe:
     from ottenok.cli.keys import recipe_keys
     from ottenok.core.config import merge, parse
-    from ottenok.data.recipe import CorpusRecipe, load_recipe
+    from ottenok.recipes.corpus import CorpusRecipe, load_recipe
 
     over = recipe_keys(overrides, top=CorpusRecipe.model_fields)
     if text is None and not labels:
@@ -80,7 +80,7 @@ def _recipe(
 
 
 def _recipe_path(source: str) -> Path:
-    from ottenok.core.recipes import recipe_file
+    from ottenok.recipes.files import recipe_file
 
     path = Path(source)
     if path.is_file() and path.suffix != ".toml":

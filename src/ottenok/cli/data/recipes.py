@@ -13,8 +13,8 @@ __all__ = ["recipes"]
 @json_option()
 def recipes(as_json: bool) -> None:  # noqa: FBT001 - click passes options by name
     """List the corpus recipes that `ottenok data build` knows by name."""
-    from ottenok.core.recipes import recipe_file, recipe_names
-    from ottenok.data.recipe import load_recipe
+    from ottenok.recipes.corpus import load_recipe
+    from ottenok.recipes.files import recipe_file, recipe_names
 
     found = [load_recipe(recipe_file(name, "data")) for name in recipe_names("data")]
     if as_json:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ottenok.core.config import suggest
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.lazy import load_object
-from ottenok.data.rows import Record, Rejected
+from ottenok.tables.rows import Record, Rejected
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,19 +31,19 @@ __all__ = ["READERS", "Reader", "read"]
 Reader = Callable[..., Iterator[Record | Rejected]]
 
 READERS: dict[str, str] = {
-    "csv": "ottenok.data.readers.delimited:read_csv",
-    "hub": "ottenok.data.readers.parquet:read_hub",
-    "json": "ottenok.data.readers.json_files:read_json",
-    "jsonl": "ottenok.data.readers.json_files:read_jsonl",
+    "csv": "ottenok.tables.delimited:read_csv",
+    "hub": "ottenok.tables.parquet:read_hub",
+    "json": "ottenok.tables.json_files:read_json",
+    "jsonl": "ottenok.tables.json_files:read_jsonl",
     "label-first": "ottenok.data.readers.plain:read_label_first",
     "nlpcc-reviews": "ottenok.data.readers.nlpcc:read_reviews",
     "nlpcc-weibo": "ottenok.data.readers.nlpcc:read_weibo",
-    "parquet": "ottenok.data.readers.parquet:read_parquet",
+    "parquet": "ottenok.tables.parquet:read_parquet",
     "romip": "ottenok.data.readers.russian_xml:read_romip",
     "sentirueval-reviews": "ottenok.data.readers.russian_xml:read_reviews",
     "sentirueval-twitter": "ottenok.data.readers.russian_xml:read_twitter",
     "smp-text": "ottenok.data.readers.plain:read_smp",
-    "xlsx": "ottenok.data.readers.xlsx:read_xlsx",
+    "xlsx": "ottenok.tables.xlsx:read_xlsx",
 }
 
 # What the standard library raises on bytes that are not what they claim to be, wherever in a file it meets them.

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ottenok.core.config import parse
-from ottenok.core.delimited import MAX_RECORD
 from ottenok.core.errors import DataError
-from ottenok.data.readers.lines import lines_of, too_long
-from ottenok.data.readers.options import LineOptions
 from ottenok.data.readers.russian_xml import XmlOptions
-from ottenok.data.readers.shape import Layout, Shaper, excerpt
-from ottenok.data.readers.streams import open_bytes
 from ottenok.data.readers.xml_stream import elements, text_of
-from ottenok.data.rows import Record, Rejected
+from ottenok.tables.division import MAX_RECORD
+from ottenok.tables.lines import lines_of, too_long
+from ottenok.tables.options import LineOptions
+from ottenok.tables.rows import Record, Rejected
+from ottenok.tables.shape import Layout, Shaper, excerpt
+from ottenok.tables.streams import open_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ottenok.core.config import parse
-from ottenok.data.readers.lines import lines_of
-from ottenok.data.readers.options import LineOptions
-from ottenok.data.readers.shape import Layout, Shaper, excerpt
-from ottenok.data.readers.streams import open_bytes
-from ottenok.data.rows import Record, Rejected
+from ottenok.tables.lines import lines_of
+from ottenok.tables.options import LineOptions
+from ottenok.tables.rows import Record, Rejected
+from ottenok.tables.shape import Layout, Shaper, excerpt
+from ottenok.tables.streams import open_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from ottenok.core.config import parse
 from ottenok.core.table import Table
-from ottenok.data.readers.shape import Layout, Shaper
-from ottenok.data.readers.streams import open_bytes
 from ottenok.data.readers.xml_stream import elements, text_of
+from ottenok.tables.shape import Layout, Shaper
+from ottenok.tables.streams import open_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
     from ottenok.data.card import ReaderSpec
-    from ottenok.data.rows import Record, Rejected
+    from ottenok.tables.rows import Record, Rejected
 
 __all__ = ["ReviewOptions", "XmlOptions", "read_reviews", "read_romip", "read_twitter"]
 

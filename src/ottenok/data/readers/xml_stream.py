@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING, Any
 
-from ottenok.core.delimited import MAX_RECORD
 from ottenok.core.errors import DataError
 from ottenok.core.lazy import require
-from ottenok.data.readers.lines import too_long
+from ottenok.tables.division import MAX_RECORD
+from ottenok.tables.lines import too_long
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,1 @@
+"""What a TOML recipe may say, readable without torch."""

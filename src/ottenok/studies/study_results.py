@@ -1,0 +1,146 @@
+"""What a study leaves for readers and for documents: `results.json` and `results.md`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ottenok.bundle.folder import read_manifest
+from ottenok.bundle.layout import MANIFEST
+from ottenok.core.files import atomic_write_text
+from ottenok.inference.api import available_processors
+from ottenok.studies.compare_tables import as_markdown
+from ottenok.studies.study_weights import best_epoch
+from ottenok.tasks.figures import figures
+from ottenok.tasks.grid import Grid
+from ottenok.training.facts import public_recipe, versions
+from ottenok.training.history import HISTORY_FILE, read_history
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ottenok.bundle.manifest import BundleManifest
+    from ottenok.studies.compare import Comparison
+    from ottenok.studies.study_recipe import ArmRun, Study
+    from ottenok.studies.study_state import State
+
+__all__ = ["RESULTS", "write_results"]
+
+# The names of the files, without their suffixes.
+RESULTS = "results"
+_FORMAT = 1
+
+# What the table of an arm's epochs shows, if its history has it, besides the figures that the study compares.
+_EPOCH = (("epoch", "epoch", "{:.4g}"), ("train_loss", "train loss", "{:.4f}"), ("loss", "validation loss", "{:.4f}"))
+_EPOCH_FIGURES = ("accuracy", "subset_accuracy", "macro_f1", "weighted_f1", "micro_f1", "macro_auc", "mae")
+
+
+def write_results(study: Study, state: State, comparison: Comparison | None) -> dict[str, Any]:
+    """Write both files into the study's folder.
+
+    Returns:
+        What is in `results.json`: `name`, `description`; `arms`, one per run, with its `state`, the `reason` of a
+        failure, `minutes`, resolved `recipe`, `epochs` and the position of the `best` one, `reports` per split,
+        `training` facts, `data` and `notes`; the `comparison` (None if nothing is finished); the `environment`.
+    """
+    arms = [_arm(run, state) for run in study.runs]
+    tree = {
+        "format": _FORMAT,
+        "name": study.name,
+        "description": study.description,
+        "arms": arms,
+        "comparison": None if comparison is None else comparison.to_json(),
+        "environment": _environment(),
+        "minutes": round(sum(arm["minutes"] for arm in arms), 3),
+    }
+    file = state.folder / RESULTS
+    atomic_write_text(file.with_suffix(".json"), json.dumps(tree, ensure_ascii=False, indent=1) + "\n")
+    atomic_write_text(file.with_suffix(".md"), _markdown(tree, comparison))
+    return tree
+
+
+def _arm(run: ArmRun, state: State) -> dict[str, Any]:
+    entry, folder = state.entries[run.folder], state.folder / run.folder
+    done = (folder / MANIFEST).is_file()
+    tree: dict[str, Any] = {
+        "name": run.arm.name,
+        "title": run.arm.title,
+        "seed": run.seed,
+        "folder": run.folder,
+        "state": "done" if done else entry.state,
+        "reason": "" if done else entry.reason,
+        "minutes": entry.minutes,
+        "recipe": public_recipe(run.recipe),
+        "epochs": read_history(folder) if (folder / HISTORY_FILE).is_file() else [],
+        "best": best_epoch(folder, run.recipe.run.metric),
+    }
+    return tree | (_facts(read_manifest(folder)) if done else {})
+
+
+def _facts(manifest: BundleManifest) -> dict[str, Any]:
+    data, training = manifest.data, manifest.training
+    return {
+        "reports": manifest.metrics,
+        "decision": manifest.decision.to_json(),
+        "training": None if training is None else training.model_dump(mode="json"),
+        "data": None if data is None else {"name": data.name, "rows": data.rows, "dropped": data.dropped},
+        "notes": list(manifest.notes),
+    }
+
+
+def _environment() -> dict[str, Any]:
+    return {
+        "versions": versions(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "processors": available_processors(),
+        "threads": os.environ.get("OMP_NUM_THREADS", ""),
+    }
+
+
+def _processor() -> str:
+    """Return the processor's name, where the system tells it."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8", errors="replace").splitlines() if facts.is_file() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor()
+
+
+def _markdown(tree: dict[str, Any], comparison: Comparison | None) -> str:
+    parts = [f"# {tree['name']}", tree["description"]]
+    if comparison is None:
+        rows = tuple((arm["title"], arm["reason"] or arm["state"]) for arm in tree["arms"])
+        parts.append(Grid(header=("", "reason"), rows=rows).markdown())
+    else:
+        parts.append(as_markdown(comparison))
+    metrics = () if comparison is None else comparison.metrics
+    parts += [text for arm in tree["arms"] if arm["epochs"] for text in _epochs(arm, metrics)]
+    parts.append(_machine(tree))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _epochs(arm: dict[str, Any], metrics: Sequence[str]) -> list[str]:
+    """Return an arm's heading, its epochs, and what its manifest notes."""
+    first, known = arm["epochs"][0], figures()
+    names = [name for name in dict.fromkeys((*metrics, *_EPOCH_FIGURES)) if name in first]
+    columns = [column for column in _EPOCH if column[0] in first]
+    columns += [(name, known[name].title if name in known else name, "{:.4f}") for name in names]
+    columns.append(("minutes", "minutes", "{:.1f}"))
+    rows = tuple(
+        tuple(form.format(row[key]) if key in row else "-" for key, _, form in columns) for row in arm["epochs"]
+    )
+    notes = "\n".join(f"- {note}" for note in arm.get("notes", []))
+    heading = f"## {arm['title']}, seed {arm['seed']}: epochs on validation rows"
+    return [heading, Grid(header=tuple(title for _, title, _ in columns), rows=rows).markdown(), notes]
+
+
+def _machine(tree: dict[str, Any]) -> str:
+    here = tree["environment"]
+    packages = ", ".join(f"{name} {version}" for name, version in here["versions"].items())
+    return (
+        f"## Machine\n\n{here['processor'] or 'An unnamed processor'}, {here['processors']} processors, "
+        f"{here['system']}; {tree['minutes']:.1f} minutes in all. {packages}."
+    )

@@ -1,0 +1,121 @@
+"""Train a classifier and make it ready to use: corpus, training, ONNX graphs, model card."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ottenok.bundle.folder import Bundle, open_bundle
+from ottenok.bundle.layout import ONNX, ONNX_INT8
+from ottenok.core.config import merge
+from ottenok.core.errors import DataError, ModelError
+from ottenok.core.lazy import check_extra, load_object
+from ottenok.core.progress import SILENT, Progress
+from ottenok.recipes.train import TrainRecipe, load_recipe
+from ottenok.studies.cards import rewrite_card
+from ottenok.training.inputs import Places, corpus_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ottenok.data.corpus import Corpus
+    from ottenok.tasks.report import Report
+
+__all__ = ["Trained", "train"]
+
+# Validation rows that int8 is measured on; enough to see a change of 2 % of the labels.
+_MEASURED = 2000
+_HOME = Places()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A finished classifier.
+
+    Attributes:
+        bundle: Its folder, with ONNX graphs and card.
+        reports: Split (`validation`, `test`) to what was measured on it with the torch model.
+        epochs: The rows of `history.jsonl`.
+        notes: What came of the ONNX graphs, a sentence each.
+    """
+
+    bundle: Bundle
+    reports: dict[str, Report]
+    epochs: list[dict[str, float]]
+    notes: tuple[str, ...]
+
+
+def train(
+    recipe: str | Path | TrainRecipe,
+    out: str | Path,
+    *,
+    over: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    places: Places = _HOME,
+    progress: Progress = SILENT,
+) -> Trained | None:
+    """Train a classifier from a recipe.
+
+    Args:
+        recipe: A TOML file, the name of a recipe that ottenok has, or a recipe.
+        out: The classifier's folder; empty or absent unless `resume`.
+        over: Keys to replace in the recipe, nested; see `ottenok.core.config.override`.
+        resume: Go on with the run that is in `out`; one that was killed at any moment ends as if it had not been.
+        places: Where data is.
+        progress: Whom to tell.
+
+    Returns:
+        What came out; None in processes other than the first, where torchrun started several.
+
+    Raises:
+        OttenokError: The recipe or the data is wrong; see `ottenok.training.run.train`.
+        MissingExtraError: The extra `train` is not installed.
+    """
+    check_extra("train")
+    resolved = load_recipe(recipe, over) if not isinstance(recipe, TrainRecipe) else _replaced(recipe, over or {})
+    # Before a corpus is built for minutes: is there such an encoder at all?
+    load_object("ottenok.models.encoder:load_config", extra="train")(resolved.model, head_dropout=0.0)
+    corpus = corpus_of(resolved.data, places, progress)
+    run = load_object("ottenok.training.run:train", extra="train")
+    fitted = run(resolved, corpus=corpus, out=Path(out), resume=resume, tracking=places.tracking, progress=progress)
+    if fitted is None:
+        return None
+    ready = not resolved.run.export or (fitted.bundle.has(ONNX) and fitted.bundle.has(ONNX_INT8))
+    notes = () if ready else _graphs(fitted.bundle, corpus, progress)
+    bundle = open_bundle(out)
+    card = rewrite_card(bundle)
+    if resolved.run.mlflow:
+        finish_log = load_object("ottenok.training.mlflow:finish_log", extra="train")
+        finish_log(bundle.folder, resolved, fitted.reports, card=card, tracking=places.tracking)
+    return Trained(bundle=bundle, reports=fitted.reports, epochs=fitted.epochs, notes=notes)
+
+
+def _replaced(recipe: TrainRecipe, over: Mapping[str, Any]) -> TrainRecipe:
+    return TrainRecipe.model_validate(merge(recipe.model_dump(), over))
+
+
+def _graphs(bundle: Bundle, corpus: Corpus, progress: Progress) -> tuple[str, ...]:
+    """Write the ONNX graphs; an int8 graph that changes too much is no reason to lose the model."""
+    export = load_object("ottenok.export.onnx:export", extra="train")
+    quantise = load_object("ottenok.export.quantise:quantise", extra="train")
+    exported = export(bundle.folder, progress=progress)
+    notes = [f"{ONNX} gives the logits of the torch model to {exported.difference:.1e}."]
+    texts, labels = _validation(corpus)
+    try:
+        measured = quantise(bundle.folder, texts=texts, labels=labels, progress=progress)
+        notes.append(f"The int8 graph keeps {measured.same:.1%} of the labels on {measured.texts} validation texts.")
+    except (DataError, ModelError) as error:
+        notes.append(f"There is no int8 graph: {error.message}.")
+    for note in notes:
+        progress.note(note)
+    return tuple(notes)
+
+
+def _validation(corpus: Corpus) -> tuple[list[str], list[list[str]]]:
+    table = corpus.table("validation", columns=("text", "labels"))
+    if table.num_rows > _MEASURED:
+        rows = random.Random(0).sample(range(table.num_rows), _MEASURED)  # noqa: S311 - a sample, no secret
+        table = table.take(sorted(rows))
+    return table.column("text").to_pylist(), table.column("labels").to_pylist()

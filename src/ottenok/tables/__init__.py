@@ -1,0 +1,1 @@
+"""Tables of any format, read and written in one way by every command."""

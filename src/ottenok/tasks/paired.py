@@ -1,0 +1,283 @@
+"""Is one system better than another? Tests and intervals on the same rows, for figures of any kind.
+
+- The paired permutation test (approximate randomisation: Noreen 1989; Yeh, COLING 2000) exchanges the two systems'
+  answers row by row at random. Its p value is the share of exchanges that make a difference as large as the one found,
+  with the one found among them, so that it is never 0.
+- McNemar's test (1947), exact: of the rows that only one of the two gets right, how likely is so uneven a division?
+- The interval of a difference is a percentile bootstrap over rows (Efron 1979), both systems on the same resample.
+- Holm's correction (1979) for several comparisons.
+
+All four ask what another sample of rows would give. Training again with another seed is another question: several runs
+of one recipe are one system here, whose figure is their mean. Rows are then drawn, and exchanged, for all its runs at
+once, and the spread of the runs stands beside as their standard deviation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ottenok.core.errors import DataError
+from ottenok.core.lazy import require
+from ottenok.tasks.engines import AREAS, Areas, Counts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from ottenok.tasks.tally import Kind
+
+    Floats = npt.NDArray[np.float64]
+    Mask = npt.NDArray[np.bool_]
+    Probabilities = npt.NDArray[np.float32]
+
+__all__ = ["Difference", "Estimate", "McNemar", "PairedOptions", "Rows", "System", "holm", "mcnemar"]
+
+_CELLS = 4_000_000  # numbers held at once: 32 MB
+# Of two equal figures one may come out a rounding error larger.
+_SAME = 1e-12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedOptions:
+    """How to compare.
+
+    Attributes:
+        resamples: Of the bootstrap; 0: no intervals.
+        permutations: Of the permutation test; 0: no p values.
+        confidence: Of the intervals, between 0 and 1.
+        seed: Of both.
+    """
+
+    resamples: int = 1000
+    permutations: int = 5000
+    confidence: float = 0.95
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """One system: the runs of one recipe, which differ in their seed alone.
+
+    Attributes:
+        answers: bool `[rows, labels]` of each run.
+        probs: float32 `[rows, labels]` of each run.
+    """
+
+    answers: tuple[Mask, ...]
+    probs: tuple[Probabilities, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A system's figure.
+
+    Attributes:
+        value: Mean over its runs.
+        deviation: Their standard deviation (n - 1); None for a single run.
+        low: Lower end of the interval over rows; None without one.
+        high: Upper end.
+    """
+
+    value: float
+    deviation: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A figure of one system minus that of another.
+
+    Attributes:
+        value: Mean over the runs that were paired.
+        low: Lower end of the interval over rows; None without one.
+        high: Upper end.
+        p: Of the two-sided paired permutation test; None without one.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McNemar:
+    """McNemar's test.
+
+    Attributes:
+        first: Rows that only the first system gets right.
+        second: Rows that only the second one gets right.
+        p: Two-sided and exact.
+    """
+
+    first: int
+    second: int
+    p: float
+
+
+class Rows:
+    """The rows that systems are compared on.
+
+    Args:
+        truth: bool `[rows, labels]`.
+        kind: Of the scheme.
+        names: Figures to compare; those that follow from counts, and those of `AREAS`.
+        options: Resamples and permutations.
+
+    Raises:
+        DataError: There are no rows.
+    """
+
+    def __init__(self, truth: Mask, kind: Kind, names: Sequence[str], options: PairedOptions) -> None:
+        if not len(truth):
+            raise DataError("there are no rows to compare on")
+        self.truth = truth
+        self.names = tuple(names)
+        self._kind = kind
+        self._options = options
+
+    def estimates(self, system: System) -> dict[str, Estimate]:
+        """Return a system's figures; those that are undefined on these rows are left out."""
+        found: dict[str, Estimate] = {}
+        runs = range(len(system.answers))
+        for engine in self._engines([system]):
+            whole = [engine.figures([run], [engine.count[None]]) for run in runs]
+            drawn = [_means([engine.figures([run], [weights]) for run in runs]) for weights in self._resamples(engine)]
+            for name, values in _collected(whole, self.names).items():
+                if np.isfinite(values).all():
+                    low, high = self._interval([block[name] for block in drawn])
+                    deviation = float(values.std(ddof=1)) if len(values) > 1 else None
+                    found[name] = Estimate(value=float(values.mean()), deviation=deviation, low=low, high=high)
+        return found
+
+    def differences(self, first: System, second: System) -> dict[str, Difference]:
+        """Return the first system's figures minus the second's, run by run.
+
+        With unequal numbers of runs, as many are compared as the smaller has.
+        """
+        found: dict[str, Difference] = {}
+        size = min(len(first.answers), len(second.answers))
+        one, two = _first_runs(first, size), _first_runs(second, size)
+        for engine in self._engines([one, two]):
+            pair = _Pair(engine, size)
+            value = pair.observed()
+            drawn = [pair.differences(weights, None) for weights in self._resamples(engine)]
+            swapped = [pair.differences(kept, gone) for kept, gone in self._exchanges(engine, size)]
+            for name in self.names:
+                if name in value and np.isfinite(value[name]).all():
+                    low, high = self._interval([block[name] for block in drawn])
+                    p = _share([block[name] for block in swapped], float(value[name][0]))
+                    found[name] = Difference(value=float(value[name][0]), low=low, high=high, p=p)
+        return found
+
+    def _engines(self, systems: Sequence[System]) -> Iterator[Counts | Areas]:
+        if set(self.names) - set(AREAS):
+            yield Counts(self.truth, [answer for system in systems for answer in system.answers], self._kind)
+        if areas := [name for name in self.names if name in AREAS]:
+            yield Areas(self.truth, [probs for system in systems for probs in system.probs], areas)
+
+    def _resamples(self, engine: Counts | Areas) -> Iterator[Floats]:
+        generator = np.random.default_rng(self._options.seed)
+        rows = int(engine.count.sum())
+        for size in _blocks(self._options.resamples, engine.cells):
+            yield generator.multinomial(rows, engine.count / rows, size=size).astype(np.float64)
+
+    def _exchanges(self, engine: Counts | Areas, size: int) -> Iterator[tuple[Floats, Floats]]:
+        """Yield how many rows of each kind keep their answers and how many exchange them."""
+        generator = np.random.default_rng([self._options.seed, 1])
+        unlike = engine.differ(range(size), range(size, 2 * size))
+        count = engine.count[unlike].astype(np.int64)
+        # Areas cost a pass over all rows, so they get fewer; the p value stays exact for the number there is.
+        most = min(self._options.permutations, 1000) if isinstance(engine, Areas) else self._options.permutations
+        for block in _blocks(most, 2 * engine.cells):
+            gone = np.zeros((block, len(engine.count)))
+            gone[:, unlike] = generator.binomial(count, 0.5, size=(block, len(count)))
+            yield engine.count - gone, gone
+
+    def _interval(self, blocks: list[Floats]) -> tuple[float | None, float | None]:
+        values = np.concatenate(blocks) if blocks else np.zeros(0)
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return None, None
+        tail = (1.0 - self._options.confidence) / 2.0
+        low, high = np.quantile(values, [tail, 1.0 - tail])
+        return float(low), float(high)
+
+
+class _Pair:
+    """Two systems of `size` runs each in one engine: runs 0, 1, ... against runs size, size + 1, ..."""
+
+    def __init__(self, engine: Counts | Areas, size: int) -> None:
+        self._engine = engine
+        self._runs = [(run, size + run) for run in range(size)]
+
+    def observed(self) -> Mapping[str, Floats]:
+        return self.differences(self._engine.count[None], None)
+
+    def differences(self, kept: Floats, gone: Floats | None) -> Mapping[str, Floats]:
+        """Return the mean difference over runs, where `gone` rows have exchanged their answers."""
+        found = []
+        for first, second in self._runs:
+            if gone is None and isinstance(self._engine, Areas):
+                one, two = self._engine.figures([first], [kept]), self._engine.figures([second], [kept])
+            else:
+                # Both sides know both runs' answers, so that their macro averages are over the same labels.
+                other, pair = np.zeros_like(kept) if gone is None else gone, (first, second)
+                one, two = self._engine.figures(pair, (kept, other)), self._engine.figures(pair, (other, kept))
+            found.append({name: one[name] - two[name] for name in one})
+        return _means(found)
+
+
+def _first_runs(system: System, size: int) -> System:
+    return System(answers=system.answers[:size], probs=system.probs[:size])
+
+
+def _means(runs: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+    return {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
+
+
+def _collected(runs: Sequence[Mapping[str, Floats]], names: Sequence[str]) -> dict[str, Floats]:
+    return {name: np.array([run[name][0] for run in runs]) for name in names if name in runs[0]}
+
+
+def _share(blocks: list[Floats], value: float) -> float | None:
+    if not blocks:
+        return None
+    values = np.concatenate(blocks)
+    values = values[np.isfinite(values)]
+    return float((1 + (np.abs(values) >= abs(value) - _SAME).sum()) / (1 + len(values)))
+
+
+def _blocks(total: int, cells: int) -> Iterator[int]:
+    size = max(1, _CELLS // max(cells, 1))
+    for start in range(0, total, size):
+        yield min(size, total - start)
+
+
+def mcnemar(truth: Mask, first: Mask, second: Mask) -> McNemar:
+    """Compare which rows two systems get exactly right; all arrays are bool `[rows, labels]`.
+
+    Raises:
+        MissingExtraError: scipy is not installed.
+    """
+    right = [(answer == truth).all(axis=1) for answer in (first, second)]
+    only_first, only_second = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+    unlike = only_first + only_second
+    test = require("scipy.stats", extra="data").binomtest
+    p = float(test(only_first, unlike).pvalue) if unlike else 1.0
+    return McNemar(first=only_first, second=only_second, p=p)
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Return p values corrected for their number, in their order: the chance of any false alarm stays below each."""
+    order = np.argsort(values, kind="stable")
+    factors = len(values) - np.arange(len(values))
+    corrected = np.minimum(np.maximum.accumulate(np.asarray(values, dtype=np.float64)[order] * factors), 1.0)
+    result = np.empty(len(values))
+    result[order] = corrected
+    return [float(value) for value in result]

@@ -1,0 +1,220 @@
+"""A decision fitted on labelled rows, and what that did: temperature first, then thresholds.
+
+Every figure "after" is cross-fitted: each row is calibrated and decided by what was fitted on other rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from ottenok.core.errors import ConfigError, DataError
+from ottenok.tasks.calibration import Calibration, calibration
+from ottenok.tasks.decision import Decision, chosen, probabilities
+from ottenok.tasks.temperature import cross_fitted, fit_temperature, log_loss
+from ottenok.tasks.thresholds import ThresholdFit, ThresholdOptions, fit_thresholds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from ottenok.core.schemes import LabelScheme
+
+    Floats = npt.NDArray[np.float64]
+    Mask = npt.NDArray[np.bool_]
+
+__all__ = [
+    "DecisionFit",
+    "TemperatureReport",
+    "TuningOptions",
+    "TuningReport",
+    "check_tuning",
+    "fit_decision",
+    "fitted_temperature",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningOptions:
+    """What is fitted.
+
+    Attributes:
+        data: What the rows are, for people: `validation`, or a file's name.
+        temperature: Whether a temperature is fitted; a regression has none.
+        thresholds: How thresholds are fitted, for multi-label schemes; None: they stay.
+    """
+
+    data: str = "validation"
+    temperature: bool = True
+    thresholds: ThresholdOptions | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemperatureReport:
+    """What a temperature did.
+
+    Attributes:
+        temperature: What logits are divided by, beyond what they were before; 1 where none helps on rows not seen.
+        loss_before: Log loss, in nats: a row's, or under sigmoid a row's and label's.
+        loss_after: The same, cross-fitted.
+        before: How far probabilities could be believed.
+        after: The same, cross-fitted.
+        folded: Whether it is in the weights, so that the decision itself does not have it.
+    """
+
+    temperature: float
+    loss_before: float
+    loss_after: float
+    before: Calibration
+    after: Calibration
+    folded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningReport:
+    """What a fit of the decision found.
+
+    Attributes:
+        data: What the rows are.
+        rows: How many.
+        labels: The scheme's.
+        options: How thresholds were fitted; None: they were not.
+        temperature: None where none was fitted.
+        thresholds: None likewise; positions are those of `labels`.
+    """
+
+    data: str
+    rows: int
+    labels: tuple[str, ...]
+    options: ThresholdOptions | None = None
+    temperature: TemperatureReport | None = None
+    thresholds: ThresholdFit | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a mapping that JSON can hold."""
+        tree: dict[str, Any] = _adapter().dump_python(self, mode="json")
+        return tree
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> TuningReport:
+        """Read what `to_json` wrote.
+
+        Raises:
+            DataError: It is no such report.
+        """
+        try:
+            return _adapter().validate_python(tree)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise DataError(f"this is no report of a tuning: {first['msg']}", key=key or None) from error
+
+
+@cache
+def _adapter() -> TypeAdapter[TuningReport]:
+    return TypeAdapter(TuningReport)
+
+
+def fitted_temperature(tree: Mapping[str, Any] | None) -> float | None:
+    """Return the temperature of a manifest's `tuning`, for `EvaluationOptions`; None where none was fitted.
+
+    Raises:
+        DataError: It is no report of a tuning.
+    """
+    report = None if tree is None else TuningReport.from_json(tree)
+    return None if report is None or report.temperature is None else report.temperature.temperature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionFit:
+    """A fitted decision, and what the fit did."""
+
+    decision: Decision
+    report: TuningReport
+
+
+def check_tuning(thresholds: ThresholdOptions | None, scheme: LabelScheme) -> None:
+    """Refuse thresholds for labels that exclude each other.
+
+    Raises:
+        ConfigError: The scheme is not multi-label.
+    """
+    if thresholds is not None and scheme.kind != "multi-label":
+        raise ConfigError(
+            f"the scheme {scheme.name} has one label a row, so its answer is the most probable one, not what reaches a "
+            "threshold",
+            hint="Leave thresholds to multi-label schemes.",
+            key="decision.thresholds",
+        )
+
+
+def fit_decision(
+    logits: npt.ArrayLike, truth: Mask, *, scheme: LabelScheme, decision: Decision, options: TuningOptions
+) -> DecisionFit:
+    """Fit what the options ask for, on rows that the model was not trained on.
+
+    Args:
+        logits: `[rows, outputs]`.
+        truth: bool `[rows, labels]`.
+        scheme: The labels.
+        decision: As it was before: what the fit begins at and is compared with.
+        options: What is fitted.
+
+    Raises:
+        ConfigError: Thresholds are asked for in a one-label scheme, or a temperature for a regression.
+        ModelError: There are too few rows, or the logits are not finite.
+        SchemeError: The decision does not fit the scheme.
+    """
+    check_tuning(options.thresholds, scheme)
+    numbers = np.asarray(logits, dtype=np.float64)
+    fitted, temperature, thresholds = decision, None, None
+    if options.temperature:
+        temperature = _temperature(numbers, truth, scheme, decision)
+        fitted = replace(fitted, temperature=decision.temperature * temperature.temperature)
+    if options.thresholds is not None:
+        thresholds = _thresholds(probabilities(numbers, fitted), truth, scheme, fitted, options.thresholds)
+        fitted = replace(fitted, thresholds=thresholds.thresholds)
+    report = TuningReport(
+        data=options.data,
+        rows=len(truth),
+        labels=scheme.labels,
+        options=options.thresholds,
+        temperature=temperature,
+        thresholds=thresholds,
+    )
+    return DecisionFit(decision=fitted, report=report)
+
+
+def _temperature(logits: Floats, truth: Mask, scheme: LabelScheme, decision: Decision) -> TemperatureReport:
+    plain = replace(decision, temperature=1.0, thresholds=())
+    scaled = logits / decision.temperature
+    fit = fit_temperature(scaled, truth, plain)
+    others = scaled / cross_fitted(scaled, truth, plain)[:, None]
+    loss = log_loss(others, truth, plain)
+    one_label = scheme.kind != "multi-label"
+    before = calibration(probabilities(scaled, plain), truth, one_label=one_label)
+    if loss >= fit.loss_before:
+        return TemperatureReport(
+            temperature=1.0, loss_before=fit.loss_before, loss_after=fit.loss_before, before=before, after=before
+        )
+    return TemperatureReport(
+        temperature=fit.temperature,
+        loss_before=fit.loss_before,
+        loss_after=loss,
+        before=before,
+        after=calibration(probabilities(others, plain), truth, one_label=one_label),
+    )
+
+
+def _thresholds(
+    probs: npt.NDArray[np.float32], truth: Mask, scheme: LabelScheme, decision: Decision, options: ThresholdOptions
+) -> ThresholdFit:
+    def answer(numbers: npt.NDArray[np.float32], thresholds: tuple[float, ...]) -> Mask:
+        return chosen(numbers, scheme, replace(decision, thresholds=thresholds))
+
+    return fit_thresholds(probs, truth, options, earlier=decision.thresholds, answer=answer)
