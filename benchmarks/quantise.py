@@ -33,7 +33,7 @@ from ottenok.export.rowwise import quantise_rows, quantise_tables
 from ottenok.inference.api import predictor_of
 from ottenok.studies.rows import Columns, read_rows
 from ottenok.tasks.decision import chosen
-from ottenok.tasks.metrics import EvaluationOptions, evaluate
+from ottenok.tasks.report import EvaluationOptions, evaluate
 from ottenok.training.inputs import Places
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ def quality(predictor: Predictor, file: Path, texts: list[str], truth: Mask, exp
     padded = Padded(predictor, file).probabilities(texts)
     return {
         "labels_kept": round(float(same.mean()), 4),
-        "macro_f1": round(report.figures["macro_f1"].value, 4),
+        "macro_f1": round(report.metrics["macro_f1"].value, 4),
         "largest_change": round(float(np.abs(found - expected).max()), 4),
         "company_unpadded": float(np.abs(found[rows] - alone).max()),
         "company_padded": float(np.abs(padded[rows] - alone).max()),

@@ -37,8 +37,8 @@ from ottenok.studies.rows import read_rows
 from ottenok.studies.stress import CleanRows, StressSpec, UnderNoise, under_noise
 from ottenok.tasks.baselines import LabelledTexts
 from ottenok.tasks.decision import chosen
+from ottenok.tasks.metrics import Kind
 from ottenok.tasks.paired import PairedOptions, Rows, System
-from ottenok.tasks.tally import Kind
 from ottenok.text.normalise import TextOptions, normalise
 from ottenok.training.inputs import Places, corpus_of
 from ottenok.training.run import train

@@ -47,7 +47,7 @@ from ottenok.core.files import atomic_write_text
 from ottenok.core.progress import SILENT
 from ottenok.data.corpus import CORPUS_FILE, Corpus, open_corpus
 from ottenok.recipes.train import DataOptions, RunOptions, TrainRecipe
-from ottenok.tasks.labels import codes, indicator
+from ottenok.tasks.decision import codes, indicator
 from ottenok.training.hardware import precision
 from ottenok.training.inputs import Places, corpus_of
 from ottenok.training.memory import TokenMemory

@@ -92,8 +92,8 @@ def films(corpus: str, name: str) -> None:
 def translations(run: str, corpus: str, name: str) -> None:
     """Measure a run on those test texts alone that no training text of another source looks like."""
     from ottenok.bundle.folder import read_manifest
-    from ottenok.tasks.metrics import EvaluationOptions, evaluate
     from ottenok.tasks.predictions import load_predictions, predictions_file
+    from ottenok.tasks.report import EvaluationOptions, evaluate
 
     found = load_predictions(predictions_file(run))
     rows = {row["id"]: row for row in open_corpus(corpus).table(columns=("id", "text", "source", "split")).to_pylist()}
@@ -113,7 +113,7 @@ def translations(run: str, corpus: str, name: str) -> None:
             decision=manifest.decision,
             options=EvaluationOptions(),
         )
-        one = report.figures["weighted_f1"]
+        one = report.metrics["weighted_f1"]
         lines.append(f"{title} ({len(part):,}): weighted F1 {one.value:.3f} [{one.low:.3f}, {one.high:.3f}].")
     write(name, {"facts": lines})
 

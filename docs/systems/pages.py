@@ -23,10 +23,9 @@ from pydantic import TypeAdapter
 
 from ottenok.studies.compare import Comparison
 from ottenok.studies.compare_tables import as_markdown
-from ottenok.tasks.figures import figures
-from ottenok.tasks.grid import Grid
-from ottenok.tasks.report import Interval, Report, SourceFigures
-from ottenok.tasks.tables import confusion_table, label_table
+from ottenok.tasks.metrics import METRICS
+from ottenok.tasks.report import Interval, Report, SourceMetrics
+from ottenok.tasks.tables import Grid, confusion_table, label_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,17 +90,17 @@ def cell(found: list[Interval], digits: int = 3) -> str:
 def figure(found: list[Report], name: str, source: str = "") -> list[Interval]:
     """Return a figure of each report, of the whole or of one source; empty where there is none."""
     if not source:
-        return [report.figures[name] for report in found if name in report.figures]
-    return [one.figures[name] for report in found if (one := _source(report, source)) and name in one.figures]
+        return [report.metrics[name] for report in found if name in report.metrics]
+    return [one.metrics[name] for report in found if (one := _source(report, source)) and name in one.metrics]
 
 
-def _source(report: Report, name: str) -> SourceFigures | None:
+def _source(report: Report, name: str) -> SourceMetrics | None:
     return next((one for one in report.sources if one.source == name), None)
 
 
 def title(name: str) -> str:
     """Return what tables call a figure."""
-    return figures()[name].title if name in figures() else name
+    return METRICS[name].title if name in METRICS else name
 
 
 def published_table(_: Path, system: str) -> str:
@@ -115,7 +114,7 @@ def labels_table(folder: Path, name: str, arm: str) -> str:
     """`labels RESULT ARM`: ours in the layout of the published cards, with the rows and the seed."""
     tree = result(folder, name)
     report = reports(tree, arm)[0]
-    return f"{label_table(report).markdown()}\n\n{title('macro_f1')} {cell([report.figures['macro_f1']])}."
+    return f"{label_table(report).markdown()}\n\n{title('macro_f1')} {cell([report.metrics['macro_f1']])}."
 
 
 def sources_table(folder: Path, name: str) -> str:

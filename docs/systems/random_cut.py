@@ -31,9 +31,8 @@ from ottenok.recipes.corpus import CleanOptions, CorpusRecipe, OwnData, SourceSp
 from ottenok.recipes.train import load_recipe
 from ottenok.studies.rows import read_rows
 from ottenok.tasks.baselines import LabelledTexts, fit_tfidf
-from ottenok.tasks.decision import Decision, probabilities
-from ottenok.tasks.labels import indicator
-from ottenok.tasks.metrics import EvaluationOptions, evaluate
+from ottenok.tasks.decision import Decision, indicator, probabilities
+from ottenok.tasks.report import EvaluationOptions, evaluate
 from ottenok.training.inputs import Places
 from ottenok.training.run import train
 

@@ -9,8 +9,7 @@ import pytest
 
 from ottenok.bundle.folder import open_bundle
 from ottenok.core.errors import BundleError
-from ottenok.tasks.decision import decide, probabilities
-from ottenok.tasks.ordered import ordered_score
+from ottenok.tasks.decision import decide, ordered_score, probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable

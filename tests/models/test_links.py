@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ottenok.core.errors import ConfigError
-from ottenok.tasks.activations import corn
+from ottenok.tasks.decision import corn
 
 torch = pytest.importorskip("torch")
 from torch.nn import functional  # noqa: E402 - after the check for torch

@@ -15,7 +15,7 @@ from ottenok.core.schemes import load_scheme
 from ottenok.studies.cards import card_tables, record, rewrite_card
 from ottenok.studies.evaluation import Evaluation
 from ottenok.tasks.decision import Decision
-from ottenok.tasks.metrics import EvaluationOptions, evaluate
+from ottenok.tasks.report import EvaluationOptions, evaluate
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -67,7 +67,7 @@ def test_a_corpus_gives_the_model_and_both_baselines(tmp_path: Path, places: Pla
     assert {report.rows for report in found.reports} == {30}
     assert found.data == "small, test"
     assert found.reports[2].value("accuracy") == 1.0
-    assert found.reports[0].figures["accuracy"].low is not None
+    assert found.reports[0].metrics["accuracy"].low is not None
     assert any("fitted on 40 of 40 training rows" in note for note in found.notes)
 
 

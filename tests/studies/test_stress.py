@@ -118,7 +118,7 @@ def test_an_evaluation_holds_it(tmp_path: Path) -> None:
     ]
     tree = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert [result["name"] for result in tree["under_noise"]] == ["clean", "asr:0.3", "typos:0.1", "emoji remove"]
-    assert tree["under_noise"][0]["macro_f1"] == found.reports[0].figures["macro_f1"].value
+    assert tree["under_noise"][0]["macro_f1"] == found.reports[0].metrics["macro_f1"].value
     assert plain.reports == found.reports
     assert plain.to_json()["under_noise"] == []
     assert len(plain.tables()) + 1 == len(found.tables())

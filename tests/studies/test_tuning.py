@@ -26,8 +26,8 @@ from ottenok.data.corpus import COLUMNS
 from ottenok.inference.fake import character_tokenizer
 from ottenok.studies.tuning import TuneSpec, tune
 from ottenok.tasks.decision import Decision, probabilities
-from ottenok.tasks.metrics import EvaluationOptions, evaluate
 from ottenok.tasks.predictions import Predictions, load_predictions, predictions_file, save_predictions
+from ottenok.tasks.report import EvaluationOptions, evaluate
 from ottenok.tasks.thresholds import ThresholdOptions
 from ottenok.tasks.tuning import TuningOptions, TuningReport, fit_decision
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ottenok.tasks.areas import measure_areas
+from ottenok.tasks.auc import measure_areas
 
 if TYPE_CHECKING:
     from ottenok.tasks.report import Interval

@@ -11,9 +11,8 @@ import pytest
 from ottenok.core.errors import DataError
 from ottenok.core.schemes import load_scheme
 from ottenok.tasks.baselines import LabelledTexts, baseline_reports, fit_majority, fit_tfidf
-from ottenok.tasks.decision import decide, probabilities
-from ottenok.tasks.labels import indicator
-from ottenok.tasks.metrics import EvaluationOptions
+from ottenok.tasks.decision import decide, indicator, probabilities
+from ottenok.tasks.report import EvaluationOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,7 +103,7 @@ def test_reports_share_the_models_metric_code() -> None:
     assert (majority.system, linear.system) == ("majority", "TF-IDF linear")
     assert majority.value("accuracy") == 0.5
     assert linear.value("accuracy") == 1.0
-    assert linear.figures["macro_f1"].low is not None
+    assert linear.metrics["macro_f1"].low is not None
     assert [source.rows for source in linear.sources] == [8, 2]
 
 

@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
 from ottenok.core.schemes import load_scheme
-from ottenok.tasks.activations import softmax
 from ottenok.tasks.calibration import calibration, reliability
-from ottenok.tasks.decision import Decision, probabilities
-from ottenok.tasks.metrics import EvaluationOptions, evaluate
-from ottenok.tasks.report import Report
+from ottenok.tasks.decision import Decision, probabilities, softmax
+from ottenok.tasks.report import EvaluationOptions, Report, evaluate
 
 
 def test_bins_are_scikit_learns_calibration_curve() -> None:

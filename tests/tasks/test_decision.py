@@ -19,10 +19,10 @@ from ottenok.tasks.decision import (
     check_fit,
     chosen,
     decide,
+    ordered_score,
     output_count,
     probabilities,
 )
-from ottenok.tasks.ordered import ordered_score
 
 SENTIMENT = load_scheme("sentiment-3")
 STARS = load_scheme("stars-5")

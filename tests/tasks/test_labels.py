@@ -6,7 +6,7 @@ import pytest
 
 from ottenok.core.errors import SchemeError
 from ottenok.core.schemes import load_scheme
-from ottenok.tasks.labels import codes, indicator
+from ottenok.tasks.decision import codes, indicator
 
 SENTIMENT = load_scheme("sentiment-3")
 CEDR = load_scheme("cedr-5")

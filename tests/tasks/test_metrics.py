@@ -15,10 +15,8 @@ from sklearn import metrics as reference
 from ottenok.core.errors import ConfigError, DataError, ModelError, SchemeError
 from ottenok.core.schemes import LabelScheme, load_scheme
 from ottenok.tasks.decision import Decision
-from ottenok.tasks.figures import figures
-from ottenok.tasks.metrics import EvaluationOptions, evaluate
-from ottenok.tasks.report import Report
-from ottenok.tasks.tally import Kind, group, resampled
+from ottenok.tasks.metrics import METRICS, Kind, group, resampled
+from ottenok.tasks.report import EvaluationOptions, Report, evaluate
 
 SENTIMENT = load_scheme("sentiment-3")
 STARS = load_scheme("stars-5")
@@ -99,7 +97,7 @@ def test_one_hot_sigmoids_are_counted_as_published_scripts_count_them(sample: tu
     assert {name: report.value(name) for name, value in expected.items() if value is not None} == pytest.approx(
         {name: value for name, value in expected.items() if value is not None}
     )
-    assert "open_f1" not in _quick(truth, probs).figures
+    assert "open_f1" not in _quick(truth, probs).metrics
 
 
 @settings(deadline=None)
@@ -107,7 +105,7 @@ def test_one_hot_sigmoids_are_counted_as_published_scripts_count_them(sample: tu
 def test_auc_of_answers_is_scikit_learns(sample: tuple[np.ndarray, np.ndarray]) -> None:
     """The micro AUC of yes-or-no answers equals scikit-learn's of 0/1 predictions; undefined, it is left out."""
     truth, probs = sample
-    found = _quick(truth, probs, CEDR, SIGMOID).figures.get("answer_auc")
+    found = _quick(truth, probs, CEDR, SIGMOID).metrics.get("answer_auc")
 
     if truth.all() or not truth.any():
         assert found is None
@@ -135,7 +133,7 @@ def test_kappa_is_scikit_learns(sample: tuple[np.ndarray, np.ndarray]) -> None:
     """Quadratic kappa equals scikit-learn's, and is left out where it is undefined."""
     codes, probs = sample
     answer = probs.argmax(axis=1)
-    found = _quick(_mask(codes), probs).figures.get("quadratic_kappa")
+    found = _quick(_mask(codes), probs).metrics.get("quadratic_kappa")
 
     if len(set(codes.tolist()) | set(answer.tolist())) == 1:
         assert found is None
@@ -286,8 +284,8 @@ def test_figures_per_source() -> None:
     )
 
     assert [(source.source, source.rows) for source in report.sources] == [("blogs", 2), ("news", 2)]
-    assert report.sources[0].figures["accuracy"].value == 0.5
-    assert report.sources[1].figures["macro_f1"].value == 1.0
+    assert report.sources[0].metrics["accuracy"].value == 0.5
+    assert report.sources[1].metrics["macro_f1"].value == 1.0
 
 
 def test_intervals_are_those_of_a_plain_bootstrap() -> None:
@@ -297,7 +295,7 @@ def test_intervals_are_those_of_a_plain_bootstrap() -> None:
     probs = np.eye(3)[np.where(rng.random(400) < 0.7, codes, rng.integers(0, 3, 400))]
     answer = probs.argmax(axis=1)
 
-    found = evaluate(_mask(codes, 3), probs, scheme=SENTIMENT, decision=SOFTMAX).figures["macro_f1"]
+    found = evaluate(_mask(codes, 3), probs, scheme=SENTIMENT, decision=SOFTMAX).metrics["macro_f1"]
 
     draws = (rng.integers(0, 400, 400) for _ in range(600))
     plain = [reference.f1_score(codes[rows], answer[rows], average="macro") for rows in draws]
@@ -313,8 +311,8 @@ def test_an_interval_averages_over_the_labels_of_its_figure() -> None:
 
     report = evaluate(_mask(codes, 3), np.eye(3)[answer], scheme=SENTIMENT, decision=SOFTMAX)
 
-    assert report.figures["macro_f1"].value == pytest.approx(0.665, abs=0.001)
-    assert report.figures["macro_f1"].high == pytest.approx(2 / 3)
+    assert report.metrics["macro_f1"].value == pytest.approx(0.665, abs=0.001)
+    assert report.metrics["macro_f1"].high == pytest.approx(2 / 3)
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
@@ -331,7 +329,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
             decision=SOFTMAX,
             options=EvaluationOptions(resamples=200, seed=seed),
         )
-        interval = report.figures["accuracy"]
+        interval = report.metrics["accuracy"]
         covered += (interval.low or 0) <= 0.8 <= (interval.high or 0)
 
     assert 0.90 <= covered / 200 <= 0.985
@@ -347,7 +345,7 @@ def test_intervals_repeat_with_their_seed() -> None:
         return evaluate(truth, probs, scheme=CEDR, decision=SIGMOID, options=options)
 
     assert run(1) == run(1)
-    assert run(1).figures["macro_f1"] != run(2).figures["macro_f1"]
+    assert run(1).metrics["macro_f1"] != run(2).metrics["macro_f1"]
 
 
 def test_blocks_of_resamples_cover_all_of_them() -> None:
@@ -387,14 +385,16 @@ def test_an_unknown_figure_is_answered_with_the_nearest() -> None:
 
 def test_every_figure_has_a_name_and_a_meaning() -> None:
     """Reports hold known figures only, and lower is better only for errors."""
-    known = figures()
+    known = METRICS
     rng = np.random.default_rng(6)
     one = _quick(_mask(rng.integers(0, 3, 50), 3), rng.random((50, 3)), SENTIMENT)
     several = _quick(rng.random((50, 5)) < 0.5, rng.random((50, 5)), CEDR, SIGMOID)
     hot = _quick(_mask(rng.integers(0, 5, 50)), rng.random((50, 5)), STARS, SIGMOID)
 
-    assert set(known) - {"coverage"} == set(one.figures) | set(several.figures) | set(hot.figures)
-    assert {name for name, figure in known.items() if figure.better == "lower"} == {"mae", "calibration_error"}
+    assert set(known) - {"coverage", "loss", "source_f1", "cell_f1"} == set(one.metrics) | set(several.metrics) | set(
+        hot.metrics
+    )
+    assert {name for name, found in known.items() if not found.higher_is_better} == {"loss", "mae", "calibration_error"}
 
 
 @pytest.mark.parametrize(

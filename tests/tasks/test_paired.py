@@ -13,10 +13,9 @@ from ottenok.core.errors import DataError
 from ottenok.core.schemes import load_scheme
 from ottenok.tasks.auc import area, weighted_areas
 from ottenok.tasks.decision import Decision
-from ottenok.tasks.engines import Areas
-from ottenok.tasks.metrics import EvaluationOptions, evaluate
-from ottenok.tasks.paired import PairedOptions, Rows, System, holm, mcnemar
-from ottenok.tasks.tally import Kind
+from ottenok.tasks.metrics import Kind
+from ottenok.tasks.paired import Areas, PairedOptions, Rows, System, holm, mcnemar
+from ottenok.tasks.report import EvaluationOptions, evaluate
 
 _THREE = Kind.of(load_scheme("sentiment-3"))
 _MANY = Kind(one_label=False, ranks=None)
@@ -58,7 +57,7 @@ def test_estimates_are_those_of_reports() -> None:
         options=EvaluationOptions(),
     )
     for name in ("macro_f1", "accuracy", "weighted_f1", "mae"):
-        expected = report.figures[name]
+        expected = report.metrics[name]
         assert (found[name].value, found[name].low, found[name].high) == (expected.value, expected.low, expected.high)
     assert found["macro_auc"].value == pytest.approx(report.value("macro_auc"))
     low, high = found["macro_auc"].low, found["macro_auc"].high

@@ -11,9 +11,8 @@ import pytest
 from ottenok.core.errors import ConfigError
 from ottenok.core.schemes import load_scheme
 from ottenok.tasks.decision import Decision
-from ottenok.tasks.grid import Grid
-from ottenok.tasks.metrics import EvaluationOptions, evaluate
-from ottenok.tasks.tables import confusion_table, label_table, source_table, system_table
+from ottenok.tasks.report import EvaluationOptions, evaluate
+from ottenok.tasks.tables import Grid, confusion_table, label_table, source_table, system_table
 
 if TYPE_CHECKING:
     from ottenok.tasks.report import Report

@@ -13,9 +13,8 @@ from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss as reference_loss
 
 from ottenok.core.errors import ConfigError, ModelError
-from ottenok.tasks.activations import corn, softmax
-from ottenok.tasks.decision import Decision, output_count, probabilities
-from ottenok.tasks.temperature import cross_fitted, fit_temperature, log_loss, logits_of, untempered
+from ottenok.tasks.calibration import cross_fitted, fit_temperature, log_loss, logits_of, untempered
+from ottenok.tasks.decision import Decision, corn, output_count, probabilities, softmax
 
 SOFTMAX = Decision(activation="softmax")
 SIGMOID = Decision(activation="sigmoid")

@@ -126,8 +126,8 @@ def _entry(epoch: float, score: float) -> dict[str, float]:
 def test_the_history_chooses_the_earliest_of_equals(tmp_path: Path) -> None:
     """Of two epochs that are equally good the first is the best, whichever way is better."""
     history = pytest.importorskip("ottenok.training.history")
-    for metric, higher in (("macro_f1", True), ("loss", False)):
-        kept = history.History(None, _Notes(), metric=metric, higher=higher)
+    for metric in ("macro_f1", "loss"):
+        kept = history.History(None, _Notes(), metric=metric)
         kept.update([_entry(1, 0.5), _entry(2, 0.7), _entry(3, 0.7), _entry(4, 0.6)])
         assert kept.best() == 1
         assert kept.exhausted(2)
@@ -139,7 +139,7 @@ def test_the_history_is_told_once_and_kept_as_json_lines(tmp_path: Path) -> None
     """Each epoch is one line of the table under one header, and one line of `history.jsonl`."""
     history = pytest.importorskip("ottenok.training.history")
     notes = _Notes()
-    kept = history.History(tmp_path / "history.jsonl", notes, metric="macro_f1", higher=True)
+    kept = history.History(tmp_path / "history.jsonl", notes, metric="macro_f1")
     kept.update([{"loss": 1.0, "step": 5, "epoch": 0.5}, _entry(1, 0.5)])
     kept.update([{"loss": 1.0, "step": 5, "epoch": 0.5}, _entry(1, 0.5), _entry(2, 0.7)])
 
@@ -155,7 +155,7 @@ def test_the_table_of_epochs_shows_what_the_best_one_is_chosen_by() -> None:
     """A measure that the table does not show as a rule has a column when epochs are chosen by it."""
     history = pytest.importorskip("ottenok.training.history")
     notes = _Notes()
-    kept = history.History(None, notes, metric="macro_auc", higher=True)
+    kept = history.History(None, notes, metric="macro_auc")
     kept.update([_entry(1, 0.5) | {"eval_macro_auc": 0.8125}])
     assert "macro AUC" in notes.lines[0]
     assert "0.8125" in notes.lines[1]

@@ -36,7 +36,7 @@ def headline(manifest: BundleManifest) -> dict[str, float]:
     """Return the figures of the report that a card leads with: `test`, or else the first that there is."""
     metrics = manifest.metrics
     report: Any = metrics.get("test") or next(iter(metrics.values()), {})
-    figures = report.get("figures", {})
+    figures = report.get("metrics", {})
     return {name: figures[name]["value"] for name in _METRIC_TYPES if name in figures}
 
 

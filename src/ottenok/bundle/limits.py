@@ -59,14 +59,14 @@ def _weak_labels(manifest: BundleManifest) -> list[str]:
 def _weak_sources(manifest: BundleManifest) -> list[str]:
     several = manifest.scheme.kind == "multi-label"
     name = "macro_f1" if several else "macro_f1_present"
-    sources = [source for source in _report(manifest).get("sources", []) if name in source["figures"]]
+    sources = [source for source in _report(manifest).get("sources", []) if name in source["metrics"]]
     if len(sources) < 2:
         return []
-    ordered = sorted(sources, key=lambda source: source["figures"][name]["value"])
+    ordered = sorted(sources, key=lambda source: source["metrics"][name]["value"])
     worst, best = ordered[0], ordered[-1]
     return [
-        f"It is not equally good everywhere: macro F1 {worst['figures'][name]['value']:.2f} on {worst['source']}, "
-        f"{best['figures'][name]['value']:.2f} on {best['source']}" + ("." if several else " (labels present).")
+        f"It is not equally good everywhere: macro F1 {worst['metrics'][name]['value']:.2f} on {worst['source']}, "
+        f"{best['metrics'][name]['value']:.2f} on {best['source']}" + ("." if several else " (labels present).")
     ]
 
 

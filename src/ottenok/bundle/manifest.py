@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, field_validator, model_validator
 
 from ottenok.bundle.layout import is_safe
 from ottenok.core.config import suggest
 from ottenok.core.schemes import LabelScheme, SchemeKind
 from ottenok.core.table import Table
 from ottenok.tasks.decision import ACTIVATIONS, Decision, ProblemType, check_fit
+from ottenok.tasks.report import upgraded_report
 from ottenok.text.normalise import TextOptions
 
 __all__ = [
@@ -278,6 +279,21 @@ class BundleManifest(Table):
     licence: LicenceFacts
     files: dict[SafeName, FileFacts] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @field_validator("metrics", "baselines", mode="before")
+    @classmethod
+    def _of_today(cls, value: object) -> object:
+        """Give reports of older versions the keys of today."""
+        if not isinstance(value, Mapping):
+            return value
+        return {
+            name: upgraded_report(report)
+            if isinstance(report, Mapping)
+            else tuple(upgraded_report(one) if isinstance(one, Mapping) else one for one in report)
+            if isinstance(report, list | tuple)
+            else report
+            for name, report in value.items()
+        }
 
     @model_validator(mode="after")
     def _fits_together(self) -> BundleManifest:

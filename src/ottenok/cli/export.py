@@ -38,7 +38,7 @@ class _Sample:
 @click.option("--rows", type=click.IntRange(min=100), default=2000, show_default=True, help="Most rows to measure on.")
 @data_root_option()
 @cache_option()
-def export(  # noqa: PLR0913 - click passes each option by name
+def export(
     model: Path,
     data: str | None,
     text: str,

@@ -18,7 +18,7 @@ __all__ = ["tune"]
 
 def _known_metric(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     """Return the name if there is such a metric; the names are looked up only when the option is used."""
-    from ottenok.tasks.sweep import ThresholdMetric
+    from ottenok.tasks.thresholds import ThresholdMetric
 
     known = get_args(ThresholdMetric)
     if value is not None and value not in known:
@@ -120,7 +120,7 @@ def _thresholds(
 
 
 def _show(found: Retuned, *, written: bool) -> None:
-    from ottenok.tasks.tuning_table import tuning_sentences, tuning_table
+    from ottenok.tasks.tuning import tuning_sentences, tuning_table
 
     for sentence in tuning_sentences(found.report):
         click.echo(sentence)

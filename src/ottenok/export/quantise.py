@@ -18,9 +18,8 @@ from ottenok.core.files import atomic_path
 from ottenok.core.lazy import load_object, require
 from ottenok.core.progress import SILENT
 from ottenok.inference.api import predictor_of
-from ottenok.tasks.decision import chosen
-from ottenok.tasks.labels import indicator
-from ottenok.tasks.metrics import EvaluationOptions, evaluate
+from ottenok.tasks.decision import chosen, indicator
+from ottenok.tasks.report import EvaluationOptions, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -197,7 +196,7 @@ def _macro_f1(predictor: Predictor, probs: Probabilities, labels: Sequence[Seque
         decision=predictor.manifest.decision,
         options=EvaluationOptions(resamples=0),
     )
-    return report.figures["macro_f1"].value
+    return report.metrics["macro_f1"].value
 
 
 def _company(predictor: Predictor, texts: Sequence[str], together: Probabilities) -> float:

@@ -20,8 +20,7 @@ from ottenok.inference.batches import cut_batches
 from ottenok.inference.columns import as_texts, check_texts
 from ottenok.inference.prediction import Prediction
 from ottenok.inference.windows import join_windows, slices
-from ottenok.tasks.decision import decide, output_count
-from ottenok.tasks.ordered import ordered_score
+from ottenok.tasks.decision import decide, ordered_score, output_count
 from ottenok.text.normalise import normalise
 
 if TYPE_CHECKING:

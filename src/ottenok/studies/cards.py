@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 from ottenok.bundle.card import write_card
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
 from ottenok.core.errors import BundleError
-from ottenok.tasks.grid import Grid
 from ottenok.tasks.report import Report
-from ottenok.tasks.tables import label_table, source_table, system_table
-from ottenok.tasks.tuning import TuningReport
-from ottenok.tasks.tuning_table import tuning_table
+from ottenok.tasks.tables import Grid, label_table, source_table, system_table
+from ottenok.tasks.tuning import TuningReport, tuning_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +38,7 @@ def _has_gaps(report: Report) -> bool:
     if report.kind == "multi-label":
         return False
     return any(
-        source.figures["macro_f1"].value != source.figures["macro_f1_present"].value for source in report.sources
+        source.metrics["macro_f1"].value != source.metrics["macro_f1_present"].value for source in report.sources
     )
 
 

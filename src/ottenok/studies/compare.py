@@ -12,11 +12,9 @@ from ottenok.core.progress import SILENT, Progress, stage
 from ottenok.core.suggest import suggest
 from ottenok.studies.compare_costs import Cost, cost
 from ottenok.studies.compare_runs import align, find_runs, group_runs, in_order, read_runs
-from ottenok.tasks.engines import AREAS
-from ottenok.tasks.figures import COUNTED, figures, fitting
-from ottenok.tasks.metrics import EvaluationOptions, evaluate
-from ottenok.tasks.paired import Difference, Estimate, McNemar, PairedOptions, Rows, System, holm, mcnemar
-from ottenok.tasks.tally import Kind
+from ottenok.tasks.metrics import METRICS, Kind, fitting, goodness
+from ottenok.tasks.paired import AREAS, Difference, Estimate, McNemar, PairedOptions, Rows, System, holm, mcnemar
+from ottenok.tasks.report import EvaluationOptions, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -215,11 +213,11 @@ def _measured(group: Group, system: System, rows: Rows, spec: CompareSpec) -> Co
 
 def _others(group: Group, names: Sequence[str]) -> dict[str, Estimate]:
     """Return the figures that have neither intervals nor tests."""
-    asked = [name for name in names if name not in COUNTED and name not in AREAS]
+    asked = [name for name in names if METRICS[name].count is None and name not in AREAS]
     if not asked:
         return {}
     reports = [_report(run) for run in group.runs]
-    values = {name: [report.figures[name].value for report in reports if name in report.figures] for name in asked}
+    values = {name: [report.metrics[name].value for report in reports if name in report.metrics] for name in asked}
     return {
         name: Estimate(value=float(np.mean(found)), deviation=float(np.std(found, ddof=1)) if len(found) > 1 else None)
         for name, found in values.items()
@@ -249,8 +247,7 @@ def _goodness(one: Compared, metric: str) -> float:
     """Return a figure so that more is better; the least there is where a model has none."""
     if metric not in one.figures:
         return float("-inf")
-    value = one.figures[metric].value
-    return value if figures()[metric].better == "higher" else -value
+    return goodness(metric, one.figures[metric].value)
 
 
 def _tested(one: Compared, systems: dict[str, System], baseline: str, rows: Rows) -> Compared:

@@ -6,12 +6,12 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from ottenok.studies.compare_tables import LEFT_OUT, explanation, grids
-from ottenok.tasks.figures import figures
+from ottenok.tasks.metrics import METRICS
 
 if TYPE_CHECKING:
     from ottenok.studies.compare import Comparison
-    from ottenok.tasks.grid import Grid
     from ottenok.tasks.paired import Estimate
+    from ottenok.tasks.tables import Grid
 
 __all__ = ["as_html"]
 
@@ -77,7 +77,7 @@ def _picture(comparison: Comparison, name: str) -> str:
         kind = "base" if system == comparison.baseline else "mark"
         lines.append(f'<text x="0" y="{middle + 4:.0f}">{escape(_short(system))}</text>')
         lines.append(f'<g class="{kind}">{_point(one, low, high, middle)}</g>')
-    title = figures()[name].title if name in figures() else name
+    title = METRICS[name].title if name in METRICS else name
     return (
         f'<h2>{escape(title)}</h2>\n<div class=wide><svg viewBox="0 0 {_LEFT + _WIDE} {height}" role="img" '
         f'aria-label="{escape(title)} with intervals">{"".join(lines)}</svg></div>'

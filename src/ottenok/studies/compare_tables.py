@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ottenok.tasks.figures import figures
-from ottenok.tasks.grid import Grid
+from ottenok.tasks.metrics import METRICS
+from ottenok.tasks.tables import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,7 @@ def _costs(comparison: Comparison) -> Grid:
 
 
 def _title(name: str) -> str:
-    known = figures()
+    known = METRICS
     return known[name].title if name in known else name
 
 

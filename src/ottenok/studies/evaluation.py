@@ -15,10 +15,10 @@ from ottenok.studies.cards import report_tables
 from ottenok.studies.rows import Columns, Rows, read_rows
 from ottenok.studies.stress import CleanRows, StressSpec, UnderNoise, stress_table, under_noise
 from ottenok.tasks.baselines import LabelledTexts, baseline_reports
-from ottenok.tasks.metrics import EvaluationOptions
-from ottenok.tasks.metrics import evaluate as measure
 from ottenok.tasks.paired import PairedOptions
 from ottenok.tasks.predictions import Predictions, save_predictions
+from ottenok.tasks.report import EvaluationOptions
+from ottenok.tasks.report import evaluate as measure
 from ottenok.tasks.tuning import fitted_temperature
 from ottenok.training.inputs import Places
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from ottenok.core.schemes import LabelScheme
     from ottenok.data.corpus import Split
     from ottenok.tasks.decision import Decision
-    from ottenok.tasks.grid import Grid
     from ottenok.tasks.report import Report
+    from ottenok.tasks.tables import Grid
 
 __all__ = ["Evaluation", "EvaluationSpec", "evaluate", "evaluate_on"]
 

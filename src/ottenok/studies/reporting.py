@@ -17,9 +17,8 @@ from ottenok.studies.report.folder import check_target, write_report
 from ottenok.studies.report.inputs import Measured, ReportInputs
 from ottenok.studies.report_rows import SPLITS, kept_predictions, named_corpus, texts_of
 from ottenok.studies.rows import Columns, read_rows
-from ottenok.tasks.metrics import EvaluationOptions, evaluate
 from ottenok.tasks.predictions import Predictions
-from ottenok.tasks.report import Report
+from ottenok.tasks.report import EvaluationOptions, Report, evaluate
 from ottenok.tasks.tuning import fitted_temperature
 from ottenok.training.history import HISTORY_FILE, read_history
 from ottenok.training.inputs import Places

@@ -17,7 +17,7 @@ from ottenok.data.sources import Source, read_source, user_card
 from ottenok.recipes.train import DataOptions
 from ottenok.tables.rows import Rejected
 from ottenok.tasks.baselines import LabelledTexts
-from ottenok.tasks.labels import indicator
+from ottenok.tasks.decision import indicator
 from ottenok.training.inputs import Places, corpus_of
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, get_args
 from ottenok.core.errors import ConfigError
 from ottenok.core.suggest import suggest
 from ottenok.tasks.decision import chosen
-from ottenok.tasks.grid import Grid
+from ottenok.tasks.metrics import Kind
 from ottenok.tasks.paired import PairedOptions, Rows, System
-from ottenok.tasks.tally import Kind
+from ottenok.tasks.tables import Grid
 from ottenok.text.emojis import EmojiMode, check_emoji
 from ottenok.text.noise import NoiseSpec, add_noise
 from ottenok.text.normalise import TextOptions, normalise

@@ -14,8 +14,8 @@ from ottenok.core.files import atomic_write_text
 from ottenok.inference.api import available_processors
 from ottenok.studies.compare_tables import as_markdown
 from ottenok.studies.study_weights import best_epoch
-from ottenok.tasks.figures import figures
-from ottenok.tasks.grid import Grid
+from ottenok.tasks.metrics import METRICS
+from ottenok.tasks.tables import Grid
 from ottenok.training.facts import public_recipe, versions
 from ottenok.training.history import HISTORY_FILE, read_history
 
@@ -124,7 +124,7 @@ def _markdown(tree: dict[str, Any], comparison: Comparison | None) -> str:
 
 def _epochs(arm: dict[str, Any], metrics: Sequence[str]) -> list[str]:
     """Return an arm's heading, its epochs, and what its manifest notes."""
-    first, known = arm["epochs"][0], figures()
+    first, known = arm["epochs"][0], METRICS
     names = [name for name in dict.fromkeys((*metrics, *_EPOCH_FIGURES)) if name in first]
     columns = [column for column in _EPOCH if column[0] in first]
     columns += [(name, known[name].title if name in known else name, "{:.4f}") for name in names]

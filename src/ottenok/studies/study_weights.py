@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ottenok.bundle.folder import read_manifest
 from ottenok.bundle.layout import MANIFEST
-from ottenok.tasks.figures import figures
+from ottenok.tasks.metrics import best, goodness
 from ottenok.training.history import HISTORY_FILE, read_history
 
 if TYPE_CHECKING:
@@ -23,14 +23,8 @@ _WEIGHTS = (".safetensors", ".onnx", ".onnx_data")
 def best_epoch(folder: Path, metric: str) -> int | None:
     """Return the position of a run's best epoch by a measure of its history; None if it has none."""
     rows = read_history(folder) if (folder / HISTORY_FILE).is_file() else []
-    values = [_goodness(row, metric) for row in rows if metric in row]
-    return values.index(max(values)) if values and len(values) == len(rows) else None
-
-
-def _goodness(row: dict[str, float], metric: str) -> float:
-    known = figures()
-    lower = metric == "loss" or (metric in known and known[metric].better == "lower")
-    return -row[metric] if lower else row[metric]
+    values = [row[metric] for row in rows if metric in row]
+    return best(metric, values) if len(values) == len(rows) else None
 
 
 def spare_disk(study: Path, runs: Sequence[ArmRun], weights: Literal["keep", "best", "none"]) -> None:
@@ -54,9 +48,9 @@ def _best(study: Path, runs: Sequence[ArmRun]) -> str | None:
     scores = {}
     for run in runs:
         folder, metric = study / run.folder, run.recipe.run.metric
-        best = best_epoch(folder, metric)
-        if best is not None:
-            scores[run.folder] = _goodness(read_history(folder)[best], metric)
+        epoch = best_epoch(folder, metric)
+        if epoch is not None:
+            scores[run.folder] = goodness(metric, read_history(folder)[epoch][metric])
     return max(scores, key=lambda name: scores[name]) if scores else None
 
 

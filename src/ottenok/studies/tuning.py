@@ -20,12 +20,11 @@ from ottenok.inference.api import load_bundle
 from ottenok.inference.places import embedded_folder
 from ottenok.studies.cards import rewrite_card
 from ottenok.studies.rows import Columns, Rows, read_rows
+from ottenok.tasks.calibration import logits_of, untempered
 from ottenok.tasks.decision import check_fit
 from ottenok.tasks.predictions import PREDICTIONS, load_predictions, predictions_file, save_predictions
-from ottenok.tasks.temperature import logits_of, untempered
 from ottenok.tasks.thresholds import ThresholdOptions
-from ottenok.tasks.tuning import TuningOptions, TuningReport, check_tuning, fit_decision
-from ottenok.tasks.tuning_table import tuning_sentences
+from ottenok.tasks.tuning import TuningOptions, TuningReport, check_tuning, fit_decision, tuning_sentences
 from ottenok.training.inputs import Places
 
 if TYPE_CHECKING:

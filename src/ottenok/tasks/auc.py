@@ -1,15 +1,29 @@
-"""Area under the ROC curve by ranks: the chance that a true row scores above a false one, ties counting one half."""
+"""Areas under ROC curves by ranks, and how sure they are without resampling.
+
+An area is the chance that a true row is above a false one, ties counting one half. Its variance is that of DeLong,
+DeLong and Clarke-Pearson 1988, "Comparing the Areas under Two or More Correlated Receiver Operating Characteristic
+Curves" (Biometrics 44), from each row's part in it. Parts of several labels' areas add up row by row, so a mean of
+areas has its variance too. The rows of the sample count as drawn at random, truth included, as in a bootstrap of rows.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ottenok.tasks.metrics import Interval
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["area", "areas", "weighted_areas"]
+    Floats = npt.NDArray[np.float64]
+    Probabilities = npt.NDArray[np.float32]
+    Mask = npt.NDArray[np.bool_]
+
+__all__ = ["Areas", "area", "area_interval", "area_parts", "areas", "measure_areas", "weighted_areas"]
 
 
 def area(scores: npt.NDArray[np.floating[Any]], truth: npt.NDArray[np.bool_]) -> float | None:
@@ -59,3 +73,110 @@ def weighted_areas(
     above = (positive * below).sum(axis=1)
     areas: npt.NDArray[np.float64] = np.divide(above, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
     return areas
+
+
+def area_parts(scores: npt.NDArray[np.floating[Any]], truth: npt.NDArray[np.bool_]) -> Floats | None:
+    """Return each row's part in one label's AUC, float64 `[rows]` of mean 0; None where the AUC is undefined.
+
+    Args:
+        scores: `[rows]`; only their order counts.
+        truth: bool `[rows]`.
+    """
+    rows, positive = len(truth), int(truth.sum())
+    negative = rows - positive
+    if not positive or not negative:
+        return None
+    # Of each row: the share of the other kind that it is on the right side of, ties counting one half.
+    below = _mean_ranks(scores)
+    own = np.empty(rows)
+    own[truth], own[~truth] = _mean_ranks(scores[truth]), _mean_ranks(scores[~truth])
+    others = below - own
+    share = np.where(truth, others / negative, 1.0 - others / positive)
+    area = float(share[truth].mean())
+    parts: Floats = (share - area) * np.where(truth, rows / positive, rows / negative)
+    return parts
+
+
+def _mean_ranks(scores: npt.NDArray[np.floating[Any]]) -> Floats:
+    """Return the number of lower scores, with half of the other equal ones."""
+    _, inverse, count = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks: Floats = (np.cumsum(count) - (count + 1) / 2.0)[inverse.ravel()]
+    return ranks
+
+
+def area_interval(value: float, parts: Floats, confidence: float) -> tuple[float, float]:
+    """Return the interval of an area, or of a mean of areas whose parts were averaged; normal, within 0..1.
+
+    Args:
+        value: The area.
+        parts: float64 `[rows]`, from `area_parts`.
+        confidence: Between 0 and 1.
+    """
+    error = float(np.sqrt((parts**2).sum())) / len(parts)
+    reach = NormalDist().inv_cdf((1.0 + confidence) / 2.0) * error
+    return max(value - reach, 0.0), min(value + reach, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Areas:
+    """Areas under ROC curves; None where one is undefined: all rows or none have the label.
+
+    Attributes:
+        labels: Each label against the rest.
+        macro: Their mean; undefined labels are left out.
+        weighted: Their mean by support, likewise.
+        micro: Of all claims of all labels together.
+    """
+
+    labels: tuple[Interval | None, ...]
+    macro: Interval | None
+    weighted: Interval | None
+    micro: Interval | None
+
+
+def measure_areas(probs: Probabilities, truth: Mask, *, confidence: float | None) -> Areas:
+    """Return the areas of a report.
+
+    Args:
+        probs: float32 `[rows, labels]`.
+        truth: bool `[rows, labels]`.
+        confidence: Of the intervals (DeLong's, see `ottenok.tasks.auc`); None: no intervals.
+    """
+    values = [area(probs[:, i], truth[:, i]) for i in range(truth.shape[1])]
+    parts = [_parts(probs[:, i], truth[:, i], confidence) for i in range(truth.shape[1])]
+    labels = tuple(_interval(value, part, confidence) for value, part in zip(values, parts, strict=True))
+    every = _parts(probs.ravel(), truth.ravel(), confidence)
+    # A row's claims stand and fall together.
+    by_row = None if every is None else every.reshape(truth.shape).mean(axis=1)
+    return Areas(
+        labels=labels,
+        macro=_mean(values, parts, np.ones(truth.shape[1]), confidence),
+        weighted=_mean(values, parts, truth.sum(axis=0).astype(np.float64), confidence),
+        micro=_interval(area(probs.ravel(), truth.ravel()), by_row, confidence),
+    )
+
+
+def _parts(scores: Probabilities, truth: Mask, confidence: float | None) -> Floats | None:
+    return None if confidence is None else area_parts(scores, truth)
+
+
+def _interval(value: float | None, parts: Floats | None, confidence: float | None) -> Interval | None:
+    if value is None:
+        return None
+    if parts is None or confidence is None:
+        return Interval(value=value)
+    low, high = area_interval(value, parts, confidence)
+    return Interval(value=value, low=low, high=high)
+
+
+def _mean(
+    values: list[float | None], parts: list[Floats | None], weights: Floats, confidence: float | None
+) -> Interval | None:
+    """Return the weighted mean of the areas that are defined."""
+    known = [(value, weight) for value, weight in zip(values, weights.tolist(), strict=True) if value is not None]
+    total = sum(weight for _, weight in known)
+    if not total:
+        return None
+    value = sum(value * weight for value, weight in known) / total
+    told = [part * weight / total for part, weight in zip(parts, weights.tolist(), strict=True) if part is not None]
+    return _interval(value, np.sum(told, axis=0) if told else None, confidence)

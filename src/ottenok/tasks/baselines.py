@@ -14,9 +14,8 @@ import numpy as np
 from ottenok.core.errors import DataError
 from ottenok.core.lazy import require
 from ottenok.core.progress import SILENT, Progress, tracked
-from ottenok.tasks.activations import log_sigmoid
-from ottenok.tasks.decision import Decision, probabilities
-from ottenok.tasks.metrics import EvaluationOptions, evaluate
+from ottenok.tasks.decision import Decision, log_sigmoid, probabilities
+from ottenok.tasks.report import EvaluationOptions, evaluate
 from ottenok.tasks.thresholds import fit_thresholds
 
 if TYPE_CHECKING:

@@ -1,25 +1,49 @@
-"""How far probabilities can be believed: reliability bins and the expected calibration error.
+"""How far probabilities can be believed, and the temperature that makes them more believable.
 
-Guo et al. 2017, "On Calibration of Modern Neural Networks" (arXiv:1706.04599), equal-width bins. Even claims that are
-perfectly right in the long run miss by chance on few rows; what chance alone gives is told beside each error (the idea
-of Bröcker and Smith 2007, "Increasing the reliability of reliability diagrams", in closed form). A bootstrap interval
-would mislead here: resampled rows add chance to the error, so that small errors lie below their own interval.
+Reliability bins and the expected calibration error are those of Guo et al. 2017, "On Calibration of Modern Neural
+Networks" (arXiv:1706.04599), with bins of equal width. Even claims that are perfectly right in the long run miss by
+chance on few rows; what chance alone gives is told beside each error (the idea of Bröcker and Smith 2007, "Increasing
+the reliability of reliability diagrams", in closed form). A bootstrap interval would mislead here: resampled rows add
+chance to the error, so that small errors lie below their own interval.
+
+The temperature is one number, fitted on validation rows (Guo et al. again). It changes no one-label answer of a
+softmax; multi-label answers change, so thresholds are fitted after it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import pi
+from dataclasses import dataclass, replace
+from math import exp, log, pi
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ottenok.tasks.counts import ratio
+from ottenok.core.errors import ConfigError, ModelError
+from ottenok.tasks.decision import coral, log_sigmoid, log_softmax, sigmoid, softmax
+from ottenok.tasks.metrics import ratio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
-__all__ = ["Calibration", "Reliability", "calibration", "reliability"]
+    from ottenok.tasks.decision import Activation, Decision
+
+    Floats = npt.NDArray[np.float64]
+    Mask = npt.NDArray[np.bool_]
+
+__all__ = [
+    "Calibration",
+    "Reliability",
+    "TemperatureFit",
+    "calibration",
+    "cross_fitted",
+    "fit_temperature",
+    "log_loss",
+    "logits_of",
+    "reliability",
+    "untempered",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,3 +125,195 @@ def reliability(
         error=float(np.abs(claimed - true).sum() / max(len(claims), 1)),
         chance=float(deviations.sum() * np.sqrt(2.0 / pi) / max(len(claims), 1)),
     )
+
+
+# Outside this range a model is broken rather than badly calibrated, or validation has too few mistakes to tell.
+_COLDEST, _HOTTEST = 0.05, 20.0
+_GOLDEN = (5**0.5 - 1) / 2
+_STEPS = 32  # narrows log(20 / 0.05) = 6 to 2e-6
+_TINY = 1e-300
+# What probabilities that float32 rounded to 0 or 1 are taken for: the numbers nearest to these.
+_LEAST, _MOST = 2.0**-149, 1.0 - 2.0**-25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemperatureFit:
+    """What the search found.
+
+    Attributes:
+        temperature: The best temperature, in 0.05..20.
+        loss_before: Log loss at temperature 1, in nats: a row's, or under sigmoid a row's and label's.
+        loss_after: Log loss at `temperature`; never above `loss_before`.
+    """
+
+    temperature: float
+    loss_before: float
+    loss_after: float
+
+
+def log_loss(logits: npt.ArrayLike, truth: Mask, decision: Decision) -> float:
+    """Return the mean negative log likelihood of the truth, in nats.
+
+    Args:
+        logits: `[rows, outputs]`.
+        truth: bool `[rows, labels]`; exactly one True a row except under sigmoid.
+        decision: Its activation and temperature count.
+
+    Raises:
+        ModelError: There are no rows, or their number differs.
+        ConfigError: The activation is a regression, which has no likelihood.
+    """
+    numbers = np.asarray(logits, dtype=np.float64)
+    _check(numbers, truth, decision)
+    return _loss(numbers, truth, decision)
+
+
+def _check(logits: Floats, truth: Mask, decision: Decision) -> None:
+    if decision.activation == "regression":
+        raise ConfigError("a regression has no temperature", key="temperature")
+    if not len(truth) or len(truth) != len(logits):
+        raise ModelError(f"found {len(logits)} rows of logits for {len(truth)} labelled rows")
+    if not np.isfinite(logits).all():
+        raise ModelError("the logits are not finite numbers")
+
+
+def _loss(logits: Floats, truth: Mask, decision: Decision) -> float:
+    scaled = logits / decision.temperature
+    if decision.activation == "sigmoid":
+        return float(-log_sigmoid(np.where(truth, scaled, -scaled)).mean())
+    return float(-_LOG_CLASSES[decision.activation](scaled)[truth].mean())
+
+
+def _log_corn(logits: Floats) -> Floats:
+    passed = np.cumsum(log_sigmoid(logits), axis=1)
+    start, end = np.zeros((len(logits), 1)), np.zeros((len(logits), 1))
+    reached = np.concatenate([start, passed], axis=1)
+    stopped = np.concatenate([log_sigmoid(-logits), end], axis=1)
+    logs: Floats = reached + stopped
+    return logs
+
+
+def _log_coral(logits: Floats) -> Floats:
+    return np.log(np.maximum(coral(logits), _TINY))
+
+
+_LOG_CLASSES: dict[str, Callable[[Floats], Floats]] = {
+    "softmax": log_softmax,
+    "corn": _log_corn,
+    "coral": _log_coral,
+}
+
+
+def fit_temperature(logits: npt.ArrayLike, truth: Mask, decision: Decision) -> TemperatureFit:
+    """Find the temperature with the least log loss, by golden-section search over its logarithm.
+
+    The loss is convex in the inverse temperature for softmax, sigmoid and CORN, so the search can't miss. The result
+    is kept only if it beats temperature 1.
+
+    Args:
+        logits: `[rows, outputs]` of validation rows, which the model was not trained on.
+        truth: bool `[rows, labels]`.
+        decision: Only its activation counts.
+
+    Raises:
+        ModelError: There are no rows, their number differs, or logits are not finite.
+        ConfigError: The activation is a regression.
+    """
+    numbers = np.asarray(logits, dtype=np.float64)
+    plain = replace(decision, temperature=1.0)
+    _check(numbers, truth, plain)
+
+    def loss(log_temperature: float) -> float:
+        return _loss(numbers, truth, replace(plain, temperature=exp(log_temperature)))
+
+    before, best = loss(0.0), _golden(loss, log(_COLDEST), log(_HOTTEST))
+    after = loss(best)
+    if after >= before:
+        return TemperatureFit(temperature=1.0, loss_before=before, loss_after=before)
+    return TemperatureFit(temperature=exp(best), loss_before=before, loss_after=after)
+
+
+def _golden(function: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a function with one valley is least."""
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    at_left, at_right = function(left), function(right)
+    for _ in range(_STEPS):
+        if at_left <= at_right:
+            high, right, at_right = right, left, at_left
+            left = high - _GOLDEN * (high - low)
+            at_left = function(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + _GOLDEN * (high - low)
+            at_right = function(right)
+    return (low + high) / 2.0
+
+
+def cross_fitted(logits: npt.ArrayLike, truth: Mask, decision: Decision, *, folds: int = 5, seed: int = 0) -> Floats:
+    """Return a temperature for each row that was fitted without it, float64 `[rows]`.
+
+    A figure of rows that chose the temperature themselves is a little too good. With fewer rows than folds there are
+    as many folds as rows; a single row gets 1.
+
+    Args:
+        logits: `[rows, outputs]`.
+        truth: bool `[rows, labels]`.
+        decision: Only its activation counts.
+        folds: Parts, at least 2.
+        seed: Of the parts.
+
+    Raises:
+        ModelError: As `fit_temperature`.
+        ConfigError: Likewise.
+    """
+    numbers = np.asarray(logits, dtype=np.float64)
+    _check(numbers, truth, replace(decision, temperature=1.0))
+    fold = np.random.default_rng(seed).permutation(len(truth)) % folds
+    found = np.ones(len(truth))
+    for part in range(folds):
+        held = fold == part
+        if held.any() and not held.all():
+            found[held] = fit_temperature(numbers[~held], truth[~held], decision).temperature
+    return found
+
+
+def logits_of(probs: npt.ArrayLike, activation: Activation) -> Floats:
+    """Return logits that `probabilities` at temperature 1 turns into these probabilities, float64 `[rows, labels]`.
+
+    Those of a softmax are known up to a number that each row adds to all of them, which changes nothing.
+
+    Args:
+        probs: `[rows, labels]`.
+        activation: `softmax` or `sigmoid`.
+
+    Raises:
+        ConfigError: Another activation.
+    """
+    if activation not in _INVERSES:
+        raise ConfigError(f"logits can't be found from the probabilities of {activation}", key="activation")
+    return _INVERSES[activation](np.maximum(np.asarray(probs, dtype=np.float64), _LEAST))
+
+
+_INVERSES: dict[str, Callable[[Floats], Floats]] = {
+    "softmax": np.log,
+    "sigmoid": lambda probs: np.log(probs) - np.log1p(-np.minimum(probs, _MOST)),
+}
+
+
+def untempered(probs: npt.ArrayLike, activation: Activation, temperature: float) -> npt.NDArray[np.float32]:
+    """Return what probabilities were before their logits were divided by `temperature`.
+
+    So a model whose temperature is in its weights, or a table of its probabilities, still shows what the temperature
+    did. What float32 rounded to 1 under a sigmoid comes back a little less sure than it was (by 0.001 at most for
+    temperatures from 0.4 on).
+
+    Args:
+        probs: `[rows, labels]`.
+        activation: `softmax` or `sigmoid`.
+        temperature: Above 0.
+
+    Raises:
+        ConfigError: Another activation.
+    """
+    logits = logits_of(probs, activation) * temperature
+    return (softmax(logits) if activation == "softmax" else sigmoid(logits)).astype(np.float32)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ottenok.tasks.counts import f1, ratio
+from ottenok.tasks.metrics import f1, ratio
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -1,7 +1,9 @@
 """The stored rule from a model's outputs to its answer: activation, temperature, thresholds, empty answers.
 
 Training fits a `Decision`, the bundle keeps it, and every surface uses it through the functions here, so that no
-surface can apply another activation than the one that a model was trained with.
+surface can apply another activation than the one that a model was trained with. Activations work in float64; each
+takes logits `[rows, outputs]` and gives probabilities `[rows, labels]`, and none of them overflows: exponents are
+taken of non-positive numbers only.
 """
 
 from __future__ import annotations
@@ -14,16 +16,16 @@ import numpy as np
 
 from ottenok.core.config import suggest
 from ottenok.core.errors import ConfigError, ModelError, SchemeError
-from ottenok.tasks.activations import coral, corn, interpolate, sigmoid, softmax
-from ottenok.tasks.arrays import finite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
     from ottenok.core.schemes import LabelScheme
 
+    Floats = npt.NDArray[np.float64]
+    AnyFloats = npt.NDArray[np.floating[Any]]
     Probabilities = npt.NDArray[np.float32]
     Mask = npt.NDArray[np.bool_]
 
@@ -34,10 +36,100 @@ __all__ = [
     "ProblemType",
     "check_fit",
     "chosen",
+    "codes",
+    "coral",
+    "corn",
     "decide",
+    "finite",
+    "indicator",
+    "interpolate",
+    "log_sigmoid",
+    "log_softmax",
+    "ordered_score",
     "output_count",
     "probabilities",
+    "sigmoid",
+    "softmax",
 ]
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Return the logarithm of `softmax`, exact also where the softmax itself would be 0."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    logs: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return logs
+
+
+def softmax(logits: Floats) -> Floats:
+    """Return shares that sum to 1 in each row: for models whose labels exclude each other."""
+    return np.exp(log_softmax(logits))
+
+
+def log_sigmoid(logits: Floats) -> Floats:
+    """Return the logarithm of `sigmoid`, exact also where the sigmoid itself would be 0."""
+    return -np.logaddexp(0.0, -logits)
+
+
+def sigmoid(logits: Floats) -> Floats:
+    """Return each label's own probability: for models whose labels are independent yes-or-no questions."""
+    return np.exp(log_sigmoid(logits))
+
+
+def corn(logits: Floats) -> Floats:
+    """Return class probabilities of a CORN model.
+
+    Shi, Cao and Raschka 2021, "Deep Neural Networks for Rank-Consistent Ordinal Regression Based On Conditional
+    Probabilities" (arXiv:2111.08851): output j is the logit of `P(rank > j | rank > j - 1)`, so products of the
+    sigmoids are `P(rank > j)`, and neighbours' differences are the classes.
+
+    Args:
+        logits: `[rows, labels - 1]`, labels in the order of rank.
+    """
+    return _from_exceedance(np.exp(np.cumsum(log_sigmoid(logits), axis=1)))
+
+
+def coral(logits: Floats) -> Floats:
+    """Return class probabilities of a CORAL model.
+
+    Cao, Mirjalili and Raschka 2020, "Rank consistent ordinal regression for neural networks" (Pattern Recognition
+    Letters 140): output j is the logit of `P(rank > j)`. Where outputs cross, which training does not forbid, the
+    running minimum is taken, so no class gets a negative probability.
+
+    Args:
+        logits: `[rows, labels - 1]`, labels in the order of rank.
+    """
+    return _from_exceedance(np.minimum.accumulate(sigmoid(logits), axis=1))
+
+
+def _from_exceedance(above: Floats) -> Floats:
+    """Turn `P(rank > j)`, non-increasing in j, into class probabilities."""
+    rows = len(above)
+    padded = np.concatenate([np.ones((rows, 1)), above, np.zeros((rows, 1))], axis=1)
+    classes: Floats = padded[:, :-1] - padded[:, 1:]
+    return classes
+
+
+def interpolate(outputs: Floats, values: Sequence[float]) -> Floats:
+    """Return the shares of a predicted number between its two neighbouring labels.
+
+    The number is clipped to the labels' range and split linearly, so that the mean of `values` under the shares is the
+    number itself: 0.2 between the labels at 0 and 1 becomes 0.8 and 0.2.
+
+    Args:
+        outputs: `[rows, 1]`, on the scale of `values`.
+        values: Each label's place on the scale, all different, in the labels' order, which need not be sorted.
+    """
+    order = np.argsort(values)
+    scale = np.asarray(values, dtype=np.float64)[order]
+    number = np.clip(outputs[:, 0], scale[0], scale[-1])
+    left = np.clip(np.searchsorted(scale, number, side="right") - 1, 0, len(scale) - 2)
+    share = (number - scale[left]) / (scale[left + 1] - scale[left])
+    rows = np.arange(len(number))
+    result = np.zeros((len(number), len(scale)))
+    result[rows, order[left]] = 1.0 - share
+    result[rows, order[left + 1]] = share
+    return result
+
 
 Activation = Literal["softmax", "sigmoid", "corn", "coral", "regression"]
 ProblemType = Literal["multi-class", "multi-label", "ordinal", "regression"]
@@ -283,3 +375,92 @@ def decide(probs: npt.ArrayLike, scheme: LabelScheme, decision: Decision) -> lis
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     answers = [tuple(scheme.labels[i] for i in np.flatnonzero(mask[row])) for row in first]
     return [answers[i] for i in inverse.ravel().tolist()]
+
+
+def ordered_score(probs: npt.ArrayLike, values: Sequence[float]) -> npt.NDArray[np.float32]:
+    """Return the mean of the labels' values under the probabilities: -1 is worst, 1 is best.
+
+    Probabilities that do not sum to 1 (those of sigmoids) are divided by their sum first. Where all are 0 every label
+    weighs the same.
+
+    Args:
+        probs: `[rows, labels]`, from `ottenok.tasks.decision.probabilities`.
+        values: The scheme's values, one per label.
+
+    Returns:
+        float32 `[rows]`, between the least and the greatest value.
+
+    Raises:
+        SchemeError: The scheme has no values, so its labels have no order.
+        ModelError: The probabilities have another shape, or are not finite.
+    """
+    if not values:
+        raise SchemeError("these labels have no order, so there is no score", hint="Use the probabilities.")
+    numbers = finite(probs, "probabilities")
+    if numbers.shape[1] != len(values):
+        raise ModelError(f"found {numbers.shape[1]} probabilities, expected one for each of {len(values)} values")
+    total = numbers.sum(axis=1, keepdims=True)
+    weights = np.where(total > 0.0, numbers, 1.0)
+    score = weights @ np.asarray(values, dtype=np.float64) / weights.sum(axis=1)
+    scores: npt.NDArray[np.float32] = np.clip(score, min(values), max(values)).astype(np.float32)
+    return scores
+
+
+def finite(numbers: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+    """Return numbers as a float64 array `[rows, columns]` of at least one column.
+
+    Raises:
+        ModelError: They have another shape, or one is not finite; `name` says in the message what they are.
+    """
+    array = np.asarray(numbers, dtype=np.float64)
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ModelError(f"found {name} of shape {list(array.shape)}, expected [rows, labels]")
+    if not np.isfinite(array).all():
+        row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
+        raise ModelError(
+            f"the {name} of row {row + 1} of {len(array)} are not finite numbers",
+            hint="The model is broken, or its arithmetic overflowed: try float32.",
+        )
+    return array
+
+
+def indicator(rows: Iterable[Sequence[str]], scheme: LabelScheme) -> npt.NDArray[np.bool_]:
+    """Say which labels each row has.
+
+    Args:
+        rows: Each row's labels by name; the scheme's own order need not hold.
+        scheme: The labels; the columns follow its order.
+
+    Returns:
+        bool `[rows, labels]`.
+
+    Raises:
+        SchemeError: A label is not the scheme's, or a one-label scheme's row has not exactly one.
+    """
+    position = {label: index for index, label in enumerate(scheme.labels)}
+    listed = list(rows)
+    mask = np.zeros((len(listed), len(position)), dtype=np.bool_)
+    for row, labels in enumerate(listed):
+        for label in labels:
+            if label not in position:
+                raise SchemeError(f"the scheme {scheme.name} has no label {label!r}", row=row + 1)
+            mask[row, position[label]] = True
+    _check_single(mask, scheme)
+    return mask
+
+
+def _check_single(mask: npt.NDArray[np.bool_], scheme: LabelScheme) -> None:
+    if scheme.kind == "multi-label":
+        return
+    wrong = np.flatnonzero(mask.sum(axis=1) != 1)
+    if len(wrong):
+        found = ", ".join(label for label, there in zip(scheme.labels, mask[wrong[0]], strict=True) if there)
+        raise SchemeError(
+            f"found the labels [{found}], expected exactly one label of {scheme.name}", row=int(wrong[0]) + 1
+        )
+
+
+def codes(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return the position of each row's only label, int64 `[rows]`; `mask` has exactly one True a row."""
+    positions: npt.NDArray[np.int64] = mask.argmax(axis=1).astype(np.int64)
+    return positions

@@ -2,18 +2,65 @@
 
 from __future__ import annotations
 
+import unicodedata
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ottenok.core.errors import ConfigError
-from ottenok.tasks.figures import figures
-from ottenok.tasks.grid import Grid
+from ottenok.tasks.metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ottenok.tasks.report import AverageFigures, Interval, LabelFigures, Report
+    from ottenok.tasks.metrics import Interval
+    from ottenok.tasks.report import AverageMetrics, LabelMetrics, Report
 
-__all__ = ["confusion_table", "label_table", "source_table", "system_table"]
+
+__all__ = ["Grid", "confusion_table", "label_table", "source_table", "system_table"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """A table of strings; the first column is a heading and goes left, the others go right.
+
+    Attributes:
+        header: One string per column.
+        rows: Each as long as the header.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def text(self) -> str:
+        """Return the table for a terminal; Chinese characters count as two columns. No line end at the end."""
+        lines = (self.header, *self.rows)
+        widths = [max(_width(line[i]) for line in lines) for i in range(len(self.header))]
+        return "\n".join("  ".join(_padded(line, widths)).rstrip() for line in lines)
+
+    def markdown(self) -> str:
+        """Return the table as Markdown. No line end at the end."""
+        rule = ("---", *("---:" for _ in self.header[1:]))
+        return "\n".join(f"| {' | '.join(_escaped(line))} |" for line in (self.header, rule, *self.rows))
+
+
+def _padded(line: tuple[str, ...], widths: list[int]) -> list[str]:
+    gaps = [" " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)]
+    first = line[0] + gaps[0]
+    return [first, *(gap + cell for cell, gap in zip(line[1:], gaps[1:], strict=True))]
+
+
+def _width(text: str) -> int:
+    """Return how many columns a terminal gives a text."""
+    return sum(0 if unicodedata.combining(char) else _columns(char) for char in text)
+
+
+def _columns(char: str) -> int:
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def _escaped(line: tuple[str, ...]) -> list[str]:
+    return [" ".join(cell.replace("|", "\\|").split()) for cell in line]
+
 
 # As scikit-learn and the published cards write them.
 _AVERAGES = {"macro": "macro avg", "weighted": "weighted avg", "micro": "micro avg"}
@@ -32,8 +79,8 @@ def label_table(report: Report, *, titles: Sequence[str] | None = None, digits: 
     """
     averages = [average for average in report.averages if average.name != "micro" or report.kind == "multi-label"]
     names = titles or [label.label for label in report.labels]
-    columns: list[LabelFigures | AverageFigures] = [*report.labels, *averages]
-    rows: list[tuple[str, Callable[[LabelFigures | AverageFigures], str]]] = [
+    columns: list[LabelMetrics | AverageMetrics] = [*report.labels, *averages]
+    rows: list[tuple[str, Callable[[LabelMetrics | AverageMetrics], str]]] = [
         ("precision", lambda column: _number(column.precision, digits)),
         ("recall", lambda column: _number(column.recall, digits)),
         ("f1-score", lambda column: _number(_f1(column), digits)),
@@ -46,7 +93,7 @@ def label_table(report: Report, *, titles: Sequence[str] | None = None, digits: 
     )
 
 
-def _f1(column: LabelFigures | AverageFigures) -> float:
+def _f1(column: LabelMetrics | AverageMetrics) -> float:
     return column.f1 if isinstance(column.f1, float) else column.f1.value
 
 
@@ -69,11 +116,11 @@ def system_table(
         ConfigError: The reports are of different rows or schemes, so that their figures can't be compared.
     """
     _check_alike(reports)
-    known = figures()
+    known = METRICS
     shown = tuple(names or _headlines(reports))
     titles = tuple(known[name].title if name in known else name for name in shown)
     systems = tuple(report.system for report in reports)
-    cells = [[_interval(report.figures.get(name), digits) for name in shown] for report in reports]
+    cells = [[_interval(report.metrics.get(name), digits) for name in shown] for report in reports]
     if down == "systems":
         return _grid(systems, titles, cells)
     return _grid(titles, systems, [list(column) for column in zip(*cells, strict=True)])
@@ -87,8 +134,8 @@ def _headlines(reports: Sequence[Report]) -> list[str]:
     kinds = {"any", reports[0].kind}
     return [
         name
-        for name, figure in figures().items()
-        if figure.headline in kinds and any(name in report.figures for report in reports)
+        for name, found in METRICS.items()
+        if found.headline in kinds and any(name in report.metrics for report in reports)
     ]
 
 
@@ -106,7 +153,7 @@ def source_table(reports: Sequence[Report], *, name: str = "macro_f1", digits: i
             (
                 source.source,
                 str(source.rows),
-                *(_interval(report.sources[i].figures.get(name), digits) for report in reports),
+                *(_interval(report.sources[i].metrics.get(name), digits) for report in reports),
             )
             for i, source in enumerate(sources)
         ),

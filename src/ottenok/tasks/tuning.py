@@ -1,6 +1,6 @@
 """A decision fitted on labelled rows, and what that did: temperature first, then thresholds.
 
-Every figure "after" is cross-fitted: each row is calibrated and decided by what was fitted on other rows.
+Every metric "after" is cross-fitted: each row is calibrated and decided by what was fitted on other rows.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from ottenok.core.errors import ConfigError, DataError
-from ottenok.tasks.calibration import Calibration, calibration
+from ottenok.tasks.calibration import Calibration, calibration, cross_fitted, fit_temperature, log_loss
 from ottenok.tasks.decision import Decision, chosen, probabilities
-from ottenok.tasks.temperature import cross_fitted, fit_temperature, log_loss
+from ottenok.tasks.tables import Grid
 from ottenok.tasks.thresholds import ThresholdFit, ThresholdOptions, fit_thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -36,6 +36,8 @@ __all__ = [
     "check_tuning",
     "fit_decision",
     "fitted_temperature",
+    "tuning_sentences",
+    "tuning_table",
 ]
 
 
@@ -218,3 +220,66 @@ def _thresholds(
         return chosen(numbers, scheme, replace(decision, thresholds=thresholds))
 
     return fit_thresholds(probs, truth, options, earlier=decision.thresholds, answer=answer)
+
+
+def tuning_sentences(report: TuningReport) -> tuple[str, ...]:
+    """Return a sentence on the temperature and one on the thresholds, as far as they were fitted."""
+    sentences = []
+    rows = f"fitted on {report.rows:,} rows ({report.data})"
+    if (heat := report.temperature) is not None:
+        before, after = heat.before.overall, heat.after.overall
+        if heat.temperature == 1.0:
+            sentences.append(
+                f"No temperature, {rows}, makes the probabilities better: calibration error {before.error:.4f} "
+                f"({before.chance:.4f} by chance)."
+            )
+        else:
+            sentences.append(
+                f"Temperature {heat.temperature:.3f}, {rows}; each row judged by a fit on the others: calibration "
+                f"error {before.error:.4f} before, {after.error:.4f} after ({after.chance:.4f} by chance); log loss "
+                f"{heat.loss_before:.4f} before, {heat.loss_after:.4f} after."
+                + (" It is in the weights already." if heat.folded else "")
+            )
+    if (fit := report.thresholds) is not None:
+        kind = "one for all labels" if report.options is not None and not report.options.per_label else "one per label"
+        text = (
+            f"Thresholds for {fit.metric}, {kind}, {rows}: {fit.before:.4f} before, {fit.after:.4f} with each row "
+            f"judged by thresholds found on the others{'' if fit.kept else ', so those of before stay'}."
+        )
+        if fit.guarded and fit.kept:
+            names = ", ".join(report.labels[i] for i in fit.guarded)
+            text += f" With too few true rows for a threshold of its own, the common one goes to: {names}."
+        sentences.append(text)
+    return tuple(sentences)
+
+
+def tuning_table(report: TuningReport) -> Grid | None:
+    """Return a row per label of a multi-label scheme: thresholds, F1 and calibration error before and after.
+
+    Metrics after are cross-fitted. None for schemes with one label a row, whose sentences say it all.
+    """
+    columns: list[tuple[str, Sequence[str]]] = []
+    if (fit := report.thresholds) is not None:
+        columns += [
+            ("true rows", [f"{count:,}" for count in fit.positives]),
+            ("threshold before", _numbers(fit.earlier)),
+            ("after", _numbers(fit.thresholds)),
+            ("F1 before", _numbers(fit.label_before)),
+            ("F1 after", _numbers(fit.label_after if fit.kept else fit.label_before)),
+        ]
+    if (heat := report.temperature) is not None and heat.before.labels:
+        columns += [
+            ("calibration error before", _numbers([label.error for label in heat.before.labels])),
+            ("error after", _numbers([label.error for label in heat.after.labels])),
+        ]
+    if not columns:
+        return None
+    cells = zip(*(values for _, values in columns), strict=True)
+    return Grid(
+        header=("label", *(name for name, _ in columns)),
+        rows=tuple((label, *row) for label, row in zip(report.labels, cells, strict=True)),
+    )
+
+
+def _numbers(values: Sequence[float]) -> list[str]:
+    return [f"{value:.3f}" for value in values]

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ottenok.core.progress import SILENT, Progress
-from ottenok.tasks.labels import codes, indicator
+from ottenok.tasks.decision import codes, indicator
 from ottenok.text.normalise import normalise
 from ottenok.training.tokens import TokenTable, encode_texts, pad, token_table
 

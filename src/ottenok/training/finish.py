@@ -12,8 +12,7 @@ from ottenok.bundle.layout import MANIFEST
 from ottenok.bundle.manifest import BundleManifest, SchemeFacts, WindowRule
 from ottenok.models.folder import save
 from ottenok.tasks.decision import probabilities
-from ottenok.tasks.metrics import EvaluationOptions, evaluate
-from ottenok.tasks.report import Report
+from ottenok.tasks.report import EvaluationOptions, Report, evaluate
 from ottenok.training.facts import (
     data_facts,
     encoder_facts,

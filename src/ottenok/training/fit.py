@@ -10,7 +10,7 @@ from transformers import TrainerState
 
 from ottenok.core.errors import ConfigError
 from ottenok.data.balance import plan
-from ottenok.tasks.labels import codes
+from ottenok.tasks.decision import codes
 from ottenok.training.batches import LengthBatches
 from ottenok.training.checkpoints import WEIGHTS, checkpoint_path, list_checkpoints
 from ottenok.training.examples import ExampleSet, targets
@@ -22,7 +22,7 @@ from ottenok.training.noise import RowNoise
 from ottenok.training.observers import EpochObserver
 from ottenok.training.processes import rank, world
 from ottenok.training.scoring import check_metric
-from ottenok.training.settings import higher_is_better, optimiser_steps, training_arguments
+from ottenok.training.settings import optimiser_steps, training_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,6 @@ def fit(parts: Parts, folder: RunFolder, *, watch: EpochWatch | None = None) -> 
         folder.path / HISTORY_FILE if rank() == 0 else None,
         parts.progress,
         metric=metric,
-        higher=metric is not None and higher_is_better(metric),
     )
     batches = _batches(parts)
     steps = optimiser_steps(parts.recipe, len(batches))

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ottenok.core.files import atomic_write_text
-from ottenok.tasks.figures import figures
+from ottenok.tasks.metrics import best, metric
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,14 +66,12 @@ class History:
         file: Where to keep them; None: nowhere (processes other than the first).
         progress: Whom to tell.
         metric: The measure that the best epoch is chosen by; None: there is no validation.
-        higher: Whether more of it is better.
     """
 
-    def __init__(self, file: Path | None, progress: Progress, *, metric: str | None, higher: bool) -> None:
+    def __init__(self, file: Path | None, progress: Progress, *, metric: str | None) -> None:
         self.file = file
         self.progress = progress
         self.metric = metric
-        self.higher = higher
         self.rows: list[dict[str, float]] = []
 
     def update(self, log_history: list[dict[str, Any]]) -> None:
@@ -92,7 +90,7 @@ class History:
         """Return the table's columns: the usual ones, and after the losses what the best epoch is chosen by."""
         if self.metric is None or any(key == self.metric for key, _, _ in _COLUMNS):
             return list(_COLUMNS)
-        chosen = (self.metric, figures()[self.metric].title, "{:.4f}")
+        chosen = (self.metric, metric(self.metric).title, "{:.4f}")
         return [*_COLUMNS[:_LOSSES], chosen, *_COLUMNS[_LOSSES:]]
 
     @staticmethod
@@ -103,9 +101,7 @@ class History:
         """Return the position of the best epoch, the earliest of equals; None without validation."""
         if self.metric is None or not self.rows:
             return None
-        sign = 1.0 if self.higher else -1.0
-        values = [sign * row[self.metric] for row in self.rows]
-        return values.index(max(values))
+        return best(self.metric, [row[self.metric] for row in self.rows])
 
     def exhausted(self, patience: int | None) -> bool:
         """Tell whether `patience` epochs have passed since the best one."""

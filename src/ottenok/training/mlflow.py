@@ -82,7 +82,7 @@ def finish_log(
     figures = {
         f"{split}_{name}": figure.value
         for split, report in reports.items()
-        for name, figure in report.figures.items()
+        for name, figure in report.metrics.items()
         if math.isfinite(figure.value)
     }
     with _told(tracking or "sqlite"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
 
 from ottenok.core.errors import ConfigError
@@ -13,9 +12,8 @@ from ottenok.core.progress import SILENT, Progress
 from ottenok.core.suggest import suggest
 from ottenok.models.problems import PROBLEMS
 from ottenok.tasks.decision import Decision, check_fit, probabilities
-from ottenok.tasks.figures import fitting
-from ottenok.tasks.metrics import EvaluationOptions, evaluate
-from ottenok.tasks.tally import Kind
+from ottenok.tasks.metrics import Kind, fitting
+from ottenok.tasks.report import EvaluationOptions, evaluate
 from ottenok.tasks.tuning import check_tuning
 from ottenok.training.batches import length_order
 from ottenok.training.tokens import pad
@@ -23,6 +21,7 @@ from ottenok.training.tokens import pad
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     import numpy.typing as npt
     from torch import Tensor, nn
 
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
     from ottenok.training.tokens import TokenTable
 
     Scores = npt.NDArray[np.float32]
-
-# Fewest rows of a source that count in `source_f1`.
-_LEAST_ROWS = 50
 
 __all__ = ["Validation", "check_metric", "measure_names", "measures", "plain_decision", "score"]
 
@@ -165,7 +161,7 @@ def plain_decision(problem: Problem, scheme: LabelScheme, options: DecisionOptio
 
 def measure_names(scheme: LabelScheme) -> tuple[str, ...]:
     """Return the names that `measures` may give for a scheme."""
-    return (*fitting(Kind.of(scheme)), "source_f1")
+    return fitting(Kind.of(scheme))
 
 
 def check_metric(name: str, scheme: LabelScheme) -> None:
@@ -182,11 +178,7 @@ def check_metric(name: str, scheme: LabelScheme) -> None:
 
 
 def measures(scores: Scores, examples: Examples, scheme: LabelScheme, decision: Decision) -> dict[str, float]:
-    """Return every figure of `ottenok.tasks.metrics` that is defined for these rows, without intervals.
-
-    `source_f1` is the mean over sources of the macro F1 of the labels that a source has, so that a small source counts
-    as much as a large one; sources with under 50 rows, whose figures are noise, are left out if there are others.
-    """
+    """Return every figure of `ottenok.tasks.report` that is defined for these rows, without intervals."""
     report = evaluate(
         examples.truth,
         probabilities(scores, decision),
@@ -195,7 +187,4 @@ def measures(scores: Scores, examples: Examples, scheme: LabelScheme, decision: 
         sources=examples.sources.tolist(),
         options=EvaluationOptions(resamples=0),
     )
-    name = "macro_f1" if scheme.kind == "multi-label" else "macro_f1_present"
-    told = [source for source in report.sources if source.rows >= _LEAST_ROWS] or report.sources
-    by_source = [source.figures[name].value for source in told]
-    return {name: figure.value for name, figure in report.figures.items()} | {"source_f1": float(np.mean(by_source))}
+    return {name: found.value for name, found in report.metrics.items()}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from transformers import TrainingArguments
 
+from ottenok.tasks.metrics import higher_is_better
 from ottenok.training.hardware import on_cpu, precision
 
 if TYPE_CHECKING:
@@ -63,8 +64,3 @@ def training_arguments(recipe: TrainRecipe, folder: Path, *, steps: int, metric:
         remove_unused_columns=False,
         dataloader_pin_memory=not on_cpu(recipe.run),
     )
-
-
-def higher_is_better(metric: str) -> bool:
-    """Tell whether more of a measure is better."""
-    return metric not in {"loss", "mae"}

@@ -9,13 +9,13 @@ import torch
 from transformers import set_seed
 
 from ottenok.core.errors import ConfigError, ModelError
+from ottenok.tasks.metrics import higher_is_better
 from ottenok.training.fit import fit
 from ottenok.training.folder import open_run
 from ottenok.training.history import read_history
 from ottenok.training.observers import StoppedEarly
 from ottenok.training.prepare import prepare
 from ottenok.training.scoring import check_metric
-from ottenok.training.settings import higher_is_better
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ottenok.models.scaling import fold_temperature
-from ottenok.tasks.tuning import TuningOptions, fit_decision
-from ottenok.tasks.tuning_table import tuning_sentences, tuning_table
+from ottenok.tasks.tuning import TuningOptions, fit_decision, tuning_sentences, tuning_table
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,8 +16,8 @@ from ottenok.bundle.manifest import BundleManifest, DataFacts, LicenceFacts, Sch
 from ottenok.core.schemes import load_scheme
 from ottenok.studies.reporting import ReportSpec, report
 from ottenok.tasks.decision import Decision, probabilities
-from ottenok.tasks.metrics import EvaluationOptions, evaluate
 from ottenok.tasks.predictions import Predictions, predictions_file, save_predictions
+from ottenok.tasks.report import EvaluationOptions, evaluate
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from ottenok.tasks.auc import area
-from ottenok.tasks.counts import f1
 from ottenok.tasks.curves import confidence, precision_recall, roc, sweep, thinned
+from ottenok.tasks.metrics import f1
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

@@ -20,7 +20,7 @@ from ottenok.studies.report.parts import Words
 from ottenok.studies.report.plots.curves import roc_plots
 from ottenok.studies.report.theme import DARK, DASHES, LIGHT, SERIES
 from ottenok.tasks.decision import Decision
-from ottenok.tasks.metrics import EvaluationOptions, evaluate
+from ottenok.tasks.report import EvaluationOptions, evaluate
 
 if TYPE_CHECKING:
     import numpy.typing as npt

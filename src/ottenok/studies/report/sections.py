@@ -10,8 +10,8 @@ from ottenok.studies.report.origins import data_section, making_section, recipe_
 from ottenok.studies.report.parts import Section
 from ottenok.studies.report.plots.training import training_plots
 from ottenok.studies.report.tables import epochs_table, from_grid, labels_table, sets_table
-from ottenok.tasks.tuning import TuningReport
-from ottenok.tasks.tuning_table import tuning_sentences, tuning_table
+from ottenok.tasks.metrics import best
+from ottenok.tasks.tuning import TuningReport, tuning_sentences, tuning_table
 
 if TYPE_CHECKING:
     from ottenok.core.progress import Progress
@@ -24,7 +24,6 @@ _ANSWER = {
     "ordinal": "Each text gets one label, and the labels have an order.",
     "multi-label": "Each text gets any number of labels, also none.",
 }
-_LOWER = frozenset({"loss", "mae", "calibration_error"})
 
 
 def build_sections(inputs: ReportInputs, *, progress: Progress = SILENT) -> tuple[Section, ...]:
@@ -110,5 +109,5 @@ def _chosen(inputs: ReportInputs) -> float | None:
     rows = [row for row in inputs.history if metric in row]
     if not isinstance(metric, str) or not rows:
         return None
-    sign = 1.0 if metric in _LOWER else -1.0
-    return min(rows, key=lambda row: sign * row[metric])["epoch"]
+    place = best(metric, [row[metric] for row in rows])
+    return None if place is None else rows[place]["epoch"]

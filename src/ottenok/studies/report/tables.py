@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from ottenok.studies.report.parts import Cell, Table
 from ottenok.tasks.curves import precision_recall
-from ottenok.tasks.figures import figures
-from ottenok.tasks.report import Interval
+from ottenok.tasks.metrics import METRICS, Interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,9 +16,9 @@ if TYPE_CHECKING:
 
     from ottenok.core.schemes import LabelScheme
     from ottenok.studies.report.inputs import Measured, ReportInputs
-    from ottenok.tasks.grid import Grid
     from ottenok.tasks.predictions import Predictions
-    from ottenok.tasks.report import LabelFigures, Report
+    from ottenok.tasks.report import LabelMetrics, Report
+    from ottenok.tasks.tables import Grid
 
 __all__ = [
     "calibration_table",
@@ -60,11 +59,11 @@ def sets_table(inputs: ReportInputs) -> Table:
     kinds = {"any", inputs.scheme.kind}
     reports = [one.report for one in inputs.sets]
     shown = {
-        name: figure.title
-        for name, figure in figures().items()
-        if figure.headline in kinds and any(name in report.figures for report in reports)
+        name: found.title
+        for name, found in METRICS.items()
+        if found.headline in kinds and any(name in report.metrics for report in reports)
     }
-    rows = [[title, *(interval(report.figures.get(name)) for report in reports)] for name, title in shown.items()]
+    rows = [[title, *(interval(report.metrics.get(name)) for report in reports)] for name, title in shown.items()]
     header = ("", *(f"{one.title} ({one.report.rows:,})" for one in inputs.sets))
     return plain_table("The model", header, rows)
 
@@ -154,7 +153,7 @@ def calibration_table(report: Report) -> Table:
 
 def epochs_table(inputs: ReportInputs) -> Table:
     """Return the table of epochs."""
-    titles = {name: figure.title for name, figure in figures().items() if name in _ALWAYS}
+    titles = {name: METRICS[name].title for name in METRICS if name in _ALWAYS}
     known = _EPOCHS | titles | _SPEED
     there = [name for name in known if any(name in row for row in inputs.history)]
     rows = [[_figure(name, row.get(name)) for name in there] for row in inputs.history]
@@ -169,7 +168,7 @@ def _figure(name: str, value: float | None) -> str:
     )
 
 
-def _area(one: LabelFigures) -> Interval | None:
+def _area(one: LabelMetrics) -> Interval | None:
     return None if one.auc is None else Interval(value=one.auc, low=one.auc_low, high=one.auc_high)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from ottenok.studies.report.canvas import WIDTH, canvas, finish
 from ottenok.studies.report.parts import Plot, Words
 from ottenok.studies.report.theme import INK, MUTED, SERIES
-from ottenok.tasks.counts import ratio
+from ottenok.tasks.metrics import ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

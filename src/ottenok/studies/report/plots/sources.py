@@ -12,7 +12,8 @@ from ottenok.studies.report.theme import SERIES
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ottenok.tasks.report import Interval, Report, SourceFigures
+    from ottenok.tasks.metrics import Interval
+    from ottenok.tasks.report import Report, SourceMetrics
 
 __all__ = ["source_plot"]
 
@@ -24,13 +25,13 @@ def source_plot(report: Report, group: str) -> Plot | None:
     """
     name = "macro_f1" if report.kind == "multi-label" else "macro_f1_present"
     sources = sorted(
-        (one for one in report.sources if one.source and name in one.figures),
-        key=lambda one: (-one.figures[name].value, one.source),
+        (one for one in report.sources if one.source and name in one.metrics),
+        key=lambda one: (-one.metrics[name].value, one.source),
     )
     if not sources:
         return None
-    whole = report.figures[name]
-    figures = [one.figures[name] for one in sources]
+    whole = report.metrics[name]
+    figures = [one.metrics[name] for one in sources]
     worst = f"from {figures[0].value:.3f} ({sources[0].source}) to {figures[-1].value:.3f} ({sources[-1].source})"
     words = Words(
         name=f"sources-{group}",
@@ -57,7 +58,7 @@ def _note(report: Report) -> str:
     return f"Macro F1{over}. {lines}".strip()
 
 
-def _label(name: str, source: SourceFigures) -> str:
+def _label(name: str, source: SourceMetrics) -> str:
     return f"{name} ({source.rows:,})"
 
 

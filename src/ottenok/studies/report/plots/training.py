@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ottenok.studies.report.canvas import canvas, finish, legend
 from ottenok.studies.report.parts import Plot, Words
 from ottenok.studies.report.theme import DASHES, SERIES
-from ottenok.tasks.figures import figures
+from ottenok.tasks.metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ def training_plots(history: History, chosen: float | None) -> tuple[Plot, ...]:
         history: The rows of `history.jsonl`.
         chosen: The epoch whose weights were kept; None if unknown.
     """
-    titles = {name: figure.title for name, figure in figures().items()} | _SOURCES
+    titles = {name: found.title for name, found in METRICS.items()} | _SOURCES
     groups = (
         ("training-loss", "Loss", "loss", _LOSSES),
         ("training-figures", "Figures on validation rows", "", {name: titles[name] for name in _WANTED}),
