@@ -11,10 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ottenok.core.errors import ConfigError, SchemeError
-from ottenok.generate.answers import BrokenAnswerError, read_texts
-from ottenok.generate.cost import count_roughly, estimate
-from ottenok.generate.prompts import load_prompts, make_request
-from ottenok.generate.recipe import load_generation_recipe
+from ottenok.generate.recipe import load_generation_recipe, load_prompts, make_request
+from ottenok.generate.server import BrokenAnswerError, count_roughly, plan, read_texts
 from ottenok.recipes.files import recipe_file
 
 if TYPE_CHECKING:
@@ -139,7 +137,7 @@ def test_the_estimate_counts_what_is_missing(make: Callable[..., GenerationRecip
     """Requests and cost shrink with the texts that are there; Han characters count more."""
     recipe = make()
     prompts = load_prompts(recipe)
-    whole, rest = (estimate(recipe, prompts, have=have).spent for have in ({}, {"fear": 5}))
+    whole, rest = (plan(recipe, prompts, have=have)[1] for have in ({}, {"fear": 5}))
 
     assert (whole.requests, rest.requests) == (5, 3)
     assert whole.output_tokens == 5 * 2 * 40

@@ -16,8 +16,8 @@ import pytest
 from ottenok.core.config import parse
 from ottenok.core.errors import ConfigError, DataError, GenerationError, MissingExtraError
 from ottenok.data.build import build
-from ottenok.generate.known import KnownTexts, Match, Origin
-from ottenok.generate.run import GenerateOptions, generate
+from ottenok.generate.run import generate
+from ottenok.generate.sieve import KnownTexts, Match, Origin
 from ottenok.recipes.corpus import CorpusRecipe
 from ottenok.text.normalise import dedupe_key
 
@@ -51,7 +51,7 @@ def _fear(recipe: GenerationRecipe, count: int) -> GenerationRecipe:
 def test_every_label_gets_its_texts(chat: Any, make: Make, rows: Rows, tmp_path: Path) -> None:
     """Counts are met exactly; each row says where it is from; requests ask for JSON with the key and a seed."""
     out = tmp_path / "out.jsonl"
-    summary = generate(make(), out, options=GenerateOptions(key=KEY))
+    summary = generate(make(), out, key=KEY)
 
     found = rows(out)
     assert summary.accepted == summary.wanted == {"fear": 6, "disgust": 4}
@@ -110,13 +110,13 @@ def test_a_server_that_keeps_failing_ends_the_run(chat: Any, make: Make, rows: R
     out, recipe = tmp_path / "out.jsonl", make(server={"retries": 0}, limits={"parallel": 1})
     chat.script(chat.fresh(0), *[chat.reply(f"broken inside {KEY}", status=500)] * 3)
     with pytest.raises(GenerationError, match=r"3 requests in a row.*broken inside") as caught:
-        generate(recipe, out, options=GenerateOptions(key=KEY))
+        generate(recipe, out, key=KEY)
 
     assert "--resume" in str(caught.value.hint)
     assert len(rows(out)) == 2
     assert KEY not in str(caught.value)
     assert KEY not in "".join(path.read_text("utf-8") for path in tmp_path.glob("*.jsonl"))
-    summary = generate(recipe, out, options=GenerateOptions(resume=True))
+    summary = generate(recipe, out, resume=True)
     assert summary.accepted == summary.wanted
     assert len(chat.bodies) == 4 + 4
 
@@ -143,7 +143,7 @@ def test_a_refusal_is_told_at_once(chat: Any, make: Make, tmp_path: Path, status
     """A wrong key, model or address ends the run with the server's words, the key taken out, and what to check."""
     chat.answer = lambda _body, _number: chat.reply(f"wrong key {KEY}", status=status)
     with pytest.raises(GenerationError, match=message) as caught:
-        generate(make(limits={"parallel": 1}), tmp_path / "out.jsonl", options=GenerateOptions(key=KEY))
+        generate(make(limits={"parallel": 1}), tmp_path / "out.jsonl", key=KEY)
 
     assert hint in str(caught.value.hint)
     assert KEY not in str(caught.value)
@@ -246,12 +246,12 @@ def test_texts_of_a_test_do_not_come_back(chat: Any, make: Make, rows: Rows, tmp
         chat.texts("Мне не по себе...", LONG.upper()),
     )
     recipe = _fear(make(limits={"parallel": 1}), 4)
-    summary = generate(recipe, tmp_path / "out.jsonl", options=GenerateOptions(against=[folder]))
+    summary = generate(recipe, tmp_path / "out.jsonl", against=[folder])
 
     assert summary.refused == {"copy of a test text": 3, "near copy of a test text": 1}
     assert all("приснился" not in row["text"] for row in rows(tmp_path / "out.jsonl"))
     with pytest.raises(DataError, match="no corpus"):
-        generate(make(), tmp_path / "two.jsonl", options=GenerateOptions(against=[tmp_path / "no"]))
+        generate(make(), tmp_path / "two.jsonl", against=[tmp_path / "no"])
 
 
 def test_a_label_without_anything_new_is_given_up(chat: Any, make: Make, tmp_path: Path) -> None:
@@ -272,9 +272,9 @@ def test_the_cost_has_a_limit(chat: Any, make: Make, tmp_path: Path) -> None:
     assert summary.stopped == "the limit of the cost is reached"
     assert (len(chat.bodies), sum(summary.accepted.values())) == (2, 4)
 
-    assert generate(limited, out, options=GenerateOptions(resume=True)).stopped
+    assert generate(limited, out, resume=True).stopped
     assert len(chat.bodies) == 2
-    assert not generate(make(limits={"max_cost": 1.0}), out, options=GenerateOptions(resume=True)).stopped
+    assert not generate(make(limits={"max_cost": 1.0}), out, resume=True).stopped
     assert len(chat.bodies) == 5
 
 
@@ -295,13 +295,13 @@ def test_a_file_is_neither_overwritten_nor_mixed_up(chat: Any, make: Make, tmp_p
     with pytest.raises(ConfigError, match="already"):
         generate(make(), out)
     with pytest.raises(ConfigError, match="language ru, and the recipe has zh"):
-        generate(make(language="zh"), out, options=GenerateOptions(resume=True))
+        generate(make(language="zh"), out, resume=True)
     other = tmp_path / "other.jsonl"
     other.write_text('{"text": "мои данные", "label": "fear"}\n', encoding="utf-8")
     with pytest.raises(DataError, match="was not written by"):
-        generate(make(), other, options=GenerateOptions(resume=True))
+        generate(make(), other, resume=True)
     assert other.read_text("utf-8") == '{"text": "мои данные", "label": "fear"}\n'
-    generate(make(), out, options=GenerateOptions(resume=True))
+    generate(make(), out, resume=True)
     assert len(chat.bodies) == asked
 
 
@@ -312,7 +312,7 @@ def test_a_torn_last_line_is_dropped(chat: Any, make: Make, rows: Rows, tmp_path
     for name, cut in (("out.jsonl", 100), ("out.requests.jsonl", 5)):
         content = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(content[:-cut])
-    summary = generate(make(limits={"parallel": 1}), out, options=GenerateOptions(resume=True))
+    summary = generate(make(limits={"parallel": 1}), out, resume=True)
 
     assert summary.accepted == summary.wanted
     assert len(rows(out)) == 10
@@ -347,7 +347,7 @@ def test_a_killed_run_goes_on(
     assert len(kept) == 4
 
     chat.script()
-    summary = generate(make(limits={"parallel": 1}), out, options=GenerateOptions(resume=True))
+    summary = generate(make(limits={"parallel": 1}), out, resume=True)
     assert summary.accepted == summary.wanted
     assert rows(out)[:4] == kept
     seeds = [body["seed"] for body in chat.bodies]
@@ -373,7 +373,7 @@ def test_two_processes_do_not_write_one_file(chat: Any, make: Make, tmp_path: Pa
         if not found:
             found.append("asked")
             with pytest.raises(ConfigError, match="another process"):
-                generate(make(), out, options=GenerateOptions(resume=True))
+                generate(make(), out, resume=True)
             found.append("refused")
         return chat.fresh(number)
 
@@ -437,11 +437,11 @@ def test_known_texts_are_found_among_many() -> None:
     known.add([dedupe_key(text) for text in texts[150:]], [Origin.TEST] * 150)
     known.add([dedupe_key(texts[7])], [Origin.GENERATED])
 
-    asked = [texts[7], texts[200] + "!", texts[299] + " вот", "совсем другой текст про погоду и отпуск на море", ""]
-    assert known.find([dedupe_key(text) for text in asked[3:]]) == [None, None]
-    assert known.find([dedupe_key(texts[200])]) == [Match(origin=Origin.TEST, exact=True)]
-    assert known.find([dedupe_key(asked[2])])[0] == Match(origin=Origin.TEST, exact=False)
-    assert len(known) == 301
+    stranger = dedupe_key("совсем другой текст про погоду и отпуск на море")
+    assert known.find(stranger) is None
+    assert known.find("") is None
+    assert known.find(dedupe_key(texts[200] + "!")) == Match(origin=Origin.TEST, exact=True)
+    assert known.find(dedupe_key(texts[299] + " вот")) == Match(origin=Origin.TEST, exact=False)
 
 
 def test_requests_keep_the_pace(chat: Any, make: Make, tmp_path: Path) -> None:

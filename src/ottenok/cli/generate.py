@@ -11,9 +11,9 @@ import click
 from ottenok.cli.places import json_option, write_json
 
 if TYPE_CHECKING:
-    from ottenok.generate.cost import Estimate, Spent
     from ottenok.generate.recipe import GenerationRecipe
     from ottenok.generate.run import Summary
+    from ottenok.generate.server import Spent
 
 __all__ = ["generate"]
 
@@ -102,48 +102,41 @@ def _recipe(name: str, keys: tuple[str, ...], max_cost: float | None) -> Generat
 
 def _run(recipe: GenerationRecipe, out: Path, *, against: tuple[Path, ...], resume: bool, key: str | None) -> Summary:
     from ottenok.cli.bars import Bars
-    from ottenok.generate.run import GenerateOptions
     from ottenok.generate.run import generate as run
 
     bars = Bars()
     if key and recipe.server.in_the_clear:
         bars.note("The key goes to the server unencrypted: its address begins with http://")
-    options = GenerateOptions(
-        key=key,
-        against=against,
-        resume=resume,
-        watch=lambda spent: bars.describe(_price(spent, recipe.prices.currency)),
-    )
+
+    def watch(spent: Spent) -> None:
+        bars.describe(_price(spent, recipe.prices.currency))
+
     try:
-        return run(recipe, out, options=options, progress=bars)
+        return run(recipe, out, key=key, against=against, resume=resume, watch=watch, progress=bars)
     except KeyboardInterrupt:
         bars.note(f"What was accepted is in {out}: go on with --resume.")
         raise
 
 
 def _show_plan(recipe: GenerationRecipe, out: Path | None, *, resume: bool, as_json: bool) -> None:
-    from ottenok.generate.cost import estimate
-    from ottenok.generate.prompts import load_prompts
-    from ottenok.generate.store import read_done
-
-    have = read_done(out, recipe).accepted if out is not None and resume else {}
-    plan = estimate(recipe, load_prompts(recipe), have=have)
-    if as_json:
-        write_json(_plan_tree(plan))
-        return
-    for request in plan.requests:
-        click.echo(f"--- {request.id}, {request.prompt.name}, seed {request.seed}\n{request.text}\n")
-    click.echo(
-        f"Roughly: {_spent(plan.spent, recipe.prices.currency)}, if every text is a new one. "
-        "Tokens are guessed, 40 for a text; no server was asked."
-    )
-
-
-def _plan_tree(plan: Estimate) -> dict[str, Any]:
     from dataclasses import asdict
 
-    prompts = [{"request": one.id, "prompt": one.prompt.name, "text": one.text} for one in plan.requests]
-    return {"prompts": prompts, "estimate": asdict(plan.spent)}
+    from ottenok.generate.recipe import load_prompts
+    from ottenok.generate.run import Files
+    from ottenok.generate.server import plan
+
+    have = Files(out, recipe).accepted if out is not None and resume else {}
+    requests, spent = plan(recipe, load_prompts(recipe), have=have)
+    if as_json:
+        prompts = [{"request": one.id, "prompt": one.prompt.name, "text": one.text} for one in requests]
+        write_json({"prompts": prompts, "estimate": asdict(spent)})
+        return
+    for request in requests:
+        click.echo(f"--- {request.id}, {request.prompt.name}, seed {request.seed}\n{request.text}\n")
+    click.echo(
+        f"Roughly: {_spent(spent, recipe.prices.currency)}, if every text is a new one. "
+        "Tokens are guessed, 40 for a text; no server was asked."
+    )
 
 
 def _spent(spent: Spent, currency: str) -> str:

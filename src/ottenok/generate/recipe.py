@@ -1,35 +1,37 @@
-"""A generation recipe: which texts of which labels are wanted, how they are asked for, and what a request costs.
+"""A generation recipe, its prompts, and the requests that are made of them.
 
-It names no server by itself: nothing is generated, and nothing is sent anywhere, before the user names one.
+A recipe names no server by itself: nothing is sent anywhere before the user names one. Which prompt, topic and seed a
+request has depends on the recipe, the label and the request's number alone, so a run that was stopped goes on with the
+requests that it would have made.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from ottenok.core.config import merge, parse, read_toml
+from ottenok.core.errors import ConfigError
 from ottenok.core.schemes import LabelScheme, load_scheme
+from ottenok.core.suggest import suggest
 from ottenok.core.table import Table
+from ottenok.data.keys import salt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
-__all__ = [
-    "GenerationRecipe",
-    "LimitOptions",
-    "Prices",
-    "RequestOptions",
-    "ServerOptions",
-    "TextRules",
-    "Wanted",
-    "load_generation_recipe",
-]
+__all__ = ["GenerationRecipe", "Prompt", "Request", "load_generation_recipe", "load_prompts", "make_request"]
 
-_LOCAL = ("localhost", "127.0.0.1", "::1")
+_PLACES = ("label", "description", "examples", "count", "topic")
+# JSON in a prompt has quotes or spaces after its braces, so it is never taken for a place.
+_PLACE = re.compile(r"\{([A-Za-z_]+)\}")
+_LONGEST = 1 << 20
 
 
 class Wanted(Table):
@@ -57,8 +59,8 @@ class ServerOptions(Table):
         answer: `schema`: the server is told the JSON schema of an answer; `text`: it isn't; `auto`: it is, unless it
             refuses that.
         timeout: Seconds to wait for an answer.
-        retries: How often the client repeats a request by itself after rate limits (it waits as long as the server
-            says, up to two minutes), server errors and timeouts.
+        retries: How often the client repeats a request after rate limits (it waits as long as the server says, up to
+            two minutes), server errors and timeouts.
     """
 
     base_url: str | None = None
@@ -70,20 +72,19 @@ class ServerOptions(Table):
     @field_validator("base_url")
     @classmethod
     def _check_address(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        address = urlsplit(value)
-        if address.scheme not in {"http", "https"} or not address.hostname:
-            raise ValueError("an address begins with http:// or https:// and names a host")
-        if address.username or address.password or address.query:
-            raise ValueError("an address must hold no name, password or query; the key comes from the environment")
+        if value is not None:
+            address = urlsplit(value)
+            if address.scheme not in {"http", "https"} or not address.hostname:
+                raise ValueError("an address begins with http:// or https:// and names a host")
+            if address.username or address.password or address.query:
+                raise ValueError("an address must hold no name, password or query; the key comes from the environment")
         return value
 
     @property
     def in_the_clear(self) -> bool:
         """Whether a key would travel unencrypted to another machine."""
         address = urlsplit(self.base_url or "")
-        return address.scheme == "http" and address.hostname not in _LOCAL
+        return address.scheme == "http" and address.hostname not in {"localhost", "127.0.0.1", "::1"}
 
 
 class RequestOptions(Table):
@@ -109,8 +110,8 @@ class LimitOptions(Table):
 
     Attributes:
         parallel: Most requests at a time.
-        requests_per_minute: Most requests begun in a minute, in even steps; None: no limit. What the client repeats by
-            itself is not counted.
+        requests_per_minute: Most requests begun in a minute, in even steps, the client's own repeats not counted;
+            None: no limit.
         attempts: How often a request is made when its answer can't be read, the first time included.
         fruitless: A label is given up after so many requests in a row without a single new text.
         max_cost: No request begins that would bring the cost over this; None: no limit.
@@ -124,21 +125,11 @@ class LimitOptions(Table):
 
 
 class Prices(Table):
-    """What tokens cost.
-
-    Attributes:
-        input: Per million tokens of prompts.
-        output: Per million tokens of answers.
-        currency: Its name, for people.
-    """
+    """What a million tokens of prompts (`input`) and of answers (`output`) cost, in a currency named for people."""
 
     input: Annotated[float, Field(ge=0)] = 0.0
     output: Annotated[float, Field(ge=0)] = 0.0
     currency: str = "USD"
-
-    def cost(self, input_tokens: int, output_tokens: int) -> float:
-        """Return what these tokens cost."""
-        return (input_tokens * self.input + output_tokens * self.output) / 1e6
 
 
 class TextRules(Table):
@@ -215,3 +206,84 @@ def load_generation_recipe(path: Path, overrides: Mapping[str, Any] | None = Non
     for label in recipe.labels:
         recipe.label_scheme.index(label)
     return recipe.model_copy(update={"prompts": tuple(str(path.parent / one) for one in recipe.prompts)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A prompt file: its name without folders, the lower-case hex sha256 of its bytes, and its text."""
+
+    name: str
+    sha256: str
+    template: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request for texts.
+
+    Attributes:
+        id: `<label>/<number>`, unique in an output file.
+        label: The label of the texts.
+        prompt: The prompt file.
+        text: The prompt as it is sent.
+        count: How many texts it asks for.
+        seed: 0..2^31 - 1.
+    """
+
+    id: str
+    label: str
+    prompt: Prompt
+    text: str
+    count: int
+    seed: int
+
+
+def load_prompts(recipe: GenerationRecipe) -> tuple[Prompt, ...]:
+    """Read the prompt files and check their places.
+
+    Raises:
+        ConfigError: A file can't be read or is empty, or has a place that can't be filled.
+    """
+    prompts = []
+    for name in recipe.prompts:
+        try:
+            content = Path(name).read_bytes()
+            template = content[:_LONGEST].decode("utf-8-sig").strip()
+        except OSError as error:
+            told = f"the prompt can't be read: {error.strerror or error}"
+            raise ConfigError(told, hint="Check the path.", file=name) from error
+        except UnicodeDecodeError as error:
+            raise ConfigError("the prompt is not UTF-8", hint="Save it as UTF-8.", file=name) from error
+        if not template:
+            raise ConfigError("the prompt is empty", hint="Write what the model is to do.", file=name)
+        for place in _PLACE.findall(template):
+            if place not in _PLACES:
+                told = f"the prompt has the unknown place {{{place}}}"
+                raise ConfigError(told, hint=suggest(place, _PLACES), file=name)
+            if place == "topic" and not recipe.topics:
+                told = "the prompt has the place {topic}, and the recipe has no topics"
+                raise ConfigError(told, hint='Give it some: topics = ["...", "..."]', file=name)
+        prompts.append(Prompt(name=Path(name).name, sha256=sha256(content).hexdigest(), template=template))
+    return tuple(prompts)
+
+
+def make_request(recipe: GenerationRecipe, prompts: Sequence[Prompt], *, label: str, number: int) -> Request:
+    """Return request `number` (from 1) for texts of `label`."""
+    prompt = prompts[(number - 1) % len(prompts)]
+    # Prompts change quickly and topics slowly, in an order of the label's own.
+    topic = salt(recipe.seed, label, "topic") + (number - 1) // len(prompts)
+    filled = {
+        "label": recipe.title(label),
+        "description": recipe.labels[label].description,
+        "examples": "\n".join(f"- {example}" for example in recipe.labels[label].examples),
+        "count": str(recipe.request.texts),
+        "topic": recipe.topics[topic % len(recipe.topics)] if recipe.topics else "",
+    }
+    return Request(
+        id=f"{label}/{number}",
+        label=label,
+        prompt=prompt,
+        text=_PLACE.sub(lambda place: filled[place.group(1)], prompt.template),
+        count=recipe.request.texts,
+        seed=salt(recipe.seed, label, number) % 2**31,
+    )

@@ -1,59 +1,101 @@
-"""Which of a model's texts are taken, and why the others are not."""
+"""Which of a model's texts are taken: none that is faulty, and none that repeats a known text, exactly or nearly.
+
+Keys, sketches and the Jaccard index are those of `ottenok.data`, so a copy here is what a corpus calls a duplicate.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from ottenok.core.language import detect_language
 from ottenok.core.progress import SILENT, stage
-from ottenok.generate.known import KnownTexts, Origin
+from ottenok.data.near import jaccard
+from ottenok.data.sketches import NearOptions, band_hashes
 from ottenok.text.normalise import TextOptions, dedupe_key, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from numpy.typing import NDArray
+
     from ottenok.core.progress import Progress
     from ottenok.data.corpus import Corpus
-    from ottenok.generate.known import Match
     from ottenok.generate.recipe import GenerationRecipe
 
-__all__ = ["Sieve", "Verdict"]
+__all__ = ["KnownTexts", "Match", "Origin", "Sieve"]
 
 # A text is kept as it was written: addresses and widths are the business of the corpus that it goes into.
 _TIDY = TextOptions(width="keep", marks="keep", urls="keep", users="keep")
-_SPLITS = {"train": Origin.TRAIN, "validation": Origin.VALIDATION, "test": Origin.TEST}
-_ORIGINS = {
-    Origin.EXAMPLE: "an example",
-    Origin.TRAIN: "a train text",
-    Origin.VALIDATION: "a validation text",
-    Origin.TEST: "a test text",
-}
+_BATCH = 8_192  # texts that are sketched at once; sketching takes some 70 bytes a character
+_BUCKET = 256  # texts of one template that are compared; more of them say nothing new
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What became of one text.
+class Origin(IntEnum):
+    """Where a known text is from; the greater, the worse is a copy of it."""
 
-    Attributes:
-        text: Tidied: one line, no control characters.
-        reason: Why it is refused, short and constant; empty where it is taken.
-    """
-
-    text: str
-    reason: str = ""
+    GENERATED = 0
+    EXAMPLE = 1
+    TRAIN = 2
+    VALIDATION = 3
+    TEST = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shelf:
-    """The texts of a corpus, compared in the corpus's own normal form."""
+class Match(NamedTuple):
+    """What a text repeats: where that is from, and whether exactly (otherwise nearly)."""
 
-    options: TextOptions
-    known: KnownTexts
+    origin: Origin
+    exact: bool
 
-    def find(self, texts: Sequence[str]) -> list[Match | None]:
-        """What each text repeats."""
-        return self.known.find([dedupe_key(normalise(text, self.options)) for text in texts])
+
+class KnownTexts:
+    """A growing set of texts by their duplicate keys (`ottenok.text.normalise.dedupe_key`), with their origins."""
+
+    def __init__(self) -> None:
+        self._options = NearOptions()
+        self._exact: dict[str, Origin] = {}
+        self._keys: list[str] = []
+        # Sketches, uint64[bands, m] in ascending order, and the place in `_keys` of each; a part for each `add`.
+        self._sketches: list[tuple[NDArray[np.uint64], NDArray[np.int32]]] = []
+
+    def add(self, keys: Sequence[str], origins: Sequence[Origin]) -> None:
+        """Add texts, each from its origin.
+
+        Raises:
+            MissingExtraError: A package of the extra `data` is not installed.
+        """
+        if keys:
+            hashes, enough = band_hashes(keys, options=self._options)
+            places = (len(self._keys) + np.flatnonzero(enough)).astype(np.int32)
+            order = np.argsort(hashes.T, axis=1, kind="stable")
+            self._sketches.append((np.take_along_axis(hashes.T, order, 1), places[order]))
+            self._keys += keys
+        for key, origin in zip(keys, origins, strict=True):
+            self._exact[key] = max(origin, self._exact.get(key, origin))
+
+    def find(self, key: str) -> Match | None:
+        """Return what a text repeats: the worst where it is several, a text of a test before one of train."""
+        if not self._keys:
+            return None
+        if len(self._sketches) > 1:
+            hashes, places = (np.concatenate(parts, axis=1) for parts in zip(*self._sketches, strict=True))
+            order = np.argsort(hashes, axis=1, kind="stable")
+            self._sketches = [(np.take_along_axis(hashes, order, 1), np.take_along_axis(places, order, 1))]
+        found = [Match(self._exact[key], exact=True)] if key in self._exact else []
+        near: set[int] = set()
+        sketch, _ = band_hashes([key], options=self._options)
+        for band, places, values in zip(*self._sketches[0], sketch.T, strict=True):
+            for value in values:
+                start, end = np.searchsorted(band, value, side="left"), np.searchsorted(band, value, side="right")
+                near.update(places[start : min(end, start + _BUCKET)].tolist())
+        if near:
+            right = np.arange(1, len(near) + 1, dtype=np.int64)
+            keys = [self._keys[place] for place in near]
+            alike = jaccard([key, *keys], np.zeros_like(right), right, self._options) >= self._options.threshold
+            found += [Match(self._exact[keys[place]], exact=False) for place in np.flatnonzero(alike)]
+        return max(found, default=None)
 
 
 class Sieve:
@@ -62,9 +104,14 @@ class Sieve:
     def __init__(self, recipe: GenerationRecipe) -> None:
         self._recipe = recipe
         self._own = KnownTexts()
-        self._shelves: list[_Shelf] = []
-        examples = [key for wanted in recipe.labels.values() for key in map(_key, wanted.examples)]
-        self._own.add(examples, [Origin.EXAMPLE] * len(examples))
+        # The texts of each corpus are compared in the corpus's own normal form.
+        self._shelves: list[tuple[TextOptions, KnownTexts]] = []
+        self.put((example for wanted in recipe.labels.values() for example in wanted.examples), Origin.EXAMPLE)
+
+    def put(self, texts: Iterable[str], origin: Origin) -> None:
+        """Refuse repeats of these texts from now on."""
+        keys = [dedupe_key(normalise(text)) for text in texts]
+        self._own.add(keys, [origin] * len(keys))
 
     def put_corpus(self, corpus: Corpus, progress: Progress = SILENT) -> None:
         """Refuse copies and near copies of every text of a corpus from now on.
@@ -73,67 +120,48 @@ class Sieve:
             MissingExtraError: A package of the extra `data` is not installed.
         """
         recipe: dict[str, Any] = corpus.manifest.get("recipe", {})
-        options = TextOptions(**recipe.get("text", {}))
         table = corpus.table(columns=("text", "split"))
         known = KnownTexts()
         with stage(progress, f"texts of {corpus.manifest.get('name', 'the corpus')}", total=len(table), unit="rows"):
-            for batch in table.to_batches(max_chunksize=1 << 20):
+            for batch in table.to_batches(max_chunksize=_BATCH):
                 keys = [dedupe_key(text) for text in batch.column("text").to_pylist()]
-                known.add(keys, [_SPLITS[split] for split in batch.column("split").to_pylist()], progress)
-        self._shelves.append(_Shelf(options=options, known=known))
+                known.add(keys, [Origin[split.upper()] for split in batch.column("split").to_pylist()])
+                progress.advance(len(keys))
+        self._shelves.append((TextOptions(**recipe.get("text", {})), known))
 
-    def put_generated(self, texts: Iterable[str]) -> None:
-        """Refuse repeats of texts that were taken in an earlier run."""
-        keys = [_key(text) for text in texts]
-        self._own.add(keys, [Origin.GENERATED] * len(keys))
-
-    def sift(self, texts: Sequence[str], *, most: int) -> list[Verdict]:
+    def sift(self, texts: Sequence[str], *, most: int) -> list[tuple[str, str]]:
         """Judge the texts of an answer, in order.
 
         Args:
             texts: What the model wrote.
             most: How many are still wanted; the rest is refused.
+
+        Returns:
+            Each text, tidied to one line without control characters, and the reason why it is refused, short and
+            constant; an empty one where it is taken.
         """
         tidy = [normalise(text, _TIDY) for text in texts]
-        copies = self._copies(tidy)
-        found: list[Verdict] = []
-        taken = 0
-        for text, copy in zip(tidy, copies, strict=True):
-            reason = self._fault(text) or copy or ("" if taken < most else "more than wanted")
-            reason = reason or self._repeat(text)
-            taken += not reason
-            found.append(Verdict(text=text, reason=reason))
+        copies: list[list[Match | None]] = [[None] * len(tidy)]
+        for options, known in self._shelves:
+            copies.append([known.find(dedupe_key(normalise(text, options))) for text in tidy])
+        worst = [max((one for one in column if one), default=None) for column in zip(*copies, strict=True)]
+        rules, found, taken = self._recipe.texts, [], 0
+        for text, copy in zip(tidy, worst, strict=True):
+            if sum(map(str.isalnum, text)) < rules.minimum_letters:
+                reason = "too short"
+            elif len(text) > rules.maximum_characters:
+                reason = "too long"
+            elif rules.check_language and detect_language(text) != self._recipe.language:
+                reason = "another language"
+            elif copy is None and taken >= most:
+                reason = "more than wanted"
+            else:
+                reason = _reason(copy or self._own.find(dedupe_key(normalise(text))))
+            if not reason:
+                self.put([text], Origin.GENERATED)
+                taken += 1
+            found.append((text, reason))
         return found
-
-    def _fault(self, text: str) -> str:
-        """What is wrong with a text by itself."""
-        rules = self._recipe.texts
-        if sum(map(str.isalnum, text)) < rules.minimum_letters:
-            return "too short"
-        if len(text) > rules.maximum_characters:
-            return "too long"
-        if rules.check_language and detect_language(text) != self._recipe.language:
-            return "another language"
-        return ""
-
-    def _copies(self, texts: Sequence[str]) -> list[str]:
-        """Of which text of a corpus each is a copy."""
-        matches: list[list[Match | None]] = [[None] * len(texts)]
-        matches += [shelf.find(texts) for shelf in self._shelves]
-        worst = (max((one for one in column if one), default=None) for column in zip(*matches, strict=True))
-        return [_reason(match) for match in worst]
-
-    def _repeat(self, text: str) -> str:
-        """Whether it repeats an example or a text that was taken; if it does not, it is taken."""
-        key = _key(text)
-        reason = _reason(self._own.find([key])[0])
-        if not reason:
-            self._own.add([key], [Origin.GENERATED])
-        return reason
-
-
-def _key(text: str) -> str:
-    return dedupe_key(normalise(text))
 
 
 def _reason(match: Match | None) -> str:
@@ -141,4 +169,6 @@ def _reason(match: Match | None) -> str:
         return ""
     if match.origin is Origin.GENERATED:
         return "duplicate" if match.exact else "near duplicate"
-    return f"{'copy' if match.exact else 'near copy'} of {_ORIGINS[match.origin]}"
+    article = "an" if match.origin is Origin.EXAMPLE else "a"
+    what = "example" if match.origin is Origin.EXAMPLE else f"{match.origin.name.lower()} text"
+    return f"{'copy' if match.exact else 'near copy'} of {article} {what}"
