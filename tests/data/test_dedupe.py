@@ -30,9 +30,9 @@ rows = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(0, 2
 
 
 def columns(table: list[tuple[int, int, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Turn rows of (text, split, label) into columns."""
+    """Turn rows of (text, split, label) into columns, the label that of the only task."""
     texts, splits, labels = zip(*table, strict=True)
-    return np.array(texts, dtype=np.int32), np.array(splits, dtype=np.int8), np.array(labels, dtype=np.int32)
+    return np.array(texts, dtype=np.int32), np.array(splits, dtype=np.int8), np.array(labels, dtype=np.int32)[:, None]
 
 
 def kept_by_hand(table: list[tuple[int, int, int]], rule: str) -> list[int]:
@@ -119,7 +119,7 @@ def test_near_duplicates_leave_no_group_in_two_splits(table: list[tuple[int, int
         left = set(splits[own].tolist())
         assert left in ({FREE}, {TRAIN}, {FREE, TRAIN}, {VALIDATION}, {TEST})
         if left != {TEST}:
-            assert len(set(labels[own].tolist())) == own.sum()  # one row per label
+            assert len(set(labels[own, 0].tolist())) == own.sum()  # one row per label
     assert verdict.kept[splits == TEST].all()
     lost = ~verdict.kept
     assert verdict.kept[verdict.winner[lost]].all()
@@ -156,7 +156,7 @@ def test_votes_are_counted() -> None:
 def test_ratings_become_one_row_per_text() -> None:
     """Enough ratings and a label alone in front: the first row stays with that label, though it rated otherwise."""
     texts = np.array([5, 5, 5, 7, 7, 7, 9, 9, 9, 9], np.int32)
-    labels = np.array([0, 1, 1, 0, 1, 2, 2, 2, 0, 0], np.int32)
+    labels = np.array([[0, 1, 1, 0, 1, 2, 2, 2, 0, 0]], np.int32).T
     reason, winner = aggregate_ratings(texts, labels, minimum=3)
     assert reason.tolist() == [Reason.KEPT, *[Reason.RATING] * 2, *[Reason.RATERS_DISAGREE] * 7]
     assert winner[0] == 1

@@ -10,7 +10,7 @@ from ottenok.core.config import override, parse
 from ottenok.core.errors import ConfigError, SchemeError
 from ottenok.data.card import card_names, load_card
 from ottenok.data.harmonise import find_route
-from ottenok.data.own import corpus_scheme
+from ottenok.data.own import corpus_schemes
 from ottenok.recipes.corpus import CorpusRecipe, SourceSpec, load_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes" / "data").glob("*.toml"))
@@ -90,7 +90,7 @@ def test_the_scheme_must_exist() -> None:
     """An unknown scheme names the nearest; `own` needs the user's own data."""
     for scheme, message in (("sentiment-4", "Did you mean 'sentiment-3'"), ("own", "no source has labels of its own")):
         with pytest.raises(SchemeError, match=message):
-            corpus_scheme(parse(CorpusRecipe, {**SMALL, "scheme": scheme}), [load_card("rusentiment")])
+            corpus_schemes(parse(CorpusRecipe, {**SMALL, "scheme": scheme}), [load_card("rusentiment")])
 
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
@@ -101,7 +101,7 @@ def test_the_recipes_that_ship_are_sound(file: Path) -> None:
     names = [spec.name for spec in recipe.sources]
     assert sorted(set(names)) == sorted(names)
     cards = {spec.name: load_card(spec.name) for spec in recipe.sources if spec.card}
-    scheme = corpus_scheme(recipe, list(cards.values()))
+    (scheme,) = corpus_schemes(recipe, list(cards.values()))
     for spec in recipe.sources:
         card = cards.get(spec.name)
         assert card is None or set(find_route(card.label, scheme, spec.map).table.values()) <= {*scheme.labels, None}

@@ -15,7 +15,7 @@ from ottenok.core.config import override, read_toml
 from ottenok.data.build import build
 from ottenok.data.card import load_card
 from ottenok.data.corpus import open_corpus
-from ottenok.data.own import corpus_scheme
+from ottenok.data.own import corpus_schemes
 from ottenok.recipes.arms import take_arms
 from ottenok.recipes.corpus import load_recipe as load_corpus_recipe
 from ottenok.recipes.files import recipe_file
@@ -71,7 +71,7 @@ def test_studies_compare_by_figures_that_there_are(file: Path) -> None:
     for run in study.runs:
         corpus = load_corpus_recipe(recipe_file(run.recipe.data.recipe or "", "data"))
         cards = [load_card(spec.name) for spec in corpus.sources if spec.card]
-        check_metrics(study.options.metrics, corpus_scheme(corpus, cards))
+        check_metrics(study.options.metrics, corpus_schemes(corpus, cards)[0])
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

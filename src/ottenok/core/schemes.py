@@ -82,6 +82,8 @@ class LabelMap:
     def apply(self, labels: Iterable[str]) -> tuple[str, ...] | None:
         """Map a row's labels, without repeats and in the target scheme's order; None means: drop the row.
 
+        A row whose labels lead to several labels of a scheme that allows one says nothing there, and is dropped.
+
         Raises:
             SchemeError: A label does not belong to the source scheme.
         """
@@ -89,15 +91,17 @@ class LabelMap:
         for label in labels:
             if label not in self.table:
                 raise SchemeError(f"the scheme {self.source} has no label {label!r}", hint=suggest(label, self.table))
-            target = self.table[label]
-            if target is not None:
-                mapped.add(target)
+            end = self.table[label]
+            if end is not None:
+                mapped.add(end)
             elif self.drop == "row":
                 return None
         if not mapped and self.empty is not None:
             mapped.add(self.empty)
-        order = load_scheme(self.target).labels
-        return tuple(label for label in order if label in mapped)
+        target = load_scheme(self.target)
+        if target.kind != "multi-label" and len(mapped) != 1:
+            return None
+        return tuple(label for label in target.labels if label in mapped)
 
 
 def _read_table(name: str) -> dict[str, Any]:

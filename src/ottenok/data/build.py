@@ -14,17 +14,22 @@ from ottenok.core.files import atomic_folder
 from ottenok.core.progress import SILENT
 from ottenok.data.clean import Cleaning
 from ottenok.data.corpus import CORPUS_FILE, MANIFEST_FILE, REJECTS_FILE, Corpus, open_corpus
+from ottenok.data.harmonise import TaskLabels, task_harmonisers
 from ottenok.data.inputs import find_inputs
-from ottenok.data.intake import Intake, take_in
+from ottenok.data.intake import Intake, Noted, take_in
+from ottenok.data.ledger import Codes, LedgerWriter
 from ottenok.data.manifest import Account, manifest_text
 from ottenok.data.output import RowWriter
-from ottenok.data.own import corpus_scheme
+from ottenok.data.own import corpus_schemes
 from ottenok.data.spill import open_spill, write_spill
 from ottenok.tables.rejects import RejectsFile
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ottenok.core.progress import Progress
     from ottenok.core.schemes import LabelScheme
+    from ottenok.data.harmonise import Harmoniser
     from ottenok.data.inputs import Inputs
     from ottenok.recipes.corpus import CorpusRecipe
 
@@ -53,32 +58,54 @@ def build(recipe: CorpusRecipe, *, root: Path | None, cache: Path, out: Path, pr
     """
     _check_place(out)
     inputs = find_inputs(recipe, root=root, cache=cache, progress=progress)
-    scheme = corpus_scheme(recipe, [one.card for one in inputs.sources])
+    schemes = corpus_schemes(recipe, [one.card for one in inputs.sources])
+    harmonisers = [task_harmonisers(one.spec, one.card.label, schemes) for one in inputs.sources]
     with atomic_folder(out) as folder, tempfile.TemporaryDirectory(dir=folder, prefix="work-") as work:
-        _build(recipe, inputs, scheme, folder=folder, work=Path(work), progress=progress)
+        _build(recipe, inputs, schemes, harmonisers, folder=folder, work=Path(work), progress=progress)
     return open_corpus(out)
 
 
 def _build(
-    recipe: CorpusRecipe, inputs: Inputs, scheme: LabelScheme, *, folder: Path, work: Path, progress: Progress
+    recipe: CorpusRecipe,
+    inputs: Inputs,
+    schemes: Sequence[LabelScheme],
+    harmonisers: Sequence[Sequence[Harmoniser | None]],
+    *,
+    folder: Path,
+    work: Path,
+    progress: Progress,
 ) -> None:
     texts = work / "texts.arrow"
+    noted = Noted(ledger=LedgerWriter(tasks=len(schemes)), labels=tuple(Codes() for _ in schemes))
     with RejectsFile(folder / REJECTS_FILE) as rejects, write_spill(texts) as sink:
-        noted = take_in(Intake(inputs=inputs, recipe=recipe, scheme=scheme, spill=sink, rejects=rejects), progress)
+        take_in(
+            Intake(inputs=inputs, recipe=recipe, harmonisers=harmonisers, spill=sink, rejects=rejects, noted=noted),
+            progress,
+        )
     ledger = noted.ledger.close()
+    tasks = [
+        TaskLabels(
+            scheme=scheme,
+            values=noted.labels[place].values,
+            classes={
+                name: one.classes
+                for name, source in zip(inputs.names, harmonisers, strict=True)
+                if (one := source[place]) is not None and one.classes
+            },
+        )
+        for place, scheme in enumerate(schemes)
+    ]
     with open_spill(texts) as spill:
-        cleaning = Cleaning(recipe=recipe, inputs=inputs, ledger=ledger)
-        cleaned = cleaning.run(spill, noted.labels.values, work=work, progress=progress)
-        stats = Account(inputs=inputs, noted=noted, ledger=ledger, cleaned=cleaned).stats(recipe, scheme)
+        cleaned = Cleaning(recipe=recipe, inputs=inputs, ledger=ledger).run(spill, tasks, work=work, progress=progress)
+        stats = Account(inputs=inputs, noted=noted, ledger=ledger, cleaned=cleaned, tasks=tasks).stats(recipe)
         if not sum(stats.rows.values()):
             raise DataError(
                 "no row is left", hint="Look at the label map, the parts and the filters.", file=recipe.name
             )
-        writer = RowWriter(
-            ledger=ledger, cleaned=cleaned, inputs=inputs, labels=noted.labels, languages=noted.languages
-        )
+        writer = RowWriter(ledger=ledger, cleaned=cleaned, inputs=inputs, tasks=tasks, languages=noted.languages)
         writer.write(spill, folder / CORPUS_FILE, progress)
-    (folder / MANIFEST_FILE).write_text(manifest_text(stats, recipe, scheme), encoding="utf-8", newline="\n")
+    text = manifest_text(stats, recipe, tasks, folder=folder)
+    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _check_place(out: Path) -> None:

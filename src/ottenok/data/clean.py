@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ottenok.core.progress import SILENT, stage
-from ottenok.data.dedupe import FREE, TEST, TRAIN, resolve_near, resolve_same
+from ottenok.data.dedupe import FREE, TEST, TRAIN, label_codes, resolve_near, resolve_same
 from ottenok.data.keys import mix, salt
 from ottenok.data.near import find_groups
 from ottenok.data.raters import aggregate_ratings
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from ottenok.core.progress import Progress
     from ottenok.data.dedupe import Verdict
+    from ottenok.data.harmonise import TaskLabels
     from ottenok.data.inputs import Inputs
     from ottenok.data.ledger import Ledger
     from ottenok.data.spill import Spill
@@ -40,14 +41,15 @@ class Cleaned:
     Attributes:
         reason: int8[n], a `Reason`; KEPT where the row is in the corpus.
         winner: int32[n], the row that is kept instead, or -1.
-        label: int32[n], code of the set of labels; another one than in the ledger where raters were aggregated.
+        labels: int32[n, tasks], codes of the sets of labels, -1 for none; others than in the ledger where raters were
+            aggregated, or labels of one text for several tasks were joined.
         split: int8[n], TRAIN, VALIDATION or TEST where the row is kept.
         near: Numbers of the near duplicates, or None.
     """
 
     reason: NDArray[np.int8]
     winner: NDArray[np.int32]
-    label: NDArray[np.int32]
+    labels: NDArray[np.int32]
     split: NDArray[np.int8]
     near: NearStats | None
 
@@ -62,17 +64,15 @@ class Cleaning:
         self._source = np.array([file.source for file in inputs.files], dtype=np.int16)[ledger.file]
         self._reason = np.zeros(len(ledger), dtype=np.int8)
         self._winner = np.full(len(ledger), -1, dtype=np.int32)
-        self._label = ledger.label.copy()
+        self._labels = ledger.labels.copy()
         self._near: NearStats | None = None
 
-    def run(
-        self, spill: Spill, labels: Sequence[tuple[str, ...]], *, work: Path, progress: Progress = SILENT
-    ) -> Cleaned:
+    def run(self, spill: Spill, tasks: Sequence[TaskLabels], *, work: Path, progress: Progress = SILENT) -> Cleaned:
         """Run all stages.
 
         Args:
             spill: The texts.
-            labels: The table of label sets.
+            tasks: The corpus's tasks.
             work: An empty folder for temporary files.
             progress: Told about each stage.
 
@@ -80,11 +80,11 @@ class Cleaning:
             MissingExtraError: A package of the extra `data` is not installed.
         """
         self._aggregate()
-        self._drop_same(progress)
+        self._drop_same(tasks, progress)
         groups = self._drop_near(spill, work, progress)
         self._limit()
-        split = self._split(groups, labels)
-        return Cleaned(reason=self._reason, winner=self._winner, label=self._label, split=split, near=self._near)
+        split = self._split(groups, tasks)
+        return Cleaned(reason=self._reason, winner=self._winner, labels=self._labels, split=split, near=self._near)
 
     @property
     def _alive(self) -> NDArray[np.int64]:
@@ -94,16 +94,25 @@ class Cleaning:
         for source, one in enumerate(self._inputs.sources):
             if one.card.raters is not None:
                 rows = np.flatnonzero(self._source == source)
-                self._reason[rows], self._label[rows] = aggregate_ratings(
-                    self._ledger.text[rows], self._ledger.label[rows], minimum=one.card.raters.minimum
+                self._reason[rows], self._labels[rows] = aggregate_ratings(
+                    self._ledger.text[rows], self._ledger.labels[rows], minimum=one.card.raters.minimum
                 )
 
-    def _drop_same(self, progress: Progress) -> None:
+    def _drop_same(self, tasks: Sequence[TaskLabels], progress: Progress) -> None:
         rows = self._alive
         ledger, rule = self._ledger, self._recipe.clean.conflicts
         with stage(progress, "exact duplicates", total=len(rows), unit="rows"):
-            self._settle(rows, resolve_same(ledger.text[rows], ledger.split[rows], self._label[rows], rule=rule))
+            before = self._labels[rows]
+            self._settle(rows, resolve_same(ledger.text[rows], ledger.split[rows], before, rule=rule))
             progress.advance(len(rows))
+        # A row's classes are those of its source: a label that only another source can give does not join it.
+        changed = self._labels[rows] != before
+        for place, task in np.argwhere(changed & (self._reason[rows] == Reason.KEPT)[:, None]).tolist():
+            row = rows[place]
+            known = tasks[task].classes.get(self._inputs.names[self._source[row]])
+            label = tasks[task].values[self._labels[row, task]] if self._labels[row, task] >= 0 else ()
+            if known is not None and not set(label) <= set(known):
+                self._labels[row, task] = -1
 
     def _drop_near(self, spill: Spill, work: Path, progress: Progress) -> NDArray[np.int32]:
         """Return the group of each row of the ledger; every row is a group of its own unless it is near another."""
@@ -120,7 +129,7 @@ class Cleaning:
             texts = Texts(rows=rows, lengths=self._ledger.length[rows], keys_of=spill.keys)
             found = find_groups(texts, options=near, folder=work, progress=progress)
             self._near = _near_stats(found)
-            self._settle(rows, resolve_near(found, self._ledger.split[rows], self._label[rows]))
+            self._settle(rows, resolve_near(found, self._ledger.split[rows], self._labels[rows]))
             groups[rows] = rows[found]
         return groups
 
@@ -133,7 +142,7 @@ class Cleaning:
                 order = mix(self._ledger.digest[own], salt(self._recipe.seed, "limit", one.card.name))
                 self._reason[own[np.argsort(order, kind="stable")[one.spec.limit :]]] = Reason.LIMIT
 
-    def _split(self, groups: NDArray[np.int32], labels: Sequence[tuple[str, ...]]) -> NDArray[np.int8]:
+    def _split(self, groups: NDArray[np.int32], tasks: Sequence[TaskLabels]) -> NDArray[np.int8]:
         rows = self._alive
         first, members = np.unique(groups[rows], return_index=True, return_inverse=True)[1:]
         pinned = np.full(len(first), FREE, dtype=np.int8)
@@ -141,6 +150,7 @@ class Cleaning:
         cuttable = np.ones(len(first), dtype=bool)
         np.logical_and.at(cuttable, members, self._cuttable(rows))
         heads = rows[first]
+        codes, names = _strata(self._labels[heads], tasks)
         options = self._recipe.split
         splits = assign_splits(
             Groups(
@@ -148,10 +158,10 @@ class Cleaning:
                 pinned=pinned,
                 cuttable=cuttable,
                 source=self._source[heads].astype(np.int32),
-                label=self._label[heads],
+                label=codes,
             ),
             sources=self._inputs.names,
-            labels=labels,
+            labels=names,
             shares=Shares(train=options.train, validation=options.validation, test=options.test),
             seed=self._recipe.seed,
         )
@@ -169,6 +179,27 @@ class Cleaning:
     def _settle(self, rows: NDArray[np.int64], verdict: Verdict) -> None:
         self._reason[rows] = verdict.reason
         self._winner[rows] = np.where(verdict.winner >= 0, rows[verdict.winner], -1)
+        self._labels[rows] = verdict.labels
+
+
+def _strata(
+    labels: NDArray[np.int32], tasks: Sequence[TaskLabels]
+) -> tuple[NDArray[np.int32], Sequence[tuple[str, ...]]]:
+    """Return the code of each row's labels of all tasks together, and what the codes stand for."""
+    codes = label_codes(labels)
+    if len(tasks) == 1:
+        return codes, tasks[0].values
+    first = np.unique(codes, return_index=True)[1]
+    names = [
+        tuple(
+            f"{task.name}:{label}"
+            for task, code in zip(tasks, row, strict=True)
+            if code >= 0
+            for label in task.values[code]
+        )
+        for row in labels[first].tolist()
+    ]
+    return codes, names
 
 
 def _near_stats(groups: NDArray[np.int32]) -> NearStats:

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 
 from ottenok.core.config import suggest
 from ottenok.core.errors import SchemeError
-from ottenok.core.schemes import LabelMap, find_map, load_schemes
+from ottenok.core.schemes import LabelMap, find_map, load_maps, load_schemes
 from ottenok.data.reasons import Reason
 from ottenok.text.normalise import normalise, strip_emoticons
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ottenok.core.schemes import LabelScheme
     from ottenok.data.card import Label
+    from ottenok.recipes.corpus import SourceSpec
     from ottenok.text.normalise import TextOptions
 
-__all__ = ["Harmoniser", "Mapped", "clean_text", "find_route"]
+__all__ = ["Harmoniser", "Mapped", "TaskLabels", "clean_text", "find_route", "task_harmonisers"]
 
 _REMEMBERED = 10_000  # different sets of published labels; a broken file may have one per row
 
@@ -42,6 +43,26 @@ class Mapped:
     unknown: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskLabels:
+    """One task of a corpus that is being built.
+
+    Attributes:
+        scheme: Its label scheme.
+        values: The sets of labels that its rows have, by code; it grows while rows are read.
+        classes: For each source that has labels for the task, the labels that it can give, in the scheme's order.
+    """
+
+    scheme: LabelScheme
+    values: Sequence[tuple[str, ...]]
+    classes: Mapping[str, tuple[str, ...]]
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.scheme.name
+
+
 class Harmoniser:
     """Maps the published labels of one source."""
 
@@ -54,6 +75,17 @@ class Harmoniser:
         known = load_schemes().get(label.scheme, scheme)
         self._one_at_source = known.kind != "multi-label"
         self._memory: dict[tuple[str, ...], Mapped] = {}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels of the corpus's scheme that the source can give, in the scheme's order."""
+        ours = {label for label in (*self._label.map.values(), self._label.empty) if label}
+        if self._label.several == "mixed" and self._label.mixed:
+            ours.add(self._label.mixed)
+        ends = {self._route.table[label] for label in ours}
+        if self._label.empty is None and not self._one_at_source:
+            ends.add(self._route.empty)
+        return tuple(label for label in self._scheme.labels if label in ends)
 
     def __call__(self, published: tuple[str, ...]) -> Mapped:
         """Map the labels of one row."""
@@ -91,6 +123,33 @@ class Harmoniser:
         if self._scheme.kind != "multi-label" and len(ends) != 1:
             return Mapped(reason=Reason.SEVERAL_LABELS if ends else Reason.NO_LABEL)
         return Mapped(labels=tuple(label for label in self._scheme.labels if label in ends))
+
+
+def task_harmonisers(spec: SourceSpec, label: Label, schemes: Sequence[LabelScheme]) -> list[Harmoniser | None]:
+    """Return what maps a source's labels to each task's; None for a task that the source has no labels for.
+
+    Args:
+        spec: What the recipe says of the source.
+        label: The card's label map.
+        schemes: The schemes of the corpus's tasks.
+
+    Raises:
+        SchemeError: A task that the recipe names for the source, or every task, is out of its labels' reach.
+    """
+    wanted = [
+        scheme for scheme in schemes if (scheme.name in spec.tasks if spec.tasks else _leads(label.scheme, scheme.name))
+    ]
+    return [
+        Harmoniser(label=label, scheme=scheme, route=find_route(label, scheme, spec.map))
+        if scheme in (wanted or schemes[:1])
+        else None
+        for scheme in schemes
+    ]
+
+
+def _leads(source: str, target: str) -> bool:
+    """Whether there is a sound way from one scheme to another."""
+    return source == target or any((one.source, one.target) == (source, target) for one in load_maps())
 
 
 def find_route(label: Label, scheme: LabelScheme, own: Mapping[str, str] | None = None) -> LabelMap:

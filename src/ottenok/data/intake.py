@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ottenok.core.language import detect_language
 from ottenok.core.progress import SILENT, stage
-from ottenok.data.harmonise import Harmoniser, clean_text, find_route
+from ottenok.data.harmonise import clean_text
 from ottenok.data.keys import key_digest
 from ottenok.data.ledger import Codes, LedgerRow, LedgerWriter
 from ottenok.data.overlaps import OverlapCounter
@@ -18,8 +18,10 @@ from ottenok.tables.rows import Rejected
 from ottenok.text.normalise import dedupe_key
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ottenok.core.progress import Progress
-    from ottenok.core.schemes import LabelScheme
+    from ottenok.data.harmonise import Harmoniser, Mapped
     from ottenok.data.inputs import Input, InputFile, Inputs
     from ottenok.data.spill import SpillWriter
     from ottenok.recipes.corpus import CorpusRecipe
@@ -38,7 +40,7 @@ class Noted:
 
     Attributes:
         ledger: The rows that were taken.
-        labels: The table of label sets.
+        labels: The table of label sets of each task.
         languages: The table of languages.
         overlaps: The texts of all records, also of those whose labels the map leaves out.
         read: Records per file, rejected ones included.
@@ -46,8 +48,8 @@ class Noted:
         dropped: Records that the recipe or its label map leaves out, per file and `Reason`.
     """
 
-    ledger: LedgerWriter = field(default_factory=LedgerWriter)
-    labels: Codes = field(default_factory=Codes)
+    ledger: LedgerWriter
+    labels: tuple[Codes, ...]
     languages: Codes = field(default_factory=Codes)
     overlaps: OverlapCounter = field(default_factory=OverlapCounter)
     read: Counter[int] = field(default_factory=Counter)
@@ -62,7 +64,7 @@ class Intake:
     Attributes:
         inputs: What is read.
         recipe: How.
-        scheme: The label scheme of the corpus.
+        harmonisers: For each source and task what maps its labels, or None.
         spill: Takes the texts.
         rejects: Takes the records that can't be used.
         noted: Takes everything else.
@@ -70,10 +72,10 @@ class Intake:
 
     inputs: Inputs
     recipe: CorpusRecipe
-    scheme: LabelScheme
+    harmonisers: Sequence[Sequence[Harmoniser | None]]
     spill: SpillWriter
     rejects: RejectsFile
-    noted: Noted = field(default_factory=Noted)
+    noted: Noted
 
 
 def take_in(intake: Intake, progress: Progress = SILENT) -> Noted:
@@ -81,20 +83,13 @@ def take_in(intake: Intake, progress: Progress = SILENT) -> Noted:
 
     Raises:
         DataError: A file can't be read.
-        SchemeError: A source's labels do not lead to the recipe's scheme.
     """
-    harmonisers = [_harmoniser(one, intake.scheme) for one in intake.inputs.sources]
     for number, file in enumerate(intake.inputs.files):
         one = intake.inputs.sources[file.source]
-        reading = _Reading(intake=intake, one=one, file=file, number=number, harmonise=harmonisers[file.source])
+        reading = _Reading(intake=intake, one=one, file=file, number=number, harmonise=intake.harmonisers[file.source])
         with stage(progress, f"reading {one.card.name}", total=file.located.file.rows, unit="rows"):
             reading.run(progress)
     return intake.noted
-
-
-def _harmoniser(one: Input, scheme: LabelScheme) -> Harmoniser:
-    label = one.card.label
-    return Harmoniser(label=label, scheme=scheme, route=find_route(label, scheme, one.spec.map))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +100,7 @@ class _Reading:
     one: Input
     file: InputFile
     number: int
-    harmonise: Harmoniser
+    harmonise: Sequence[Harmoniser | None]
 
     def run(self, progress: Progress) -> None:
         located = self.file.located
@@ -133,25 +128,29 @@ class _Reading:
         key = dedupe_key(text)
         digest = key_digest(key)
         self._note_overlap(key if text == record.text else dedupe_key(record.text), key, digest)
-        mapped = self.harmonise(record.labels)
-        if mapped.unknown is not None:
-            self._refuse(record, "unknown label", f"{mapped.unknown}: {record.text}")
-        elif mapped.reason != Reason.KEPT:
-            self._drop(mapped.reason)
+        mapped = [None if one is None else one(record.labels) for one in self.harmonise]
+        given = [one for one in mapped if one is not None]
+        if given[0].unknown is not None:
+            self._refuse(record, "unknown label", f"{given[0].unknown}: {record.text}")
+        elif all(one.reason != Reason.KEPT for one in given):
+            self._drop(given[0].reason)
         elif len(key) < self.intake.recipe.clean.minimum_letters:
             self._drop(Reason.SHORT)
         else:
-            self.intake.noted.ledger.add(self._row(record, text, mapped.labels, digest))
+            self.intake.noted.ledger.add(self._row(record, text, mapped, digest))
             self.intake.spill.add(text, key, part)
 
-    def _row(self, record: Record, text: str, labels: tuple[str, ...], digest: bytes) -> LedgerRow:
+    def _row(self, record: Record, text: str, mapped: Sequence[Mapped | None], digest: bytes) -> LedgerRow:
         languages = self.one.card.languages
         language = record.language or (languages[0] if len(languages) == 1 else detect_language(text))
         return LedgerRow(
             file=self.number,
             row=record.row,
             split=self.file.split,
-            label=self.intake.noted.labels.code(*labels),
+            labels=tuple(
+                table.code(*one.labels) if one is not None and one.reason == Reason.KEPT else -1
+                for table, one in zip(self.intake.noted.labels, mapped, strict=True)
+            ),
             language=self.intake.noted.languages.code(language),
             length=len(text),
             digest=digest,

@@ -42,7 +42,7 @@ class LedgerRow:
         file: Place of its file in the list of all files.
         row: Its number in the file.
         split: FREE, TRAIN, VALIDATION or TEST (see `dedupe`).
-        label: Code of its set of labels.
+        labels: For each task the code of its set of labels, or -1 where it has none.
         language: Code of its language.
         length: Characters of the normalised text.
         digest: 16 bytes that stand for its duplicate key.
@@ -51,13 +51,13 @@ class LedgerRow:
     file: int
     row: int
     split: int
-    label: int
+    labels: tuple[int, ...]
     language: int
     length: int
     digest: bytes
 
 
-_TYPES = {"file": "h", "row": "q", "split": "b", "label": "i", "language": "h", "length": "i"}
+_TYPES = {"file": "h", "row": "q", "split": "b", "language": "h", "length": "i"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class Ledger:
         file: int16[n].
         row: int64[n].
         split: int8[n].
-        label: int32[n].
+        labels: int32[n, tasks].
         language: int16[n].
         length: int32[n].
     """
@@ -80,7 +80,7 @@ class Ledger:
     file: NDArray[np.int16]
     row: NDArray[np.int64]
     split: NDArray[np.int8]
-    label: NDArray[np.int32]
+    labels: NDArray[np.int32]
     language: NDArray[np.int16]
     length: NDArray[np.int32]
 
@@ -90,21 +90,30 @@ class Ledger:
 
 @dataclass(slots=True)
 class LedgerWriter:
-    """Collects rows; `array` holds them as machine numbers, 33 bytes a row, and 16 for the digest."""
+    """Collects rows; `array` holds them as machine numbers, 29 bytes a row, 4 per task, and 16 for the digest.
+
+    Attributes:
+        tasks: How many tasks the corpus has.
+    """
+
+    tasks: int
 
     _columns: dict[str, array[int]] = field(
         default_factory=lambda: {name: array(code) for name, code in _TYPES.items()}
     )
+    _labels: array[int] = field(default_factory=lambda: array("i"))
     _digests: bytearray = field(default_factory=bytearray)
 
     def add(self, row: LedgerRow) -> None:
         """Note one row."""
         for name, column in self._columns.items():
             column.append(getattr(row, name))
+        self._labels.extend(row.labels)
         self._digests += row.digest
 
     def close(self) -> Ledger:
         """Return the columns and number the texts."""
         digests = unpack_digests([bytes(self._digests)])
         columns = {name: np.frombuffer(column, dtype=column.typecode) for name, column in self._columns.items()}
-        return Ledger(text=dense_ids(digests), digest=digests[:, 0].copy(), **columns)
+        labels = np.frombuffer(self._labels, dtype=np.int32).reshape(-1, self.tasks)
+        return Ledger(text=dense_ids(digests), digest=digests[:, 0].copy(), labels=labels, **columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections import Counter
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -12,27 +13,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import ottenok
+from ottenok.data.corpus import Corpus
 from ottenok.data.dedupe import FREE
 from ottenok.data.output import SPLIT_NAMES
 from ottenok.data.reasons import Reason
-from ottenok.data.stats import CorpusStats, Dropped, FileStats, Overlap, SourceStats
+from ottenok.data.stats import NO_LABEL, CorpusStats, Dropped, FileStats, Overlap, SourceStats, count_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from ottenok.core.schemes import LabelScheme
     from ottenok.data.clean import Cleaned
+    from ottenok.data.harmonise import TaskLabels
     from ottenok.data.inputs import Inputs
     from ottenok.data.intake import Noted
     from ottenok.data.ledger import Ledger
     from ottenok.recipes.corpus import CorpusRecipe
 
-__all__ = ["FORMAT", "NO_LABEL", "Account", "manifest_text"]
+__all__ = ["Account", "manifest_text"]
 
-FORMAT = 1
-NO_LABEL = "(none)"
 _PERCENTILES = (5, 25, 50, 75, 95, 99, 100)
 # What decides a corpus besides the recipe and the files.
 _PACKAGES = ("iterative-stratification", "numpy", "pyarrow", "rensa", "scipy")
@@ -41,20 +43,23 @@ _PACKAGES = ("iterative-stratification", "numpy", "pyarrow", "rensa", "scipy")
 class Account:
     """Says what became of every record, source by source."""
 
-    def __init__(self, *, inputs: Inputs, noted: Noted, ledger: Ledger, cleaned: Cleaned) -> None:
+    def __init__(
+        self, *, inputs: Inputs, noted: Noted, ledger: Ledger, cleaned: Cleaned, tasks: Sequence[TaskLabels]
+    ) -> None:
+        self._tasks = tasks
         self._inputs = inputs
         self._noted = noted
         self._ledger = ledger
         self._cleaned = cleaned
         self._sources = np.array([file.source for file in inputs.files], dtype=np.int16)[ledger.file]
 
-    def stats(self, recipe: CorpusRecipe, scheme: LabelScheme) -> CorpusStats:
+    def stats(self, recipe: CorpusRecipe) -> CorpusStats:
         """Return all numbers."""
         files = self._files()
-        sources = tuple(self._source(number, files, scheme) for number in range(len(self._inputs.sources)))
+        sources = tuple(self._source(number, files) for number in range(len(self._inputs.sources)))
         return CorpusStats(
             name=recipe.name,
-            scheme=scheme.name,
+            scheme=", ".join(task.name for task in self._tasks),
             rows={split: sum(source.kept[split] for source in sources) for split in SPLIT_NAMES.values()},
             sources=sources,
             skipped=self._inputs.skipped,
@@ -62,7 +67,7 @@ class Account:
             near=self._cleaned.near,
         )
 
-    def _source(self, number: int, files: list[FileStats], scheme: LabelScheme) -> SourceStats:
+    def _source(self, number: int, files: list[FileStats]) -> SourceStats:
         one = self._inputs.sources[number]
         own = tuple(stats for stats, file in zip(files, self._inputs.files, strict=True) if file.source == number)
         rows = np.flatnonzero(self._sources == number)
@@ -84,7 +89,7 @@ class Account:
             rejected=dict(sorted(rejected.items())),
             dropped=(*self._left_out(number), *self._dropped(rows)),
             kept={name: len(chosen) for name, chosen in by_split.items()},
-            labels={name: self._labels(chosen, scheme) for name, chosen in by_split.items()},
+            labels={name: self._labels(chosen) for name, chosen in by_split.items()},
             languages=self._languages(kept),
             lengths=_percentiles(self._ledger.length[kept]),
         )
@@ -133,13 +138,17 @@ class Account:
             for (split, reason, source), count in zip(*_count_rows(cells), strict=True)
         ]
 
-    def _labels(self, rows: NDArray[np.int64], scheme: LabelScheme) -> dict[str, int]:
-        counts: Counter[str] = Counter()
-        codes, sizes = np.unique(self._cleaned.label[rows], return_counts=True)
-        for code, size in zip(codes, sizes, strict=True):
-            for label in self._noted.labels.values[code] or (NO_LABEL,):
-                counts[label] += int(size)
-        return {label: counts[label] for label in (*scheme.labels, NO_LABEL) if counts[label]}
+    def _labels(self, rows: NDArray[np.int64]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for place, task in enumerate(self._tasks):
+            counts: Counter[str] = Counter()
+            codes, sizes = np.unique(self._cleaned.labels[rows, place], return_counts=True)
+            for code, size in zip(codes, sizes, strict=True):
+                for label in () if code < 0 else task.values[code] or (NO_LABEL,):
+                    counts[label] += int(size)
+            of = f"{task.name}:" if len(self._tasks) > 1 else ""
+            found |= {f"{of}{label}": counts[label] for label in (*task.scheme.labels, NO_LABEL) if counts[label]}
+        return found
 
     def _languages(self, rows: NDArray[np.int64]) -> dict[str, int]:
         codes, sizes = np.unique(self._ledger.language[rows], return_counts=True)
@@ -191,18 +200,26 @@ def _versions() -> Iterator[tuple[str, str]]:
             continue  # not installed, so it has decided nothing
 
 
-def manifest_text(stats: CorpusStats, recipe: CorpusRecipe, scheme: LabelScheme) -> str:
-    """Return the manifest as JSON text: the same for the same recipe, files and versions."""
-    manifest: dict[str, Any] = {
-        "format": FORMAT,
-        **stats.to_json(),
-        "label_scheme": {
-            "kind": scheme.kind,
-            "labels": scheme.labels,
-            "values": scheme.values,
-            "titles": dict(scheme.titles),
-            "source": scheme.source,
-        },
+def manifest_text(stats: CorpusStats, recipe: CorpusRecipe, tasks: Sequence[TaskLabels], *, folder: Path) -> str:
+    """Return the manifest as JSON text: the same for the same recipe, files and versions.
+
+    Args:
+        stats: The numbers.
+        recipe: What was built.
+        tasks: The corpus's tasks.
+        folder: Where the corpus file is.
+    """
+    numbers = stats.to_json()
+    manifest: dict[str, Any] = {"format": 1, **numbers, "label_scheme": _scheme_facts(tasks[0].scheme)}
+    if len(tasks) > 1:
+        described = [
+            {"name": task.name, "scheme": {"name": task.name, **_scheme_facts(task.scheme)}, "classes": task.classes}
+            for task in tasks
+        ]
+        manifest = {"format": 2, "name": numbers.pop("name"), "tasks": described, **numbers}
+        manifest.pop("scheme")
+        manifest["cells"] = [asdict(cell) for cell in count_cells(Corpus(folder=folder, manifest=manifest))]
+    manifest |= {
         "recipe": recipe.without_folders().model_dump(mode="json"),
         "versions": {
             "ottenok": ottenok.__version__,
@@ -211,3 +228,13 @@ def manifest_text(stats: CorpusStats, recipe: CorpusRecipe, scheme: LabelScheme)
         },
     }
     return json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
+
+
+def _scheme_facts(scheme: LabelScheme) -> dict[str, Any]:
+    return {
+        "kind": scheme.kind,
+        "labels": scheme.labels,
+        "values": scheme.values,
+        "titles": dict(scheme.titles),
+        "source": scheme.source,
+    }

@@ -9,52 +9,49 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ottenok.core.progress import SILENT, stage
+from ottenok.data.corpus import corpus_columns
 from ottenok.data.dedupe import TEST, TRAIN, VALIDATION
 from ottenok.data.reasons import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from ottenok.core.progress import Progress
     from ottenok.data.clean import Cleaned
+    from ottenok.data.harmonise import TaskLabels
     from ottenok.data.inputs import Inputs
     from ottenok.data.ledger import Codes, Ledger
     from ottenok.data.spill import Spill
 
-__all__ = ["SCHEMA", "SPLIT_NAMES", "RowWriter"]
+__all__ = ["SPLIT_NAMES", "RowWriter"]
 
 SPLIT_NAMES = {TRAIN: "train", VALIDATION: "validation", TEST: "test"}
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("text", pa.string()),
-        ("labels", pa.list_(pa.string())),
-        ("source", pa.string()),
-        ("part", pa.string()),
-        ("language", pa.string()),
-        ("split", pa.string()),
-    ]
-)
+_LABELS = pa.list_(pa.string())
 
 
 class RowWriter:
     """Writes the rows that are kept, in the order in which they were read."""
 
-    def __init__(self, *, ledger: Ledger, cleaned: Cleaned, inputs: Inputs, labels: Codes, languages: Codes) -> None:
+    def __init__(
+        self, *, ledger: Ledger, cleaned: Cleaned, inputs: Inputs, tasks: Sequence[TaskLabels], languages: Codes
+    ) -> None:
         self._ledger = ledger
         self._cleaned = cleaned
         self._places = [(inputs.names[file.source], file.number) for file in inputs.files]
-        self._labels = labels
+        self._tasks = tasks
         self._languages = languages
+        columns = corpus_columns([task.name for task in tasks] if len(tasks) > 1 else [])
+        self._schema = pa.schema([(name, _LABELS if name.startswith("labels") else pa.string()) for name in columns])
 
     def write(self, spill: Spill, path: Path, progress: Progress = SILENT) -> None:
         """Write the corpus file."""
         start = 0
         with (
             stage(progress, "writing", total=len(self._ledger), unit="rows"),
-            pq.ParquetWriter(path, SCHEMA, compression="zstd") as sink,
+            pq.ParquetWriter(path, self._schema, compression="zstd") as sink,
         ):
             for batch in spill.batches():
                 kept = np.flatnonzero(self._cleaned.reason[start : start + len(batch)] == Reason.KEPT)
@@ -72,10 +69,13 @@ class RowWriter:
                 for (source, number), row in zip(places, ledger.row[rows].tolist(), strict=True)
             ],
             texts.column("text"),
-            [self._labels.values[code] for code in cleaned.label[rows]],
+            *(
+                [task.values[code] if code >= 0 else None for code in cleaned.labels[rows, place].tolist()]
+                for place, task in enumerate(self._tasks)
+            ),
             [source for source, _ in places],
             texts.column("part"),
             [self._languages.values[code][0] for code in ledger.language[rows]],
             [SPLIT_NAMES[split] for split in cleaned.split[rows].tolist()],
         ]
-        return pa.record_batch(columns, schema=SCHEMA)
+        return pa.record_batch(columns, schema=self._schema)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ottenok.data.card import Split
     from ottenok.recipes.corpus import CorpusRecipe, OwnData, SourceSpec
 
-__all__ = ["corpus_scheme", "source_card"]
+__all__ = ["corpus_schemes", "source_card"]
 
 
 def source_card(spec: SourceSpec, recipe: CorpusRecipe, *, cache: Path, progress: Progress = SILENT) -> Card:
@@ -34,14 +34,14 @@ def source_card(spec: SourceSpec, recipe: CorpusRecipe, *, cache: Path, progress
     places: dict[Split | None, str | None] = {None: own.file or own.hub}
     if own.files:
         places = dict(own.files.items())
-    cards = [_look_at(own, str(place), split, recipe, cache, progress) for split, place in places.items()]
+    scheme = own.scheme or (spec.tasks or recipe.task_names)[0]
+    cards = [
+        _look_at(own, scheme, str(place), split, cache=cache, progress=progress) for split, place in places.items()
+    ]
     return _united(cards)
 
 
-def _look_at(
-    own: OwnData, place: str, split: Split | None, recipe: CorpusRecipe, cache: Path, progress: Progress
-) -> Card:
-    scheme = own.scheme or recipe.scheme
+def _look_at(own: OwnData, scheme: str, place: str, split: Split | None, *, cache: Path, progress: Progress) -> Card:
     card = user_card(
         place,
         text=own.text,
@@ -76,16 +76,20 @@ def _united(cards: Sequence[Card]) -> Card:
     )
 
 
-def corpus_scheme(recipe: CorpusRecipe, cards: Sequence[Card]) -> LabelScheme:
-    """Return the label scheme of a corpus: built in, defined in the recipe, or all labels of the user's own data.
+def corpus_schemes(recipe: CorpusRecipe, cards: Sequence[Card]) -> tuple[LabelScheme, ...]:
+    """Return the label scheme of each task: built in, defined in the recipe, or all labels of the user's own data.
 
     Raises:
-        SchemeError: It is none of these.
+        SchemeError: One is none of these.
     """
-    if recipe.own_scheme is not None and recipe.own_scheme.name == recipe.scheme:
+    return tuple(_scheme(name, recipe, cards) for name in recipe.task_names)
+
+
+def _scheme(name: str, recipe: CorpusRecipe, cards: Sequence[Card]) -> LabelScheme:
+    if recipe.own_scheme is not None and recipe.own_scheme.name == name:
         return recipe.own_scheme.scheme()
-    if recipe.scheme != OWN:
-        return load_scheme(recipe.scheme)
+    if name != OWN:
+        return load_scheme(name)
     own = [card for card in cards if card.label.scheme == OWN]
     if not own:
         raise SchemeError(

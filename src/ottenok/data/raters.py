@@ -25,17 +25,25 @@ def aggregate_ratings(
 
     Args:
         texts: int32[n], the id of each row's text.
-        labels: int32[n], code of each row's label.
+        labels: int32[n, tasks], code of each row's label, or -1 where it has none for the task.
         minimum: Fewest ratings of a text.
 
     Returns:
-        int8[n], a `Reason`, KEPT for the first row of each text that has a label; and int32[n], the winning labels.
+        int8[n], a `Reason`, KEPT for the first row of each text that has a label; and int32[n, tasks], the winning
+        labels, -1 where there is none.
     """
     first, groups = np.unique(texts, return_index=True, return_inverse=True)[1:]
-    votes = count_votes(groups.astype(np.int32), labels, count=len(first))
-    fate = np.full(len(first), Reason.RATING, dtype=np.int8)
-    fate[~votes.unique] = Reason.RATERS_DISAGREE
-    fate[votes.rows < minimum] = Reason.FEW_RATERS
+    winners = np.full((len(first), labels.shape[1]), -1, dtype=np.int32)
+    most = np.zeros(len(first), dtype=np.int32)
+    for task in range(labels.shape[1]):
+        rated = labels[:, task] >= 0
+        votes = count_votes(groups[rated].astype(np.int32), labels[rated, task], count=len(first))
+        sure = votes.unique & (votes.rows >= minimum)
+        winners[sure, task] = votes.winner[sure]
+        most = np.maximum(most, votes.rows)
+    fate = np.full(len(first), Reason.RATERS_DISAGREE, dtype=np.int8)
+    fate[most < minimum] = Reason.FEW_RATERS
+    fate[(winners >= 0).any(axis=1)] = Reason.RATING
     reason = fate[groups]
     reason[first[fate == Reason.RATING]] = Reason.KEPT
-    return reason, votes.winner[groups]
+    return reason, winners[groups]

@@ -27,6 +27,7 @@ class Reason(IntEnum):
     NEAR_VALIDATION = 14
     NEAR_TEST = 15
     LIMIT = 16
+    JOINED = 17
 
     @property
     def title(self) -> str:
@@ -52,4 +53,5 @@ _TITLES = {
     Reason.NEAR_VALIDATION: "near duplicate in validation",
     Reason.NEAR_TEST: "near duplicate in test",
     Reason.LIMIT: "over the limit",
+    Reason.JOINED: "joined with the same text of another task",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,26 @@ from ottenok.data.corpus import MANIFEST_FILE
 if TYPE_CHECKING:
     from ottenok.data.corpus import Corpus
 
-__all__ = ["CorpusStats", "Dropped", "FileStats", "NearStats", "Overlap", "Skipped", "SourceStats", "corpus_stats"]
+__all__ = [
+    "LEAST_ROWS",
+    "NO_LABEL",
+    "Cell",
+    "CorpusStats",
+    "Dropped",
+    "FileStats",
+    "NearStats",
+    "Overlap",
+    "Skipped",
+    "SourceStats",
+    "corpus_cells",
+    "corpus_stats",
+    "count_cells",
+]
+
+NO_LABEL = "(none)"
+# Training rows below which a model does not learn what a class is in a language.
+LEAST_ROWS = 200
+_LEAST_SHARE = 0.01  # of the rows; a language with fewer is noise of the detection by script
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +95,8 @@ class SourceStats:
         rejected: Reason to records that could not be used.
         dropped: Rows that were left out, by split, reason and source.
         kept: Split to rows.
-        labels: Split to label to rows; of a row with several labels each counts, `(none)` is a row without.
+        labels: Split to label to rows; of a row with several labels each counts, `(none)` is a row without. In a corpus
+            with several tasks labels are called `<task>:<label>`.
         languages: Language to rows.
         lengths: Percentile to characters of the kept texts.
     """
@@ -149,12 +170,38 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """The rows of one class in one language: the smallest thing that a model learns or does not.
+
+    Attributes:
+        task: Name of the task.
+        language: ISO 639-1 code.
+        label: A label of the task's scheme; `(none)`: rows that were found to have none of them.
+        train: Rows of the training split; a row with several labels counts for each.
+        validation: Rows of the validation split.
+        test: Rows of the test split.
+    """
+
+    task: str
+    language: str
+    label: str
+    train: int
+    validation: int
+    test: int
+
+    @property
+    def learned(self) -> bool:
+        """Whether there is enough to learn from."""
+        return self.train >= LEAST_ROWS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusStats:
     """A corpus in numbers.
 
     Attributes:
         name: Its name.
-        scheme: Its label scheme.
+        scheme: Its label scheme; of several tasks their names.
         rows: Split to rows.
         sources: What it was made of, by name.
         skipped: What the recipe names and was not there.
@@ -184,7 +231,10 @@ def corpus_stats(corpus: Corpus) -> CorpusStats:
     Raises:
         DataError: The manifest lacks something, or is of another version.
     """
-    found = {name: corpus.manifest[name] for name in _FIELDS if name in corpus.manifest}
+    tasks = ", ".join(task["name"] for task in corpus.manifest.get("tasks", []))
+    found = ({"scheme": tasks} if tasks else {}) | {
+        name: corpus.manifest[name] for name in _FIELDS if name in corpus.manifest
+    }
     try:
         return TypeAdapter(CorpusStats).validate_python(found)
     except ValidationError as error:
@@ -195,3 +245,51 @@ def corpus_stats(corpus: Corpus) -> CorpusStats:
             file=str(corpus.folder / MANIFEST_FILE),
             key=".".join(map(str, first["loc"])),
         ) from error
+
+
+def corpus_cells(corpus: Corpus) -> tuple[Cell, ...]:
+    """Return the cells of a corpus, those without rows too: by task, language and class.
+
+    Languages are those with at least 1 % of the corpus's rows, most rows first.
+    """
+    if "cells" in corpus.manifest:
+        return tuple(Cell(**cell) for cell in corpus.manifest["cells"])
+    return count_cells(corpus)
+
+
+def count_cells(corpus: Corpus) -> tuple[Cell, ...]:
+    """Count the cells of a corpus in its rows; see `corpus_cells`."""
+    import pyarrow.compute as pc
+
+    counts: Counter[tuple[str, str, str, str]] = Counter()
+    languages: Counter[str] = Counter()
+    tasks = corpus.tasks
+    for batch in corpus.batches(columns=("language", "split", *(task.column for task in tasks))):
+        languages.update(batch.column("language").to_pylist())
+        place = pc.binary_join_element_wise(batch.column("language"), batch.column("split"), "/")
+        for task in tasks:
+            labels = batch.column(task.column)
+            bare = place.filter(pc.equal(pc.list_value_length(labels), 0))
+            full = pc.binary_join_element_wise(place.take(pc.list_parent_indices(labels)), pc.list_flatten(labels), "/")
+            found = [*full.value_counts().to_pylist()]
+            found += [{**one, "values": f"{one['values']}/{NO_LABEL}"} for one in bare.value_counts().to_pylist()]
+            for one in found:
+                language, split, label = one["values"].split("/", 2)
+                counts[task.name, language, label, split] += one["counts"]
+    least = languages.total() * _LEAST_SHARE
+    return tuple(
+        Cell(
+            task=task.name,
+            language=language,
+            label=label,
+            train=counts[task.name, language, label, "train"],
+            validation=counts[task.name, language, label, "validation"],
+            test=counts[task.name, language, label, "test"],
+        )
+        for task in tasks
+        for language, rows in languages.most_common()
+        if rows >= least
+        for label in (*task.scheme.labels, NO_LABEL)
+        if label != NO_LABEL
+        or any(counts[task.name, language, label, split] for split in ("train", "validation", "test"))
+    )

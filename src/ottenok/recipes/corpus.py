@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from ottenok.core.config import merge, parse, read_toml
 from ottenok.core.schemes import LabelScheme, SchemeKind, load_schemes
@@ -97,7 +97,9 @@ class SourceSpec(Table):
             are train, and none of the source's train becomes validation.
         parts: Sub-sources to take, by name or pattern (`*`); empty: all.
         without_parts: Sub-sources to leave out, by name or pattern.
-        map: The recipe's own map from the card's scheme to the recipe's, `""` to drop; None: the table of maps.
+        tasks: Tasks of the recipe that the source has labels for; empty: every one that a sound map leads to.
+        map: The recipe's own map from the card's scheme to the recipe's, `""` to drop; None: the table of maps. In a
+            corpus with several tasks, `tasks` must then name the one that it leads to.
         limit: Most rows to take, not counting those of an official test; which ones, the seed says.
         optional: The corpus can do without: where the files are absent, a note says so.
     """
@@ -108,6 +110,7 @@ class SourceSpec(Table):
     validation: Validation = "official"
     parts: tuple[str, ...] = ()
     without_parts: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
     map: dict[str, str] | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
     optional: bool = False
@@ -117,6 +120,10 @@ class SourceSpec(Table):
         if (self.card is None) == (self.own is None):
             raise ValueError("a source is either a card or the user's own data")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without(handler(self), "tasks")
 
     @property
     def name(self) -> str:
@@ -226,8 +233,10 @@ class CorpusRecipe(Table):
 
     Attributes:
         name: Name of the corpus.
-        scheme: Label scheme of the corpus: a built-in one, the one of `own_scheme`, or `own`: the labels of the user's
-            own data as they are.
+        scheme: Label scheme of a corpus with one task: a built-in one, the one of `own_scheme`, or `own`: the labels of
+            the user's own data as they are.
+        tasks: Label schemes of a corpus with several tasks, in place of `scheme`: a text may be labelled for one
+            or more of them. The first is the primary one.
         own_scheme: Definition of the scheme, where it is not built in.
         seed: Another seed cuts other splits and samples other rows.
         sources: What it is made of; their order does not matter.
@@ -237,13 +246,42 @@ class CorpusRecipe(Table):
     """
 
     name: Annotated[str, Field(min_length=1)]
-    scheme: str
+    scheme: str | None = None
+    tasks: tuple[str, ...] = ()
     own_scheme: OwnScheme | None = None
     seed: int = 1
     sources: Annotated[tuple[SourceSpec, ...], Field(min_length=1)]
     text: TextOptions = TextOptions()
     clean: CleanOptions = CleanOptions()
     split: SplitOptions = SplitOptions()
+
+    @model_validator(mode="after")
+    def _check_tasks(self) -> CorpusRecipe:
+        if (self.scheme is None) == (not self.tasks):
+            raise ValueError("say what the labels are: either scheme, or tasks for several schemes")
+        if len(set(self.tasks)) != len(self.tasks) or "own" in self.tasks:
+            raise ValueError("tasks are different schemes, each built in or the one of own_scheme")
+        for spec in self.sources:
+            foreign = [task for task in spec.tasks if task not in self.task_names]
+            if foreign:
+                message = f"the source {spec.name!r} is for {', '.join(foreign)}, which is no task of the recipe"
+                raise ValueError(message)
+            if spec.map is not None and len(self.task_names) > 1 and len(spec.tasks) != 1:
+                message = f"the source {spec.name!r} has a map of its own: name the one task that it leads to"
+                raise ValueError(message)
+            if spec.own is not None and spec.own.scheme is None and len(self.task_names) > 1 and len(spec.tasks) != 1:
+                message = f"the source {spec.name!r} needs own.scheme, or the one task that its labels are of"
+                raise ValueError(message)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without(handler(self), "tasks" if self.scheme else "scheme")
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """The names of the tasks: one, the scheme's, or several."""
+        return self.tasks or (str(self.scheme),)
 
     def without_folders(self) -> CorpusRecipe:
         """The same with users' files named without their folders."""
@@ -258,6 +296,11 @@ class CorpusRecipe(Table):
             spec if spec.own is None else spec.model_copy(update={"own": change(spec.own)}) for spec in self.sources
         )
         return self.model_copy(update={"sources": sources})
+
+
+def _without(tree: dict[str, Any], key: str) -> dict[str, Any]:
+    """A dumped table without a key that says nothing, so that recipes for one task read as they always did."""
+    return {name: value for name, value in tree.items() if name != key or value}
 
 
 def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> CorpusRecipe:

@@ -24,5 +24,8 @@ def recipes(as_json: bool) -> None:  # noqa: FBT001 - click passes options by na
 
     show_table(
         ("Recipe", "Labels", "Sources"),
-        ((recipe.name, recipe.scheme, ", ".join(source.name for source in recipe.sources)) for recipe in found),
+        (
+            (recipe.name, ", ".join(recipe.task_names), ", ".join(source.name for source in recipe.sources))
+            for recipe in found
+        ),
     )
