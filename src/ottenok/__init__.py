@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ottenok.core.version import __version__
+
 if TYPE_CHECKING:
     from ottenok.data.corpus import Corpus, open_corpus
     from ottenok.inference.api import classify, load
@@ -32,8 +34,6 @@ __all__ = [
     "open_corpus",
     "train",
 ]
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Corpus": "ottenok.data.corpus",

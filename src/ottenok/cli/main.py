@@ -10,9 +10,9 @@ import sys
 
 import click
 
-from ottenok import __version__
 from ottenok.cli.lazy import LazyGroup
 from ottenok.core.errors import OttenokError
+from ottenok.core.version import __version__
 
 __all__ = ["cli", "main", "run"]
 

@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ottenok.core.home import cache_home
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from click.decorators import FC
 
 __all__ = ["cache_option", "data_root_option", "json_option", "quiet_libraries", "tracking_option", "write_json"]
-
-
-def _default_cache() -> Path:
-    from platformdirs import user_cache_path
-
-    return user_cache_path("ottenok", appauthor=False)
 
 
 def data_root_option() -> Callable[[FC], FC]:
@@ -40,7 +36,7 @@ def cache_option() -> Callable[[FC], FC]:
         type=click.Path(path_type=Path),
         envvar="OTTENOK_CACHE",
         show_envvar=True,
-        default=_default_cache,
+        default=cache_home,
         help="Folder of what was fetched.  [default: the user's cache folder]",
     )
 
@@ -57,10 +53,9 @@ def tracking_option() -> Callable[[FC], FC]:
 
 
 def quiet_libraries() -> None:
-    """Keep libraries from telling what ottenok tells itself, and MLflow from telling its makers anything."""
+    """Keep libraries from telling what ottenok tells itself."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("MPLBACKEND", "agg")  # plots become files; no window, and no need of a display
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 

@@ -1,35 +1,71 @@
-"""Files that are either whole or absent, and their checksums."""
+"""Files that are either whole or absent, locks between processes, and checksums.
+
+What is being written has a name of its process beside the target. Leftovers of processes that are no more are swept
+when the same target is written again; nothing that ottenok did not write is ever removed.
+"""
 
 from __future__ import annotations
 
+import errno
+import glob
 import hashlib
 import os
+import platform
+import re
 import shutil
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import sys
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING
 from uuid import uuid4
+from zlib import crc32
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["atomic_folder", "atomic_path", "atomic_write_text", "sha256_file"]
+__all__ = ["LockedError", "atomic_folder", "atomic_path", "atomic_write_text", "flush", "locked", "sha256_file"]
 
 _CHUNK = 1 << 20
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+# Machine, process, and a number of its own; the machine, because folders are shared and process numbers are not.
+_TEMPORARY = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.(?:part|old)(?:\.[^.]*)?$")
+
+
+class LockedError(Exception):
+    """Another process holds the lock.
+
+    Args:
+        path: The lock's file.
+        pid: Number of the process, if the file says so.
+    """
+
+    def __init__(self, path: Path, pid: int | None) -> None:
+        super().__init__(f"{path} is locked by {'another process' if pid is None else f'process {pid}'}")
+        self.pid = pid
 
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside `target`; rename it to `target` on success, delete it on any failure.
 
-    The rename is atomic on one file system, so a reader never sees half a file and Ctrl-C leaves the old one.
+    The rename is atomic on one file system, and what was written is on the disk before it: a reader never sees half a
+    file, and Ctrl-C or a power cut leaves the old one.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target)
     # The suffix stays last: writers that choose a format by it must see the target's.
-    temporary = target.with_name(f".{target.stem}.{uuid4().hex[:8]}.part{target.suffix}")
+    temporary = target.with_name(f"{_stem(target)}.part{target.suffix}")
     try:
         yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
         temporary.replace(target)
+        _flush_folder(target.parent)
+    except OSError as error:
+        # A full disk is noticed in a write, which does not know its file.
+        if error.errno in _FULL and not error.filename:
+            error.filename = str(target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -43,7 +79,8 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     """
     target = target.absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
-    stem = f".{target.name}.{uuid4().hex[:8]}"
+    _sweep(target)
+    stem = _stem(target)
     temporary, old = target.with_name(f"{stem}.part"), target.with_name(f"{stem}.old")
     temporary.mkdir()
     try:
@@ -51,6 +88,10 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         if target.exists():
             target.replace(old)
         temporary.replace(target)
+    except OSError as error:
+        if error.errno in _FULL and not error.filename:
+            error.filename = str(target)
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if old.exists() and not target.exists():
@@ -58,12 +99,124 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def _machine() -> str:
+    return f"{crc32(platform.node().encode()):08x}"
+
+
+def _stem(target: Path) -> str:
+    return f".{_short(target.name)}.{_machine()}-{os.getpid()}-{uuid4().hex[:8]}"
+
+
+def _short(name: str) -> str:
+    """Return a name to which 60 bytes can be added: file systems take 255."""
+    raw = os.fsencode(name)
+    return name if len(raw) <= 190 else f"{crc32(raw):08x}"
+
+
+def _sweep(target: Path) -> None:
+    """Remove what dead processes of this machine left of writing `target`, and put back a folder that they moved."""
+    name = f".{_short(target.name)}"
+    for leftover in target.parent.glob(f"{glob.escape(name)}.*"):
+        match = _TEMPORARY.fullmatch(leftover.name.removeprefix(name))
+        if match is None or match[1] != _machine() or _is_alive(int(match[2])):
+            continue
+        with suppress(OSError):
+            if leftover.suffix == ".old" and not target.exists():
+                leftover.replace(target)
+            elif leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    if sys.platform == "win32":  # os.kill would end it there
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Hold a lock on `file`, which is made and holds the number of this process; the system frees it however it ends.
+
+    Raises:
+        LockedError: Another process holds it.
+    """
+    stream = _lock(file)
+    try:
+        stream.seek(0)
+        stream.truncate()
+        stream.write(str(os.getpid()).encode())
+        stream.flush()
+        yield
+    finally:
+        with suppress(OSError):
+            file.unlink()
+        stream.close()
+
+
+def _lock(file: Path) -> IO[bytes]:
+    while True:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            stream = file.open("a+b")
+        except FileNotFoundError:  # its folder went away with the run that held it
+            continue
+        try:
+            _lock_stream(stream)
+        except OSError as error:
+            stream.seek(0)
+            told = stream.read(20)
+            stream.close()
+            raise LockedError(file, int(told) if told.isdigit() else None) from error
+        # Whoever held it before may have removed the file between the opening and the lock.
+        try:
+            if os.path.samestat(os.fstat(stream.fileno()), file.stat()):
+                return stream
+        except FileNotFoundError:
+            pass
+        stream.close()
+
+
+def _lock_stream(stream: IO[bytes]) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        stream.seek(1 << 30)  # the lock of a region there forbids reading it
+        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def flush(stream: IO[bytes] | IO[str]) -> None:
+    """Write what a stream holds back through to the disk."""
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    if sys.platform == "win32":
+        return
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def atomic_write_text(target: Path, text: str) -> None:
     """Write `text` as UTF-8 with LF line ends, atomically and flushed to the disk."""
     with atomic_path(target) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def sha256_file(path: Path) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import ottenok
+from ottenok.core.version import __version__
 from ottenok.data.corpus import Corpus
 from ottenok.data.dedupe import FREE
 from ottenok.data.output import SPLIT_NAMES
@@ -222,7 +222,7 @@ def manifest_text(stats: CorpusStats, recipe: CorpusRecipe, tasks: Sequence[Task
     manifest |= {
         "recipe": recipe.without_folders().model_dump(mode="json"),
         "versions": {
-            "ottenok": ottenok.__version__,
+            "ottenok": __version__,
             "python": platform.python_version(),
             **dict(sorted(_versions())),
         },

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from ottenok.core.config import suggest
 from ottenok.core.errors import ConfigError
+from ottenok.core.home import package_home
 
 __all__ = ["recipe_file", "recipe_names"]
 
-_PACKAGE = Path(__file__).parents[1]
-
 
 def _folders(kind: str) -> tuple[Path, ...]:
+    package = package_home()
     # The last one is a source checkout, where the package lies in src/ottenok.
-    homes = (Path("recipes"), _PACKAGE / "recipes", _PACKAGE.parents[1] / "recipes")
+    homes = (Path("recipes"), package / "recipes", package.parents[1] / "recipes")
     return tuple(home / kind for home in homes)
 
 

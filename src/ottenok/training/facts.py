@@ -8,9 +8,9 @@ from importlib import metadata
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-import ottenok
 from ottenok.bundle.manifest import DataFacts, EncoderFacts, LicenceFacts, SourceFacts
 from ottenok.core.errors import ConfigError
+from ottenok.core.version import __version__
 from ottenok.text.normalise import TextOptions
 
 if TYPE_CHECKING:
@@ -137,4 +137,4 @@ def public_recipe(recipe: TrainRecipe) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Return the versions that decide what a run computes."""
     found = {name: metadata.version(name) for name in _PACKAGES}
-    return {"ottenok": ottenok.__version__, "python": platform.python_version(), **found}
+    return {"ottenok": __version__, "python": platform.python_version(), **found}

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ottenok
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.lazy import require
 from ottenok.core.progress import SILENT, Progress
+from ottenok.core.version import __version__
 from ottenok.data.build import build
 from ottenok.data.corpus import open_corpus
 from ottenok.recipes.corpus import CorpusRecipe, OwnData, SourceSpec, load_recipe
@@ -88,6 +88,6 @@ def _fingerprint(recipe: CorpusRecipe) -> str:
     facts: dict[str, Any] = {
         "recipe": recipe.model_dump(mode="json"),
         "files": [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()],
-        "version": ottenok.__version__,
+        "version": __version__,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]

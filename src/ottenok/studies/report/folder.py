@@ -7,10 +7,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import ottenok
 from ottenok.core.errors import ConfigError
 from ottenok.core.files import atomic_folder
 from ottenok.core.progress import SILENT
+from ottenok.core.version import __version__
 from ottenok.studies.report.page import page
 from ottenok.studies.report.sections import build_sections
 
@@ -120,7 +120,7 @@ def _numbers(inputs: ReportInputs, sections: tuple[Section, ...]) -> dict[str, A
     tree = {
         "kind": _KIND,
         "format": _FORMAT,
-        "ottenok": ottenok.__version__,
+        "ottenok": __version__,
         "title": inputs.title,
         "model": inputs.manifest.name,
         "scheme": inputs.scheme.name,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-import ottenok
 from ottenok.core.lazy import require
+from ottenok.core.version import __version__
 from ottenok.studies.report.theme import DARK, LIGHT
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def page(inputs: ReportInputs, sections: tuple[Section, ...]) -> str:
         title=inputs.title,
         model=inputs.manifest.name,
         scheme=inputs.scheme.name,
-        version=ottenok.__version__,
+        version=__version__,
         sections=sections,
         has_texts=any(section.has_texts() for section in sections),
         style=style,
