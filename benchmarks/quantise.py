@@ -26,7 +26,7 @@ import onnx
 import onnxruntime as ort
 
 from ottenok.bundle.folder import open_bundle
-from ottenok.bundle.layout import ONNX
+from ottenok.bundle.manifest import ONNX
 from ottenok.core.files import atomic_write_text
 from ottenok.export.blockwise import replace_products
 from ottenok.export.rowwise import quantise_rows, quantise_tables

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ottenok.bundle.layout import ONNX
+from ottenok.bundle.manifest import ONNX
 from ottenok.core.config import merge, parse
 from ottenok.core.files import atomic_write_text
 from ottenok.core.progress import SILENT

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ottenok.bundle.folder import write_manifest
-from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts
+from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, TaskFacts
 from ottenok.core.schemes import load_scheme
 from ottenok.tasks.decision import Decision
 
@@ -36,12 +36,16 @@ def _make_folder(folder: Path, config: dict[str, Any] | None = None, **changes: 
 
 
 def _make_manifest(**changes: Any) -> BundleManifest:
-    """Return a small manifest of a sentiment model."""
-    facts = {
-        "name": "small",
+    """Return a small manifest of a sentiment model, or of another task."""
+    task = {
         "scheme": SchemeFacts.of(load_scheme("sentiment-3")),
         "problem_type": "multi-class",
         "decision": Decision(activation="softmax", temperature=1.25),
+    }
+    task |= {key: changes.pop(key) for key in list(changes) if key in task}
+    facts = {
+        "name": "small",
+        "tasks": (TaskFacts(name=task["scheme"].name, **task),),
         "languages": ("ru", "zh"),
         "max_length": 128,
         "licence": LicenceFacts(id="MIT", commercial=True, statement="of the encoder"),

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from huggingface_hub import ModelCard
 
-from ottenok.bundle.card import card_text, write_card
+from ottenok.bundle.card import card_text, terms, write_card
 from ottenok.bundle.folder import open_bundle, write_manifest
 from ottenok.bundle.manifest import DataFacts, EncoderFacts, LicenceFacts, SchemeFacts, SourceFacts
-from ottenok.bundle.terms import terms
 from ottenok.core.schemes import load_scheme
 from ottenok.tasks.decision import Decision
 
@@ -47,15 +46,15 @@ def _interval(value: float) -> dict[str, float | None]:
 
 
 REPORT = {
-    "figures": {"accuracy": _interval(0.81), "macro_f1": _interval(0.75), "macro_auc": _interval(0.9)},
+    "metrics": {"accuracy": _interval(0.81), "macro_f1": _interval(0.75), "macro_auc": _interval(0.9)},
     "labels": [
         {"label": "negative", "f1": _interval(0.61), "support": 500},
         {"label": "neutral", "f1": _interval(0.85), "support": 900},
         {"label": "positive", "f1": _interval(0.0), "support": 0},
     ],
     "sources": [
-        {"source": "open", "rows": 300, "figures": {"macro_f1_present": _interval(0.7)}},
-        {"source": "unstated", "rows": 300, "figures": {"macro_f1_present": _interval(0.92)}},
+        {"source": "open", "rows": 300, "metrics": {"macro_f1_present": _interval(0.7)}},
+        {"source": "unstated", "rows": 300, "metrics": {"macro_f1_present": _interval(0.92)}},
     ],
 }
 
@@ -78,7 +77,7 @@ def card(tmp_path: Path, make_folder: Maker, make_manifest: Maker) -> Callable[.
             ),
             "recipe": {"optim": {"lr": 5e-05}},
             "data": DataFacts(name="sentiment-ru-zh", sources=sources, dropped={"exact duplicate": 1234}),
-            "metrics": {"test": REPORT},
+            "metrics": {"test": {"sentiment-3": REPORT}},
             "versions": {"ottenok": "0.1.0", "torch": "2.13"},
             "notes": ("The weights are those of epoch 2 of 3.",),
         }

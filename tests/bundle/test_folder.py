@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ottenok.bundle.folder import open_bundle, write_manifest
-from ottenok.bundle.layout import is_safe
+from ottenok.bundle.manifest import is_safe
 from ottenok.core.errors import BundleError, SchemeError
 from ottenok.tasks.decision import Decision
 
@@ -22,6 +22,8 @@ Maker = Callable[..., Any]
 def _change(folder: Path, **changes: Any) -> None:
     file = folder / "ottenok.json"
     tree = json.loads(file.read_text(encoding="utf-8"))
+    of_task = {key: changes.pop(key) for key in ("scheme", "problem_type", "decision") if key in changes}
+    tree["tasks"][0] |= of_task
     file.write_text(json.dumps({**tree, **changes}), encoding="utf-8")
 
 
@@ -109,9 +111,9 @@ def test_a_large_file_is_checked_where_it_is_loaded(tmp_path: Path, make_folder:
 
 def test_a_newer_format_is_refused_before_it_is_read(folder: Path) -> None:
     """A later format may mean anything, so only its number is read, and the way out is told."""
-    _change(folder, format=2, scheme="something new")
+    _change(folder, format=3, tasks="something new")
 
-    with pytest.raises(BundleError, match="format 2, and this ottenok reads formats up to 1") as caught:
+    with pytest.raises(BundleError, match="format 3, and this ottenok reads formats up to 2") as caught:
         open_bundle(folder)
 
     assert "pip install --upgrade" in str(caught.value)
@@ -251,7 +253,7 @@ def test_a_number_that_json_has_not_is_not_written(folder: Path, make_manifest: 
     before = (folder / "ottenok.json").read_bytes()
 
     with pytest.raises(BundleError, match="number that JSON has not"):
-        write_manifest(folder, make_manifest(metrics={"test": {"accuracy": float("nan")}}))
+        write_manifest(folder, make_manifest(metrics={"test": {"sentiment-3": {"accuracy": float("nan")}}}))
 
     assert (folder / "ottenok.json").read_bytes() == before
 

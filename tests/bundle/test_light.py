@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ottenok.bundle.folder import open_bundle
-from ottenok.bundle.light import copy_light
+from ottenok.bundle.folder import copy_light, open_bundle
 from ottenok.core.errors import BundleError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ottenok.bundle.folder import open_bundle
-from ottenok.bundle.layout import ONNX, WEIGHTS
+from ottenok.bundle.manifest import ONNX, WEIGHTS
 from ottenok.core.errors import BundleError, ModelError
 from ottenok.inference.api import load
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ottenok.bundle.folder import open_bundle
-from ottenok.bundle.layout import ONNX, ONNX_INT8
+from ottenok.bundle.manifest import ONNX, ONNX_INT8
 from ottenok.core.errors import DataError, ModelError
 from ottenok.inference.api import load
 

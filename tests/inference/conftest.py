@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ottenok.bundle.folder import write_manifest
-from ottenok.bundle.layout import CONFIG, ONNX, TOKENIZER
+from ottenok.bundle.manifest import CONFIG, ONNX, TOKENIZER
 from ottenok.core.files import atomic_write_text
 from ottenok.inference.fake import character_tokenizer
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ottenok.bundle.layout import CONFIG, MANIFEST, ONNX, ONNX_INT8, TOKENIZER, WEIGHTS
+from ottenok.bundle.manifest import CONFIG, MANIFEST, ONNX, ONNX_INT8, TOKENIZER, WEIGHTS
 from ottenok.core.errors import BundleError, MissingExtraError, ModelError
 from ottenok.inference import places
 from ottenok.inference.api import classify, load

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, WindowRule
+from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, TaskFacts, WindowRule
 from ottenok.core.errors import InputError, ModelError
 from ottenok.core.schemes import load_scheme
 from ottenok.inference.api import load
@@ -56,9 +56,14 @@ def make(scheme: str, backend: Any, *, max_length: int = 32, overlap: int = 8, *
     several = facts.kind == "multi-label"
     manifest = BundleManifest(
         name="test",
-        scheme=SchemeFacts.of(facts),
-        problem_type="multi-label" if several else "multi-class",
-        decision=fields.pop("decision", Decision(activation="sigmoid" if several else "softmax")),
+        tasks=(
+            TaskFacts(
+                name=facts.name,
+                scheme=SchemeFacts.of(facts),
+                problem_type="multi-label" if several else "multi-class",
+                decision=fields.pop("decision", Decision(activation="sigmoid" if several else "softmax")),
+            ),
+        ),
         max_length=max_length,
         window=WindowRule(overlap=overlap, combine=fields.pop("combine", "mean-logits")),
         licence=LicenceFacts(id="unknown", commercial=None),

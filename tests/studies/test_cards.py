@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ottenok.bundle.folder import open_bundle, write_manifest
-from ottenok.bundle.manifest import BundleManifest, DataFacts, LicenceFacts, SchemeFacts
+from ottenok.bundle.manifest import BundleManifest, DataFacts, LicenceFacts, SchemeFacts, TaskFacts
 from ottenok.core.errors import BundleError
 from ottenok.core.schemes import load_scheme
 from ottenok.studies.cards import card_tables, record, rewrite_card
@@ -57,12 +57,17 @@ def folder(tmp_path: Path) -> Path:
     (made / "tokenizer.json").write_text("{}", encoding="utf-8")
     manifest = BundleManifest(
         name="small",
-        scheme=SchemeFacts.of(SENTIMENT),
-        problem_type="multi-class",
-        decision=Decision(activation="softmax"),
+        tasks=(
+            TaskFacts(
+                name=SENTIMENT.name,
+                scheme=SchemeFacts.of(SENTIMENT),
+                problem_type="multi-class",
+                decision=Decision(activation="softmax"),
+            ),
+        ),
         max_length=64,
         data=DataFacts(name="mine"),
-        metrics={"validation": _report("small").to_json()},
+        metrics={"validation": {SENTIMENT.name: _report("small").to_json()}},
         licence=LicenceFacts(id="MIT", commercial=True),
     )
     write_manifest(made, manifest)

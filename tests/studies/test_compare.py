@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ottenok.bundle.folder import write_manifest
-from ottenok.bundle.manifest import BundleManifest, DataFacts, LicenceFacts, SchemeFacts, TrainingFacts
+from ottenok.bundle.manifest import BundleManifest, DataFacts, LicenceFacts, SchemeFacts, TaskFacts, TrainingFacts
 from ottenok.cli.compare import compare as command
 from ottenok.core.errors import BundleError, ConfigError, DataError
 from ottenok.core.schemes import load_scheme
@@ -51,9 +51,14 @@ def _write(
     probs = (probs / (1 if several else probs.sum(axis=1, keepdims=True))).astype(np.float32)
     manifest = BundleManifest(
         name=recipe.get("name", folder.name),
-        scheme=SchemeFacts.of(facts),
-        problem_type="multi-label" if several else "multi-class",
-        decision=Decision(activation="sigmoid" if several else "softmax"),
+        tasks=(
+            TaskFacts(
+                name=facts.name,
+                scheme=SchemeFacts.of(facts),
+                problem_type="multi-label" if several else "multi-class",
+                decision=Decision(activation="sigmoid" if several else "softmax"),
+            ),
+        ),
         max_length=128,
         recipe={"seed": seed, "run": {"keep": seed}, **recipe},
         data=DataFacts(name="toy", rows={"test": len(rows)}),

@@ -154,7 +154,9 @@ def test_a_foreign_spelling_is_compared_by_meaning(tmp_path: Path, places: Place
     scheme = SchemeFacts.of(SENTIMENT).model_copy(
         update={"labels": ("NEG", "NEU", "POS"), "canonical": SENTIMENT.labels}
     )
-    predictor.manifest = predictor.manifest.model_copy(update={"scheme": scheme})
+    predictor.manifest = predictor.manifest.model_copy(
+        update={"tasks": (predictor.manifest.tasks[0].model_copy(update={"scheme": scheme}),)}
+    )
     predictor.scheme = scheme.scheme()
 
     shouted = evaluate(predictor, tmp_path / "c", spec=EvaluationSpec(places=places, resamples=0))

@@ -16,7 +16,15 @@ from click.testing import CliRunner
 
 import ottenok
 from ottenok.bundle.folder import open_bundle, write_manifest
-from ottenok.bundle.manifest import BundleManifest, DataFacts, LicenceFacts, SchemeFacts, SourceFacts, WindowRule
+from ottenok.bundle.manifest import (
+    BundleManifest,
+    DataFacts,
+    LicenceFacts,
+    SchemeFacts,
+    SourceFacts,
+    TaskFacts,
+    WindowRule,
+)
 from ottenok.cli.classify import classify
 from ottenok.cli.tune import tune as command
 from ottenok.core.errors import BundleError, ConfigError, DataError, SchemeError
@@ -68,9 +76,14 @@ def _bundle(folder: Path, scheme: str = "emotions-7", **changes: Any) -> Path:
     character_tokenizer().save(str(folder / "tokenizer.json"))
     manifest = BundleManifest(
         name="tiny",
-        scheme=SchemeFacts.of(facts),
-        problem_type="multi-label" if several else "multi-class",
-        decision=Decision(activation="sigmoid" if several else "softmax"),
+        tasks=(
+            TaskFacts(
+                name=facts.name,
+                scheme=SchemeFacts.of(facts),
+                problem_type="multi-label" if several else "multi-class",
+                decision=Decision(activation="sigmoid" if several else "softmax"),
+            ),
+        ),
         max_length=128,
         window=WindowRule(overlap=8),
         licence=LicenceFacts(id="Apache-2.0", commercial=True),
@@ -166,8 +179,8 @@ def test_the_bundle_keeps_the_decision_and_what_it_did(model: Path, corpus: Path
 
     manifest = open_bundle(model, full=True).manifest
     assert manifest.decision == found.decision
-    assert manifest.tuning is not None
-    report = TuningReport.from_json(manifest.tuning)
+    report = manifest.tuning_report()
+    assert report is not None
     assert report == found.report
     assert report.thresholds is not None
     assert report.thresholds.after > report.thresholds.before + 0.05
@@ -189,7 +202,7 @@ def test_figures_of_the_old_decision_are_kept_under_another_name(model: Path, co
     """What was measured before does not pass for the new decision's; each tuning replaces its own notes only."""
     for number in (1, 2):
         manifest = open_bundle(model).manifest
-        metrics = {**manifest.metrics, "test": _report(model)}
+        metrics = {**manifest.metrics, "test": {EMOTIONS.name: _report(model)}}
         write_manifest(model, manifest.model_copy(update={"metrics": metrics}))
         tune(model, corpus)
         kept = open_bundle(model).manifest

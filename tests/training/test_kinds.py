@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ottenok.bundle.folder import open_bundle
-from ottenok.bundle.layout import ONNX, ONNX_INT8
+from ottenok.bundle.manifest import ONNX, ONNX_INT8
 from ottenok.core.config import merge, parse
 from ottenok.inference.api import load, predictor_of
 from ottenok.recipes.train import TrainRecipe

@@ -114,7 +114,7 @@ def test_training_and_prediction_read_the_same(
     """With emoji named and noise put in, what is trained on is what the predictor would read of the same text."""
     pytest.importorskip("emoji")
     pytest.importorskip("onnxruntime")
-    from ottenok.bundle.layout import TOKENIZER
+    from ottenok.bundle.manifest import TOKENIZER
     from ottenok.inference.tokens import read_tokenizer
     from ottenok.text.normalise import normalise
     from ottenok.training import run

@@ -12,7 +12,6 @@ from ottenok.core.errors import ConfigError, SchemeError
 from ottenok.core.progress import Silent
 from ottenok.recipes.train import TrainRecipe
 from ottenok.tasks.decision import probabilities
-from ottenok.tasks.tuning import TuningReport
 
 pytest.importorskip("torch")
 from ottenok.studies.cards import rewrite_card
@@ -60,8 +59,8 @@ def test_thresholds_are_told_and_kept(make_corpus: Callable[..., Corpus], tiny: 
 
     assert fitted is not None
     manifest = fitted.bundle.manifest
-    assert manifest.tuning is not None
-    report = TuningReport.from_json(manifest.tuning)
+    report = manifest.tuning_report()
+    assert report is not None
     assert report.thresholds is not None
     assert report.thresholds.metric == "weighted_f1"
     assert report.thresholds.thresholds == manifest.decision.thresholds
@@ -83,9 +82,9 @@ def test_reliability_before_the_temperature_outlives_it(toy_corpus: Corpus, tiny
     fitted = train(_recipe(tiny, **over), corpus=toy_corpus, out=tmp_path / "out")
 
     assert fitted is not None
-    tree = fitted.bundle.manifest.tuning
-    assert tree is not None
-    found = TuningReport.from_json(tree).temperature
+    tuning = fitted.bundle.manifest.tuning_report()
+    assert tuning is not None
+    found = tuning.temperature
     assert found is not None
     assert found.folded
     assert fitted.bundle.manifest.decision.temperature == 1.0

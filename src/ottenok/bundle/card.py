@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
-from ottenok.bundle.foreign import read_json
-from ottenok.bundle.frontmatter import front_matter
-from ottenok.bundle.layout import CARD, CONFIG, ONNX, ONNX_INT8, WEIGHTS
-from ottenok.bundle.limits import limits
-from ottenok.bundle.terms import terms, warning
+from ottenok.bundle.manifest import CARD, CONFIG, ONNX, ONNX_INT8, WEIGHTS, LicenceFacts, read_json
 from ottenok.core.files import atomic_write_text
 
 if TYPE_CHECKING:
@@ -17,9 +14,194 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ottenok.bundle.folder import Bundle
-    from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SourceFacts
+    from ottenok.bundle.manifest import BundleManifest, SourceFacts
 
-__all__ = ["card_text", "write_card"]
+
+__all__ = ["EARLIER", "card_text", "front_matter", "headline", "limits", "terms", "trained_on", "warning", "write_card"]
+
+
+def trained_on(manifest: BundleManifest) -> tuple[SourceFacts, ...]:
+    """Return the sources with rows that training or the choice of thresholds saw."""
+    sources = manifest.data.sources if manifest.data else ()
+    return tuple(source for source in sources if source.rows.get("train") or source.rows.get("validation"))
+
+
+def terms(manifest: BundleManifest) -> LicenceFacts:
+    """Return the strictest terms: a source that forbids commercial use wins over what the weights claim.
+
+    Terms that are unknown anywhere leave the whole unknown, but under the licence that the weights name.
+    """
+    claimed, sources = manifest.licence, trained_on(manifest)
+    barring = [source for source in sources if source.licence.commercial is False]
+    if barring and claimed.commercial is not False:
+        names = ", ".join(source.name for source in barring)
+        return LicenceFacts(id=barring[0].licence.id, commercial=False, statement=f"Because of: {names}.")
+    if claimed.commercial is False:
+        # A permissive name over non-commercial data would mislead whoever reads only the name.
+        return claimed.model_copy(update={"id": barring[0].licence.id}) if barring else claimed
+    if claimed.commercial is None or any(source.licence.commercial is None for source in sources):
+        return claimed.model_copy(update={"commercial": None})
+    return claimed
+
+
+def warning(manifest: BundleManifest) -> str | None:
+    """Return the sentence that a card must begin with, or None where commercial use is open."""
+    found, sources = terms(manifest), trained_on(manifest)
+    if found.commercial is True:
+        return None
+    strict = [source for source in sources if source.licence.commercial is found.commercial]
+    names = "; ".join(f"{source.name} ({source.licence.id})" for source in strict)
+    if found.commercial is False:
+        return f"**Non-commercial use only** ({found.id})." + (f" Trained on: {names}." if names else "")
+    return "**Terms partly unknown: check them before commercial use.**" + (
+        f" The publishers of these training sets state no terms: {names}." if names else ""
+    )
+
+
+# In the names of reports on an earlier decision, before the number of the tuning that replaced it.
+EARLIER = ", before tuning "
+
+_LANGUAGES = {"ru": "Russian", "zh": "Chinese", "en": "English"}
+# Labels that people did not give: what a model learns from them is partly something else.
+_INDIRECT = {
+    "author": "were labelled by their authors' stars, which do not always match the words",
+    "distant": "were labelled by emoticons, which is noisy",
+    "translated": "are machine translations of a labelled set",
+    "unknown": "have labels of undocumented origin",
+}
+
+
+def limits(manifest: BundleManifest) -> list[str]:
+    """Return sentences, most general first."""
+    return [
+        *_purpose(manifest),
+        *_weak_labels(manifest),
+        *_weak_sources(manifest),
+        *_indirect(manifest),
+        "Irony, quotations and mixed feelings are often read wrongly; so are texts of other kinds than those above.",
+        "Not for decisions about single people. A probability is a model's belief and not a fact.",
+    ]
+
+
+def _purpose(manifest: BundleManifest) -> list[str]:
+    names = [_LANGUAGES.get(code, code) for code in manifest.languages]
+    languages = " and ".join(names) if names else "the languages of its training data"
+    what = "sentiment" if manifest.scheme.values else "labels"
+    return [f"Meant for the {what} of texts in {languages}, of the kinds that it was trained on. Measure it on yours."]
+
+
+def _report(manifest: BundleManifest) -> dict[str, Any]:
+    metrics: Any = {name: reports for name, reports in manifest.metrics.items() if EARLIER not in name}
+    found: dict[str, Any] = metrics.get("test") or next(iter(metrics.values()), {})
+    report: dict[str, Any] = found.get(manifest.tasks[0].name, {})
+    return report
+
+
+def _weak_labels(manifest: BundleManifest) -> list[str]:
+    rows = [row for row in _report(manifest).get("labels", []) if row["support"]]
+    if len(rows) < 2:
+        return []
+    worst = min(rows, key=lambda row: row["f1"]["value"])
+    return [f"Its weakest label is `{worst['label']}`: F1 {worst['f1']['value']:.2f} on {worst['support']:,} rows."]
+
+
+def _weak_sources(manifest: BundleManifest) -> list[str]:
+    several = manifest.scheme.kind == "multi-label"
+    name = "macro_f1" if several else "macro_f1_present"
+    sources = [source for source in _report(manifest).get("sources", []) if name in source["metrics"]]
+    if len(sources) < 2:
+        return []
+    ordered = sorted(sources, key=lambda source: source["metrics"][name]["value"])
+    worst, best = ordered[0], ordered[-1]
+    return [
+        f"It is not equally good everywhere: macro F1 {worst['metrics'][name]['value']:.2f} on {worst['source']}, "
+        f"{best['metrics'][name]['value']:.2f} on {best['source']}" + ("." if several else " (labels present).")
+    ]
+
+
+def _indirect(manifest: BundleManifest) -> list[str]:
+    found: dict[str, list[str]] = {}
+    for source in trained_on(manifest):
+        if source.annotation in _INDIRECT:
+            found.setdefault(source.annotation, []).append(source.title or source.name)
+    return [f"Training texts of {', '.join(names)} {_INDIRECT[annotation]}." for annotation, names in found.items()]
+
+
+# Licence names that the hub knows; anything else is `other` with a name.
+_HUB_LICENCES = frozenset(
+    {
+        *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "mpl-2.0", "openrail"),
+        *("gpl-3.0", "lgpl-3.0", "agpl-3.0"),
+        *("cc0-1.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nd-4.0"),
+        *("cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
+        "unknown",
+    }
+)
+_LANGUAGE_TAGS = {"ru": "russian", "zh": "chinese", "en": "english"}
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+")
+# ottenok's figures by the hub's names for metrics.
+_METRIC_TYPES = {"accuracy": "accuracy", "macro_f1": "f1", "weighted_f1": "f1", "macro_auc": "roc_auc"}
+
+
+def headline(manifest: BundleManifest) -> dict[str, float]:
+    """Return the figures of the report that a card leads with: `test`, or else the first that there is."""
+    metrics = manifest.metrics
+    reports: Any = metrics.get("test") or next(iter(metrics.values()), {})
+    figures = reports.get(manifest.tasks[0].name, {}).get("metrics", {})
+    return {name: figures[name]["value"] for name in _METRIC_TYPES if name in figures}
+
+
+def front_matter(manifest: BundleManifest, *, has_weights: bool) -> str:
+    """Return the head, from `---` to `---`."""
+    fields: dict[str, Any] = {
+        "language": list(manifest.languages) or None,
+        **_licence(manifest),
+        "library_name": "transformers" if has_weights else "onnx",
+        "pipeline_tag": "text-classification",
+        "tags": _tags(manifest),
+        "base_model": _base_model(manifest),
+        "metrics": sorted({_METRIC_TYPES[name] for name in headline(manifest)}) or None,
+        "model-index": _model_index(manifest),
+    }
+    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items() if value is not None]
+    return "\n".join(("---", *lines, "---"))
+
+
+def _licence(manifest: BundleManifest) -> dict[str, str]:
+    name = terms(manifest).id.lower()
+    if name in _HUB_LICENCES:
+        return {"license": name}
+    return {"license": "other", "license_name": re.sub(r"[^a-z0-9.\-]+", "-", name).strip("-") or "see-below"}
+
+
+def _tags(manifest: BundleManifest) -> list[str]:
+    ordered = bool(manifest.scheme.values)
+    languages = [_LANGUAGE_TAGS[code] for code in manifest.languages if code in _LANGUAGE_TAGS]
+    topic = "sentiment-analysis" if ordered else "emotion-classification"
+    return ["ottenok", topic, f"{manifest.scheme.kind}-classification", *languages]
+
+
+def _base_model(manifest: BundleManifest) -> str | None:
+    name = manifest.encoder.name if manifest.encoder else ""
+    return name if _HUB_NAME.fullmatch(name) else None
+
+
+def _model_index(manifest: BundleManifest) -> list[dict[str, Any]] | None:
+    figures = headline(manifest)
+    if not figures:
+        return None
+    corpus = manifest.data.name if manifest.data else "corpus"
+    metrics = [
+        {"type": _METRIC_TYPES[name], "name": name.replace("_", " "), "value": round(value, 4)}
+        for name, value in figures.items()
+    ]
+    result = {
+        "task": {"type": "text-classification", "name": "Text classification"},
+        "dataset": {"name": corpus, "type": corpus},
+        "metrics": metrics,
+    }
+    return [{"name": manifest.name, "results": [result]}]
+
 
 _COMMERCIAL = {True: "yes", False: "no", None: "unknown"}
 _TITLES = {"en": "English", "ru": "Русский", "zh": "中文"}

@@ -1,23 +1,40 @@
-"""Bundle folders: open with every check, write the manifest with every checksum."""
+"""Bundle folders: open with every check, write the manifest with every checksum, copy what prediction needs."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ottenok.bundle.foreign import foreign_manifest, read_json, read_labels
-from ottenok.bundle.layout import CONFIG, MANIFEST, ONNX, ONNX_INT8, TOKENIZER, WEIGHTS, is_safe, listed_files, pickles
-from ottenok.bundle.manifest import FORMAT, BundleManifest, FileFacts
+from ottenok.bundle.foreign import foreign_manifest, read_labels
+from ottenok.bundle.manifest import (
+    CARD,
+    CONFIG,
+    FORMAT,
+    MANIFEST,
+    ONNX,
+    ONNX_INT8,
+    TOKENIZER,
+    WEIGHTS,
+    BundleManifest,
+    FileFacts,
+    is_safe,
+    listed_files,
+    pickles,
+    read_json,
+    upgraded,
+)
 from ottenok.core.config import parse
 from ottenok.core.errors import BundleError, OttenokError
-from ottenok.core.files import atomic_write_text, sha256_file
+from ottenok.core.files import atomic_folder, atomic_write_text, sha256_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Bundle", "open_bundle", "read_manifest", "write_manifest"]
+
+__all__ = ["Bundle", "check_place", "copy_light", "open_bundle", "read_manifest", "write_manifest"]
 
 # Checked whenever a bundle is opened; larger files when they are loaded (`Bundle.verify`).
 _SMALL = 4 << 20
@@ -47,7 +64,7 @@ class Bundle:
         """Return the path of a file of the bundle.
 
         Args:
-            name: Relative, as in `ottenok.bundle.layout`.
+            name: Relative, as in `ottenok.bundle.manifest`.
             verify: Check its sha256 first.
 
         Raises:
@@ -121,7 +138,7 @@ def read_manifest(folder: Path) -> BundleManifest:
         BundleError: It is absent, no manifest, or from a newer ottenok.
     """
     file = folder / MANIFEST
-    tree = read_json(file)
+    tree = read_json(file, finite=True)
     version = tree.get("format")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise BundleError(f"expected a format version, found {version!r}", file=str(file), key="format")
@@ -133,7 +150,7 @@ def read_manifest(folder: Path) -> BundleManifest:
             key="format",
         )
     try:
-        return parse(BundleManifest, tree, file=str(file))
+        return parse(BundleManifest, upgraded(tree), file=str(file))
     except OttenokError as error:
         raise BundleError(error.message, hint=error.hint, file=str(file), key=error.key) from error
 
@@ -213,3 +230,49 @@ def _dump(tree: dict[str, Any], folder: Path) -> str:
         return json.dumps(tree, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
     except ValueError as error:
         raise BundleError(f"the manifest holds a number that JSON has not: {error}", file=str(folder)) from error
+
+
+def copy_light(bundle: Bundle, out: Path) -> Bundle:
+    """Copy the tokenizer, one graph (int8 where there is one), the labels, the card and the manifest.
+
+    Args:
+        bundle: A bundle that ottenok wrote.
+        out: The new folder; an older light copy is replaced when the new one is whole.
+
+    Raises:
+        BundleError: It is not ottenok's own, has no graph, or a file's bytes are not those of its manifest; or there
+            is something else at `out`, such as a classifier with torch's weights.
+    """
+    check_place(out)
+    graph = next((name for name in (ONNX_INT8, ONNX) if bundle.has(name)), None)
+    if not bundle.own or graph is None:
+        raise BundleError(
+            "only a classifier of ottenok with an ONNX graph can be made light",
+            hint="Write the graphs first: ottenok export FOLDER --int8 DATA",
+            file=str(bundle.folder),
+        )
+    names = [name for name in (CONFIG, TOKENIZER, graph) if bundle.has(name)]
+    bundle.verify(names)
+    with atomic_folder(out) as folder:
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle.folder / name, folder / name)
+        write_manifest(folder, bundle.manifest)
+        if (bundle.folder / CARD).is_file():
+            shutil.copyfile(bundle.folder / CARD, folder / CARD)
+    return open_bundle(out, full=True)
+
+
+def check_place(out: Path) -> None:
+    """Refuse a place where something else than an older light copy would be lost.
+
+    Raises:
+        BundleError: There is such a thing.
+    """
+    empty = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if not empty and (not (out / MANIFEST).is_file() or (out / WEIGHTS).exists()):
+        raise BundleError(
+            "there is something in this place that is no light copy",
+            hint="Give another folder, or remove it first.",
+            file=str(out),
+        )

@@ -7,16 +7,15 @@ ever matter for several labels: an author who wrote it down meant it, so here it
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ottenok.bundle.layout import CONFIG, MANIFEST
-from ottenok.bundle.manifest import BundleManifest, LicenceFacts, WindowRule
+from ottenok.bundle.manifest import CONFIG, MANIFEST, BundleManifest, LicenceFacts, TaskFacts, WindowRule, read_json
 from ottenok.bundle.recognise import recognise
 from ottenok.core.errors import BundleError
 from ottenok.tasks.decision import Decision
+from ottenok.tasks.task import task_name
 from ottenok.text.normalise import TextOptions
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from ottenok.tasks.decision import Activation
 
-__all__ = ["foreign_manifest", "read_json", "read_labels"]
+__all__ = ["foreign_manifest", "read_labels"]
 
 # Other tools do not normalise texts, so a foreign model sees what it saw there, but for what is always cleaned.
 _UNTOUCHED = TextOptions(entities="keep", width="keep", marks="keep", urls="keep", users="keep", yo="keep")
@@ -49,23 +48,6 @@ class _Guess:
 
     activation: Activation
     notes: tuple[str, ...] = ()
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        BundleError: The file is absent, is no JSON, or holds something else than an object.
-    """
-    try:
-        tree = json.loads(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        raise BundleError("there is no such file", file=str(file)) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"this is no JSON file: {error}", file=str(file)) from error
-    if not isinstance(tree, dict):
-        raise BundleError(f"expected a JSON object, found {type(tree).__name__}", file=str(file))
-    return tree
 
 
 def read_labels(config: Mapping[str, Any], *, file: str) -> tuple[str, ...]:
@@ -105,9 +87,14 @@ def foreign_manifest(folder: Path) -> BundleManifest:
     length = _max_length(folder, config)
     return BundleManifest(
         name=folder.name,
-        scheme=scheme,
-        problem_type="multi-label" if guess.activation == "sigmoid" else "multi-class",
-        decision=Decision(activation=guess.activation),
+        tasks=(
+            TaskFacts(
+                name=task_name(scheme.name),
+                scheme=scheme,
+                problem_type="multi-label" if guess.activation == "sigmoid" else "multi-class",
+                decision=Decision(activation=guess.activation),
+            ),
+        ),
         text=_UNTOUCHED,
         max_length=length,
         window=WindowRule(overlap=min(32, length // 4)),

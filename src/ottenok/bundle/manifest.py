@@ -1,23 +1,52 @@
-"""`ottenok.json`: everything about a trained classifier that its weights do not say."""
+"""What a trained classifier is on disk: the names of its files, and `ottenok.json`, which says what weights do not.
+
+A bundle is a folder that other tools open too:
+
+    config.json                   transformers' configuration: id2label, problem_type, architecture
+    model.safetensors             the weights
+    tokenizer.json                the tokenizer, whole
+    onnx/model.onnx               the graph, fp32, one output per task
+    onnx/model_quantized.onnx     the graph, int8
+    ottenok.json                  the manifest
+    README.md                     the model card
+
+A bundle for prediction alone needs the tokenizer, one graph and the manifest. Pickles are never read nor written.
+"""
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Annotated, Any, Literal
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
-from ottenok.bundle.layout import is_safe
 from ottenok.core.config import suggest
+from ottenok.core.errors import BundleError
 from ottenok.core.schemes import LabelScheme, SchemeKind
 from ottenok.core.table import Table
-from ottenok.tasks.decision import ACTIVATIONS, Decision, ProblemType, check_fit
-from ottenok.tasks.report import upgraded_report
+from ottenok.tasks.decision import Decision, ProblemType
+from ottenok.tasks.task import Task, check_names, find_task, task_name
 from ottenok.text.normalise import TextOptions
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ottenok.tasks.report import Report
+    from ottenok.tasks.tuning import TuningReport
+
 __all__ = [
+    "CARD",
+    "CONFIG",
     "FORMAT",
+    "MANIFEST",
+    "ONNX",
+    "ONNX_INT8",
+    "TOKENIZER",
+    "WEIGHTS",
     "BundleManifest",
     "DataFacts",
     "EncoderFacts",
@@ -25,12 +54,121 @@ __all__ = [
     "LicenceFacts",
     "SchemeFacts",
     "SourceFacts",
+    "TaskFacts",
     "TrainingFacts",
     "WindowRule",
+    "is_safe",
+    "listed_files",
+    "output_name",
+    "pickles",
+    "read_json",
+    "upgraded",
 ]
 
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
+ONNX = "onnx/model.onnx"
+ONNX_INT8 = "onnx/model_quantized.onnx"
+MANIFEST = "ottenok.json"
+CARD = "README.md"
+
+_FOLDERS = ("onnx",)
+# What transformers and tokenizers write beside the three above. Whatever else lies at the folder's top (a run's state,
+# logs, a user's notes) is no part of the bundle.
+_TOP = frozenset(
+    {
+        CONFIG,
+        WEIGHTS,
+        TOKENIZER,
+        "model.safetensors.index.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.txt",
+        "vocab.json",
+        "merges.txt",
+        "sentencepiece.bpe.model",
+        "spiece.model",
+        "spm.model",
+    }
+)
+_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
+_PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt", ".npy", ".npz"})
+# Plain relative paths with forward slashes: no absolute ones, no `..`, no drives, no hidden files.
+_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
+
+
+def is_safe(name: str) -> bool:
+    """Say whether a manifest may name this file: a plain relative path inside the folder."""
+    return len(name) <= 200 and _SAFE.fullmatch(name) is not None
+
+
+def listed_files(folder: Path) -> tuple[str, ...]:
+    """Return the files that belong to a bundle, as relative names, sorted.
+
+    The manifest itself and the card (which people may edit) are not among them, nor is anything that training leaves
+    in other folders.
+
+    Raises:
+        BundleError: A file's name is unsafe, or a pickle lies beside the weights.
+    """
+    if found := pickles(folder):
+        raise BundleError(f"found {found[0]}, a format that runs code when it is read", file=str(folder))
+    own = [path for path in folder.iterdir() if path.name in _TOP or _SHARD.fullmatch(path.name)]
+    below = [path for name in _FOLDERS if (folder / name).is_dir() for path in (folder / name).rglob("*")]
+    files = [path for path in (*own, *below) if path.is_file() and not path.name.startswith(".")]
+    names = sorted(path.relative_to(folder).as_posix() for path in files)
+    for name in names:
+        if not is_safe(name):
+            raise BundleError(f"the file name {name!r} can't be in a bundle", hint="Use plain Latin names.")
+    return tuple(names)
+
+
+def pickles(folder: Path) -> tuple[str, ...]:
+    """Return the names of files at the folder's top whose formats can hold pickled objects, sorted."""
+    return tuple(sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES))
+
+
+def read_json(file: Path, *, finite: bool = False) -> dict[str, Any]:
+    """Read a JSON object of bounded size; `finite` refuses numbers that JSON has not and those that overflow.
+
+    Raises:
+        BundleError: The file is absent or too large, is no JSON, holds something else than an object or a number that
+            is not finite.
+    """
+    number = _finite if finite else float
+    try:
+        size = file.stat().st_size
+        if size > _MOST_BYTES:
+            raise BundleError(f"the file has {size:,} bytes, and at most {_MOST_BYTES:,} are read", file=str(file))
+        tree = json.loads(file.read_text(encoding="utf-8-sig"), parse_float=number, parse_constant=number)
+    except FileNotFoundError as error:
+        raise BundleError("there is no such file", file=str(file)) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"this is no JSON file: {error}", file=str(file)) from error
+    if not isinstance(tree, dict):
+        raise BundleError(f"expected a JSON object, found {type(tree).__name__}", file=str(file))
+    return tree
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"found {text[:50]}, which is no finite number")
+    return number
+
+
+def output_name(task: str, *, first: bool) -> str:
+    """Return what the graph calls the output of a task: `logits` for the first, `logits_<task>` for the others."""
+    return "logits" if first else "logits_" + re.sub(r"[^A-Za-z0-9]", "_", task)
+
+
 # Raised when an older ottenok could read a newer manifest wrongly.
-FORMAT = 1
+FORMAT = 2
+# A manifest is a few hundred kilobytes; what is larger is no manifest, and would only cost memory.
+_MOST_BYTES = 64 << 20
+_MOST_TASKS, _MOST_LABELS, _MOST_FILES = 100, 10_000, 10_000
 
 
 def _safe_name(name: str) -> str:
@@ -49,6 +187,7 @@ def _known_options(value: object) -> object:
 
 
 SafeName = Annotated[str, AfterValidator(_safe_name)]
+Label = Annotated[str, Field(min_length=1, max_length=1000)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 KnownText = Annotated[TextOptions, BeforeValidator(_known_options)]
 
@@ -68,9 +207,9 @@ class SchemeFacts(Table):
 
     name: str
     kind: SchemeKind
-    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    labels: Annotated[tuple[Label, ...], Field(min_length=1, max_length=_MOST_LABELS)]
     canonical: tuple[str, ...] = ()
-    values: tuple[float, ...] = ()
+    values: tuple[Annotated[float, Field(ge=-1e6, le=1e6)], ...] = ()
     titles: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     source: str = ""
 
@@ -107,6 +246,53 @@ class SchemeFacts(Table):
         return LabelScheme(
             name=self.name, kind=self.kind, labels=labels, values=self.values, titles=self.titles, source=self.source
         )
+
+
+class TaskFacts(Table):
+    """One question that the model answers.
+
+    Attributes:
+        name: Letters, digits, `.`, `_` and `-`.
+        scheme: The labels.
+        problem_type: What was learned: `multi-class`, `multi-label`, `ordinal` or `regression`.
+        decision: From logits to labels.
+        output: What the ONNX graphs call its logits.
+    """
+
+    name: str
+    scheme: SchemeFacts
+    problem_type: ProblemType
+    decision: Decision
+    output: str = Field(default="logits", pattern=r"^[A-Za-z0-9_.\-/]{1,200}$")
+
+    @classmethod
+    def of(cls, task: Task, *, first: bool = True) -> TaskFacts:
+        """Return the facts of a task; `first` says whether it is the model's primary one."""
+        return cls(
+            name=task.name,
+            scheme=SchemeFacts.of(task.scheme),
+            problem_type=task.problem,
+            decision=task.decision,
+            output=output_name(task.name, first=first),
+        )
+
+    def task(self, *, canonical: bool = False) -> Task:
+        """Return the task with the model's own labels, or (`canonical`) with ottenok's spelling, as corpora have it."""
+        decision, own = self.decision, self.scheme.labels
+        if canonical and self.scheme.canonical:
+            spelt = dict(zip(own, self.scheme.canonical, strict=True))
+            decision = replace(
+                decision,
+                empty=spelt.get(decision.empty, decision.empty),
+                exclusive=spelt.get(decision.exclusive, decision.exclusive),
+            )
+        scheme = self.scheme.canonical_scheme() if canonical else self.scheme.scheme()
+        return Task(name=self.name, scheme=scheme, problem=self.problem_type, decision=decision)
+
+    @model_validator(mode="after")
+    def _can_answer(self) -> TaskFacts:
+        self.task()
+        return self
 
 
 class WindowRule(Table):
@@ -236,9 +422,7 @@ class BundleManifest(Table):
         name: Of the model.
         description: A sentence.
         created: Date of training, ISO 8601.
-        scheme: The labels.
-        problem_type: What was learned.
-        decision: From logits to labels.
+        tasks: What it answers; the first task is the primary one, which tools see that know of one task alone.
         languages: ISO 639-1 codes of the texts it is meant for; empty if unknown.
         text: How texts are normalised first.
         max_length: Most tokens that the model reads at once, special ones included.
@@ -247,10 +431,11 @@ class BundleManifest(Table):
         recipe: The resolved training recipe.
         data: The corpus; None if unknown.
         training: What the training took; None if unknown.
-        tuning: How the decision was fitted and what that did, an `ottenok.tasks.tuning.TuningReport` as JSON; None
-            if it was not, or is not known.
-        metrics: Name of a set of rows (`test` and `validation` are its own corpus's) to an evaluation report as JSON.
-        baselines: The same name to the reports of the baselines on those rows.
+        tuning: Task to how its decision was fitted and what that did, an `ottenok.tasks.tuning.TuningReport` as JSON;
+            tasks are left out whose decision was not fitted, or of which that is not known.
+        metrics: Name of a set of rows (`test` and `validation` are its own corpus's) to task to an evaluation report as
+            JSON.
+        baselines: The same names to the reports of the baselines on those rows.
         versions: Package to version, at training.
         licence: Of the weights.
         files: File to its checksum and size; empty for bundles of other tools.
@@ -261,9 +446,7 @@ class BundleManifest(Table):
     name: str
     description: str = ""
     created: str = ""
-    scheme: SchemeFacts
-    problem_type: ProblemType
-    decision: Decision
+    tasks: Annotated[tuple[TaskFacts, ...], Field(min_length=1, max_length=_MOST_TASKS)]
     languages: tuple[str, ...] = ()
     text: KnownText = TextOptions()
     max_length: int = Field(ge=3)
@@ -272,43 +455,115 @@ class BundleManifest(Table):
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
     data: DataFacts | None = None
     training: TrainingFacts | None = None
-    tuning: dict[str, JsonValue] | None = None
-    metrics: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
-    baselines: dict[str, tuple[dict[str, JsonValue], ...]] = Field(default_factory=dict)
+    tuning: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    metrics: dict[str, dict[str, dict[str, JsonValue]]] = Field(default_factory=dict)
+    baselines: dict[str, dict[str, tuple[dict[str, JsonValue], ...]]] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
     licence: LicenceFacts
-    files: dict[SafeName, FileFacts] = Field(default_factory=dict)
+    files: dict[SafeName, FileFacts] = Field(default_factory=dict, max_length=_MOST_FILES)
     notes: tuple[str, ...] = ()
-
-    @field_validator("metrics", "baselines", mode="before")
-    @classmethod
-    def _of_today(cls, value: object) -> object:
-        """Give reports of older versions the keys of today."""
-        if not isinstance(value, Mapping):
-            return value
-        return {
-            name: upgraded_report(report)
-            if isinstance(report, Mapping)
-            else tuple(upgraded_report(one) if isinstance(one, Mapping) else one for one in report)
-            if isinstance(report, list | tuple)
-            else report
-            for name, report in value.items()
-        }
 
     @model_validator(mode="after")
     def _fits_together(self) -> BundleManifest:
-        allowed = ACTIVATIONS[self.problem_type]
-        if self.decision.activation not in allowed:
-            raise ValueError(
-                f"a {self.problem_type} model can't have the activation {self.decision.activation}, "
-                f"only {' or '.join(allowed)}"
-            )
-        check_fit(self.decision, self.scheme.scheme())
+        check_names([task.name for task in self.tasks])
+        if len({task.output for task in self.tasks}) < len(self.tasks):
+            raise ValueError("two tasks have the same output")
         if self.window.overlap >= self.max_length - 2:
             raise ValueError("windows must overlap by less than their length")
         return self
+
+    @property
+    def scheme(self) -> SchemeFacts:
+        """The labels of the first task."""
+        return self.tasks[0].scheme
+
+    @property
+    def problem_type(self) -> ProblemType:
+        """What the first task learned."""
+        return self.tasks[0].problem_type
+
+    @property
+    def decision(self) -> Decision:
+        """From the first task's logits to its labels."""
+        return self.tasks[0].decision
+
+    def task_list(self, *, canonical: bool = False) -> tuple[Task, ...]:
+        """Return the tasks with the model's own labels, or (`canonical`) in ottenok's spelling, as corpora have it."""
+        return tuple(task.task(canonical=canonical) for task in self.tasks)
+
+    def facts(self, task: str | None = None) -> TaskFacts:
+        """Return the facts of a task; None: the first.
+
+        Raises:
+            SchemeError: There is no such task.
+        """
+        name = find_task(self.task_list(), task).name
+        return next(one for one in self.tasks if one.name == name)
+
+    def reports(self, rows: str, task: str | None = None) -> list[Report]:
+        """Return the reports on a set of rows for a task (None: the first): the model's, then those of the baselines.
+
+        The list is empty where there is none.
+
+        Raises:
+            DataError: One in the manifest is no report.
+        """
+        from ottenok.tasks.report import Report
+
+        name = self.facts(task).name
+        own = self.metrics.get(rows, {}).get(name)
+        trees = [] if own is None else [own, *self.baselines.get(rows, {}).get(name, ())]
+        return [Report.from_json(tree) for tree in trees]
+
+    def tuning_report(self, task: str | None = None) -> TuningReport | None:
+        """Return what fitting the decision of a task (None: the first) found; None where it is not known.
+
+        Raises:
+            DataError: What the manifest holds is no such report.
+        """
+        from ottenok.tasks.tuning import TuningReport
+
+        tree = self.tuning.get(self.facts(task).name)
+        return None if tree is None else TuningReport.from_json(tree)
+
+    def with_decisions(self, decisions: Mapping[str, Decision]) -> BundleManifest:
+        """Return the manifest with other decisions for the tasks that are named; labels are spelt as the model's."""
+        tasks = tuple(
+            task.model_copy(update={"decision": decisions.get(task.name, task.decision)}) for task in self.tasks
+        )
+        return self.model_copy(update={"tasks": tasks})
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as a mapping that JSON can hold."""
         tree: dict[str, Any] = self.model_dump(mode="json")
         return tree
+
+
+def upgraded(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a manifest's tree in the format of today.
+
+    A manifest of format 1 has one task, whose facts stand at the top; it is named by its scheme.
+    """
+    found = dict(tree)
+    if found.get("format") != 1:
+        return found
+    scheme = found.pop("scheme", None)
+    name = task_name(str(scheme.get("name", ""))) if isinstance(scheme, Mapping) else task_name("")
+    first = {"name": name, "scheme": scheme, "output": "logits"}
+    first |= {key: found.pop(key) for key in ("problem_type", "decision") if key in found}
+    found |= {"format": FORMAT, "tasks": [first]}
+    tuning = found.get("tuning")
+    found["tuning"] = {} if tuning is None else {name: tuning}
+    for key in ("metrics", "baselines"):
+        if isinstance(sets := found.get(key), Mapping):
+            found[key] = {rows: {name: _today(reports)} for rows, reports in sets.items()}
+    return found
+
+
+def _today(reports: object) -> object:
+    """Give a report of an older version, or a list of them, the keys of today."""
+    from ottenok.tasks.report import upgraded_report
+
+    if isinstance(reports, Mapping):
+        return upgraded_report(reports)
+    return [_today(one) for one in reports] if isinstance(reports, list) else reports

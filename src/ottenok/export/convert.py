@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ottenok.bundle.folder import open_bundle
-from ottenok.bundle.layout import CONFIG, ONNX, TOKENIZER
+from ottenok.bundle.manifest import CONFIG, ONNX, TOKENIZER
 from ottenok.core.progress import SILENT
 from ottenok.export.onnx import export_graph
 from ottenok.models.folder import load_saved_tokenizer

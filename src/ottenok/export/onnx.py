@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from ottenok.bundle.folder import open_bundle, write_manifest
-from ottenok.bundle.layout import ONNX
+from ottenok.bundle.manifest import ONNX
 from ottenok.core.errors import ModelError
 from ottenok.core.files import atomic_path
 from ottenok.core.lazy import require

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
-from ottenok.bundle.layout import ONNX, ONNX_INT8
+from ottenok.bundle.manifest import ONNX, ONNX_INT8
 from ottenok.core.errors import DataError, ModelError
 from ottenok.core.files import atomic_path
 from ottenok.core.lazy import load_object, require

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ottenok.bundle.folder import Bundle, open_bundle
-from ottenok.bundle.layout import ONNX, ONNX_INT8, TOKENIZER
+from ottenok.bundle.manifest import ONNX, ONNX_INT8, TOKENIZER
 from ottenok.core.errors import BundleError
 from ottenok.inference.onnx import OnnxBackend
 from ottenok.inference.places import find_folder

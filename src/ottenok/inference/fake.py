@@ -74,7 +74,7 @@ def fake_predictor(
         max_windows: Most windows of a text that are read; None: all.
         read: `all` of a long text, or its `end` alone.
     """
-    from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, WindowRule
+    from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, TaskFacts, WindowRule
     from ottenok.core.schemes import load_scheme
     from ottenok.inference.predictor import Predictor
     from ottenok.tasks.decision import Decision
@@ -84,9 +84,14 @@ def fake_predictor(
     manifest = BundleManifest(
         name="fake",
         description="No model: its answers mean nothing.",
-        scheme=SchemeFacts.of(facts),
-        problem_type="multi-label" if several else "multi-class",
-        decision=Decision(activation="sigmoid" if several else "softmax"),
+        tasks=(
+            TaskFacts(
+                name=scheme,
+                scheme=SchemeFacts.of(facts),
+                problem_type="multi-label" if several else "multi-class",
+                decision=Decision(activation="sigmoid" if several else "softmax"),
+            ),
+        ),
         max_length=max_length,
         window=WindowRule(read=read, overlap=max_length // 4),
         licence=LicenceFacts(id="Apache-2.0", commercial=True),

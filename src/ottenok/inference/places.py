@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from platformdirs import user_cache_path
 
 import ottenok
-from ottenok.bundle.layout import CONFIG, MANIFEST, ONNX, ONNX_INT8, TOKENIZER, WEIGHTS, pickles
+from ottenok.bundle.manifest import CONFIG, MANIFEST, ONNX, ONNX_INT8, TOKENIZER, WEIGHTS, pickles
 from ottenok.core.errors import BundleError
 from ottenok.core.files import sha256_file
 from ottenok.core.lazy import load_object, require

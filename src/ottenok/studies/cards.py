@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from ottenok.bundle.card import write_card
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
 from ottenok.core.errors import BundleError
-from ottenok.tasks.report import Report
 from ottenok.tasks.tables import Grid, label_table, source_table, system_table
-from ottenok.tasks.tuning import TuningReport, tuning_table
+from ottenok.tasks.tuning import tuning_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from ottenok.bundle.manifest import BundleManifest
     from ottenok.studies.evaluation import Evaluation
+    from ottenok.tasks.report import Report
 
 __all__ = ["card_tables", "record", "report_tables", "rewrite_card"]
 
@@ -51,7 +51,7 @@ def card_tables(manifest: BundleManifest) -> dict[str, Grid]:
     tables: dict[str, Grid] = {}
     models: dict[str, Report] = {}
     for name in sorted(manifest.metrics, key=lambda name: (name != "test", name == "validation", name)):
-        reports = [Report.from_json(tree) for tree in (manifest.metrics[name], *manifest.baselines.get(name, ()))]
+        reports = manifest.reports(name)
         heading = f"The corpus's {name} rows" if name in {"test", "validation"} else name
         tables |= report_tables(reports, heading=heading)
         models[heading] = reports[0]
@@ -75,7 +75,8 @@ def _belief(models: Mapping[str, Report]) -> dict[str, Grid]:
 
 
 def _tuning(manifest: BundleManifest) -> dict[str, Grid]:
-    table = None if manifest.tuning is None else tuning_table(TuningReport.from_json(manifest.tuning))
+    report = manifest.tuning_report()
+    table = None if report is None else tuning_table(report)
     return {} if table is None else {"Tuning, label by label": table}
 
 
@@ -97,10 +98,11 @@ def record(folder: str | Path, evaluation: Evaluation) -> Bundle:
         raise BundleError("ottenok did not make this classifier, so it keeps no reports", file=str(folder))
     name = _name(bundle.manifest, evaluation)
     model, *baselines = [report.to_json() for report in evaluation.reports]
+    task = bundle.manifest.tasks[0].name
     changed = bundle.manifest.model_copy(
         update={
-            "metrics": {**bundle.manifest.metrics, name: model},
-            "baselines": {**bundle.manifest.baselines, name: tuple(baselines)},
+            "metrics": {**bundle.manifest.metrics, name: {task: model}},
+            "baselines": {**bundle.manifest.baselines, name: {task: tuple(baselines)}},
         }
     )
     write_manifest(bundle.folder, changed)

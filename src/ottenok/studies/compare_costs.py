@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import TYPE_CHECKING
 
-from ottenok.bundle.layout import ONNX, ONNX_INT8, WEIGHTS
+from ottenok.bundle.manifest import ONNX, ONNX_INT8, WEIGHTS
 from ottenok.core.errors import OttenokError
 from ottenok.inference.api import load
 

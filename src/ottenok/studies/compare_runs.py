@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ottenok.bundle.folder import read_manifest
-from ottenok.bundle.layout import MANIFEST
+from ottenok.bundle.manifest import MANIFEST
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.tasks.decision import chosen
 from ottenok.tasks.predictions import load_predictions, predictions_file

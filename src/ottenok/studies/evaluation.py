@@ -140,7 +140,7 @@ def evaluate_on(predictor: Predictor, rows: Rows, *, spec: EvaluationSpec, progr
         system=predictor.manifest.name,
         resamples=spec.resamples,
         seed=spec.seed,
-        temperature=fitted_temperature(predictor.manifest.tuning),
+        temperature=fitted_temperature(predictor.manifest.tuning_report()),
     )
     clean = CleanRows(
         texts=rows.test.texts,

@@ -148,7 +148,7 @@ def _in_terms_of(manifest: BundleManifest, scheme: LabelScheme) -> Decision:
 
 def _temperature(manifest: BundleManifest) -> float | None:
     """Return the temperature that was fitted, also where it is in the weights already; None if unknown."""
-    if (tuned := fitted_temperature(manifest.tuning)) is not None:
+    if (tuned := fitted_temperature(manifest.tuning_report())) is not None:
         return tuned
     if manifest.decision.temperature != 1.0:
         return manifest.decision.temperature
@@ -227,7 +227,7 @@ def _measured(
             system=manifest.name, resamples=spec.resamples, seed=spec.seed, temperature=model.temperature
         ),
     )
-    baselines = [Report.from_json(tree) for tree in manifest.baselines.get(name, ())]
+    baselines = manifest.reports(name)[1:]
     return Measured(
         name=name,
         title=title,
@@ -251,8 +251,7 @@ def _rows_of(one: Report) -> tuple[object, ...]:
 def _recorded(model: _Model, name: str, place: int) -> Measured:
     """Return a report of the manifest whose rows are not at hand."""
     manifest = model.bundle.manifest
-    found = Report.from_json(manifest.metrics[name])
-    baselines = [Report.from_json(tree) for tree in manifest.baselines.get(name, ())]
+    found, *baselines = manifest.reports(name)
     return Measured(
         name=name if name in SPLITS else f"recorded-{place}",
         title=f"{name.capitalize()} rows" if name in SPLITS else name,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ottenok.bundle.folder import read_manifest
-from ottenok.bundle.layout import MANIFEST, ONNX
+from ottenok.bundle.manifest import MANIFEST, ONNX
 from ottenok.core.errors import ConfigError, OttenokError
 from ottenok.core.files import atomic_write_text
 from ottenok.core.progress import SILENT, Progress

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ottenok.bundle.folder import read_manifest
-from ottenok.bundle.layout import MANIFEST
+from ottenok.bundle.manifest import MANIFEST
 from ottenok.core.files import atomic_write_text
 from ottenok.inference.api import available_processors
 from ottenok.studies.compare_tables import as_markdown
@@ -83,7 +83,7 @@ def _arm(run: ArmRun, state: State) -> dict[str, Any]:
 def _facts(manifest: BundleManifest) -> dict[str, Any]:
     data, training = manifest.data, manifest.training
     return {
-        "reports": manifest.metrics,
+        "reports": {name: reports[manifest.tasks[0].name] for name, reports in manifest.metrics.items()},
         "decision": manifest.decision.to_json(),
         "training": None if training is None else training.model_dump(mode="json"),
         "data": None if data is None else {"name": data.name, "rows": data.rows, "dropped": data.dropped},

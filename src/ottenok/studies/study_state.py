@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from ottenok.bundle.layout import MANIFEST
+from ottenok.bundle.manifest import MANIFEST
 from ottenok.core.errors import ConfigError
 from ottenok.core.files import atomic_write_text
 from ottenok.studies.compare_runs import STUDY_FILE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ottenok.bundle.folder import read_manifest
-from ottenok.bundle.layout import MANIFEST
+from ottenok.bundle.manifest import MANIFEST
 from ottenok.tasks.metrics import best, goodness
 from ottenok.training.history import HISTORY_FILE, read_history
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ottenok.bundle.folder import Bundle, open_bundle
-from ottenok.bundle.layout import ONNX, ONNX_INT8
+from ottenok.bundle.manifest import ONNX, ONNX_INT8
 from ottenok.core.config import merge
 from ottenok.core.errors import DataError, ModelError
 from ottenok.core.lazy import check_extra, load_object

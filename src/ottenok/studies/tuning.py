@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
-from ottenok.bundle.layout import MANIFEST
-from ottenok.bundle.light import check_place, copy_light
-from ottenok.bundle.limits import EARLIER
+from ottenok.bundle.card import EARLIER
+from ottenok.bundle.folder import Bundle, check_place, copy_light, open_bundle, write_manifest
+from ottenok.bundle.manifest import MANIFEST
 from ottenok.core.errors import BundleError, ConfigError, DataError
 from ottenok.core.files import sha256_file
 from ottenok.core.progress import SILENT, Progress, tracked
@@ -201,13 +200,13 @@ def _probabilities(bundle: Bundle, rows: Rows, progress: Progress) -> Probabilit
 
 def _write(bundle: Bundle, fit: DecisionFit) -> Bundle:
     manifest = bundle.manifest
-    old = () if manifest.tuning is None else tuning_sentences(TuningReport.from_json(manifest.tuning))
+    report, task = manifest.tuning_report(), manifest.tasks[0].name
+    old = () if report is None else tuning_sentences(report)
     notes = (*(note for note in manifest.notes if note not in old), *tuning_sentences(fit.report))
     number = 1 + max((int(found[1]) for found in map(_OLD.search, manifest.metrics) if found), default=0)
-    changed = manifest.model_copy(
+    changed = manifest.with_decisions({task: fit.decision}).model_copy(
         update={
-            "decision": fit.decision,
-            "tuning": fit.report.to_json(),
+            "tuning": {**manifest.tuning, task: fit.report.to_json()},
             "notes": notes,
             "metrics": {_kept(name, number): report for name, report in manifest.metrics.items()},
             "baselines": {_kept(name, number): reports for name, reports in manifest.baselines.items()},

@@ -183,8 +183,8 @@ class Decision:
     def __post_init__(self) -> None:
         if self.activation not in {*_ELEMENTWISE, "regression"}:
             raise _wrong("activation", self.activation, suggest(str(self.activation), [*_ELEMENTWISE, "regression"]))
-        if not (0.0 < self.temperature < float("inf")):
-            raise _wrong("temperature", self.temperature, "It is a finite number above 0.")
+        if not (1e-3 <= self.temperature <= 1e3):
+            raise _wrong("temperature", self.temperature, "It is a number from 0.001 to 1000.")
         if not all(0.0 <= threshold <= 1.0 for threshold in self.thresholds):
             raise _wrong("thresholds", list(self.thresholds), "Each one lies between 0 and 1.")
         if self.pick not in {"top", "median"}:
@@ -198,8 +198,9 @@ class Decision:
             return
         if self.temperature != 1.0:
             raise _wrong("temperature", self.temperature, "A regression has no temperature: leave it at 1.")
-        if len(self.values) < 2 or len(set(self.values)) < len(self.values) or not np.isfinite(self.values).all():
-            raise _wrong("values", list(self.values), "A regression needs one finite value per label, all different.")
+        bounded = all(-1e6 <= value <= 1e6 for value in self.values)
+        if len(self.values) < 2 or len(set(self.values)) < len(self.values) or not bounded:
+            raise _wrong("values", list(self.values), "A regression needs one value per label, all different.")
 
     def to_json(self) -> dict[str, Any]:
         """Return the decision as a mapping that JSON can hold."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ottenok.core.schemes import LabelScheme
     from ottenok.tasks.decision import Decision, ProblemType
 
-__all__ = ["Task", "check_names", "columns", "find_task"]
+__all__ = ["Task", "check_names", "columns", "find_task", "task_name"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -38,8 +38,8 @@ class Task:
         decision: From logits to labels.
 
     Raises:
-        ConfigError: The name has other characters, or the problem can't have the decision's activation.
-        SchemeError: The decision can't answer in the scheme's labels.
+        ConfigError: The name has other characters.
+        SchemeError: The decision can't answer in the scheme's labels, or the problem can't have its activation.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Task:
         check_names([self.name])
         allowed = ACTIVATIONS[self.problem]
         if self.decision.activation not in allowed:
-            raise ConfigError(
+            raise SchemeError(
                 f"a {self.problem} model can't have the activation {self.decision.activation}, "
                 f"only {' or '.join(allowed)}",
                 key="decision.activation",
@@ -138,3 +138,9 @@ def check_names(names: Iterable[str]) -> None:
         if name in seen:
             raise ConfigError(f"two tasks are called {name!r}", key="tasks")
         seen.add(name)
+
+
+def task_name(text: str) -> str:
+    """Return a name that a task may have, made from any text, such as a scheme's name: other characters become `-`."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:100]
+    return name or "task"

@@ -122,13 +122,8 @@ def _adapter() -> TypeAdapter[TuningReport]:
     return TypeAdapter(TuningReport)
 
 
-def fitted_temperature(tree: Mapping[str, Any] | None) -> float | None:
-    """Return the temperature of a manifest's `tuning`, for `EvaluationOptions`; None where none was fitted.
-
-    Raises:
-        DataError: It is no report of a tuning.
-    """
-    report = None if tree is None else TuningReport.from_json(tree)
+def fitted_temperature(report: TuningReport | None) -> float | None:
+    """Return the temperature that a tuning found, for `EvaluationOptions`; None where none was fitted."""
     return None if report is None or report.temperature is None else report.temperature.temperature
 
 

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
-from ottenok.bundle.layout import MANIFEST
-from ottenok.bundle.manifest import BundleManifest, SchemeFacts, WindowRule
+from ottenok.bundle.manifest import MANIFEST, BundleManifest, TaskFacts, WindowRule
 from ottenok.models.folder import save
 from ottenok.tasks.decision import probabilities
 from ottenok.tasks.report import EvaluationOptions, Report, evaluate
+from ottenok.tasks.task import Task, task_name
 from ottenok.training.facts import (
     data_facts,
     encoder_facts,
@@ -97,7 +97,7 @@ def finished(folder: RunFolder) -> Fitted | None:
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return Fitted(
         bundle=bundle,
-        reports={name: Report.from_json(report) for name, report in bundle.manifest.metrics.items()},
+        reports={name: bundle.manifest.reports(name)[0] for name in bundle.manifest.metrics},
         scores=None,
         truth=None,
         epochs=read_history(folder.path),
@@ -146,13 +146,13 @@ def _report(parts: Parts, tuned: Tuned, examples: Examples, scores: npt.NDArray[
 def _manifest(parts: Parts, tuned: Tuned, history: History, reports: dict[str, Report]) -> BundleManifest:
     recipe, corpus = parts.recipe, parts.sources.corpus
     length = recipe.text.max_length
+    scheme = parts.scheme
+    task = Task(name=task_name(scheme.name), scheme=scheme, problem=parts.network.problem, decision=tuned.decision)
     return BundleManifest(
         name=recipe.name,
         description=recipe.description,
         created=datetime.now(tz=UTC).date().isoformat(),
-        scheme=SchemeFacts.of(parts.scheme),
-        problem_type=parts.network.problem,
-        decision=tuned.decision,
+        tasks=(TaskFacts.of(task),),
         languages=languages(corpus),
         text=text_options(corpus, recipe.text),
         max_length=length,
@@ -161,8 +161,8 @@ def _manifest(parts: Parts, tuned: Tuned, history: History, reports: dict[str, R
         recipe=public_recipe(recipe),
         data=data_facts(corpus),
         training=training_facts(parts, history.rows),
-        tuning=None if tuned.report is None else tuned.report.to_json(),
-        metrics={name: report.to_json() for name, report in reports.items()},
+        tuning={} if tuned.report is None else {task.name: tuned.report.to_json()},
+        metrics={name: {task.name: report.to_json()} for name, report in reports.items()},
         versions=versions(),
         licence=licence_facts(recipe.licence),
         notes=(*_epoch_notes(history), *tuned.notes, *letter_notes(parts.network.tokenizer)),

@@ -12,7 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from ottenok.bundle.folder import write_manifest
-from ottenok.bundle.manifest import BundleManifest, DataFacts, LicenceFacts, SchemeFacts, SourceFacts, TrainingFacts
+from ottenok.bundle.manifest import (
+    BundleManifest,
+    DataFacts,
+    LicenceFacts,
+    SchemeFacts,
+    SourceFacts,
+    TaskFacts,
+    TrainingFacts,
+)
 from ottenok.core.schemes import load_scheme
 from ottenok.studies.reporting import ReportSpec, report
 from ottenok.tasks.decision import Decision, probabilities
@@ -81,14 +89,19 @@ def _manifest(scheme: LabelScheme, decision: Decision, rows: Predictions) -> Bun
     )
     return BundleManifest(
         name="small <model>",
-        scheme=SchemeFacts.of(scheme),
-        problem_type="multi-label" if several else "multi-class",
-        decision=decision,
+        tasks=(
+            TaskFacts(
+                name=scheme.name,
+                scheme=SchemeFacts.of(scheme),
+                problem_type="multi-label" if several else "multi-class",
+                decision=decision,
+            ),
+        ),
         max_length=64,
         recipe={"name": "small", "run": {"metric": "macro_f1"}},
         data=DataFacts(name="mine", sources=sources, dropped={"duplicate": 12}),
         training=TrainingFacts(epochs=2, seconds=90.0, texts=80, tokens=900, parameters=5000, device="cpu"),
-        baselines={"test": (other.to_json(),)},
+        baselines={"test": {scheme.name: (other.to_json(),)}},
         versions={"ottenok": "0.1.0"},
         licence=LicenceFacts(id="MIT", commercial=True),
         notes=("Temperature 1.500, fitted on 90 validation rows: log loss 0.9 before, 0.8 after.",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from ottenok.bundle.terms import terms, warning
+from ottenok.bundle.card import terms, warning
 from ottenok.studies.report.parts import Cell, Section
 from ottenok.studies.report.tables import plain_table
 

@@ -11,7 +11,7 @@ from ottenok.studies.report.parts import Section
 from ottenok.studies.report.plots.training import training_plots
 from ottenok.studies.report.tables import epochs_table, from_grid, labels_table, sets_table
 from ottenok.tasks.metrics import best
-from ottenok.tasks.tuning import TuningReport, tuning_sentences, tuning_table
+from ottenok.tasks.tuning import tuning_sentences, tuning_table
 
 if TYPE_CHECKING:
     from ottenok.core.progress import Progress
@@ -73,9 +73,9 @@ def _decision(inputs: ReportInputs) -> str:
 
 def _tuning(inputs: ReportInputs) -> tuple[Section, ...]:
     """Return what temperature and thresholds did when they were fitted; nothing for models that do not say."""
-    if inputs.manifest.tuning is None:
+    report = inputs.manifest.tuning_report()
+    if report is None:
         return ()
-    report = TuningReport.from_json(inputs.manifest.tuning)
     table = tuning_table(report)
     return (
         Section(
