@@ -30,7 +30,7 @@ from ottenok.bundle.manifest import ONNX
 from ottenok.core.files import atomic_write_text
 from ottenok.export.blockwise import replace_products
 from ottenok.export.rowwise import quantise_rows, quantise_tables
-from ottenok.inference.api import predictor_of
+from ottenok.inference.api import classifier_of
 from ottenok.studies.rows import Columns, read_rows
 from ottenok.tasks.decision import chosen
 from ottenok.tasks.report import EvaluationOptions, evaluate
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ottenok.bundle.folder import Bundle
-    from ottenok.inference.predictor import Predictor
+    from ottenok.inference.classifier import Classifier
 
     Floats = npt.NDArray[np.float32]
     Mask = npt.NDArray[np.bool_]
@@ -99,7 +99,7 @@ def static(bundle: Bundle, texts: list[str]) -> Callable[[Path, Path], None]:
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            prepared = predictor_of(bundle, bundle.file(ONNX)).prepare(texts)
+            prepared = classifier_of(bundle, bundle.file(ONNX)).prepare(texts)
             self._batches = iter(prepared.batches)
 
         def get_next(self) -> dict[str, Any] | None:
@@ -136,19 +136,19 @@ def blockwise(size: int, accuracy: int) -> Callable[[Path, Path], None]:
 class Padded:
     """The usual way to batch, for comparison: neighbours by length, padded to the longest."""
 
-    def __init__(self, predictor: Predictor, file: Path) -> None:
-        self._predictor = predictor
+    def __init__(self, classifier: Classifier, file: Path) -> None:
+        self._classifier = classifier
         options = ort.SessionOptions()
         options.intra_op_num_threads = 2
         options.log_severity_level = 3
         self._session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
-    def probabilities(self, texts: list[str]) -> Floats:
+    def predict_proba(self, texts: list[str]) -> Floats:
         """Return the probabilities of texts, in batches of 16."""
-        prepared = self._predictor.prepare(texts)
+        prepared = self._classifier.prepare(texts)
         ids = prepared.windows.ids
         order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
-        logits = np.empty((len(ids), len(self._predictor.scheme.labels)), dtype=np.float32)
+        logits = np.empty((len(ids), len(self._classifier.scheme.labels)), dtype=np.float32)
         for start in range(0, len(order), 16):
             rows = order[start : start + 16]
             width = max(len(ids[row]) for row in rows)
@@ -158,8 +158,8 @@ class Padded:
                 feed[number, : len(ids[row])] = ids[row]
                 mask[number, : len(ids[row])] = 1
             (logits[rows],) = self._session.run(None, {"input_ids": feed, "attention_mask": mask})
-        found = self._predictor.finish(prepared, logits)
-        return np.array([list(answer.scores.values()) for answer in found], dtype=np.float32)
+        found = self._classifier.finish(prepared, logits)
+        return np.array([list(answer.probabilities.values()) for answer in found], dtype=np.float32)
 
 
 def arguments() -> argparse.Namespace:
@@ -222,15 +222,15 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Return a row of figures for every candidate."""
     source = bundle.file(ONNX)
-    files, predictors = {}, {}
+    files, classifiers = {}, {}
     for candidate in candidates:
         file = folder / f"{candidate.name}.onnx"
         candidate.make(source, file)
         files[candidate.name] = file
-        predictors[candidate.name] = predictor_of(bundle, file, threads=given.threads)
+        classifiers[candidate.name] = classifier_of(bundle, file, threads=given.threads)
     step = max(1, len(texts) // given.timed)
-    speeds = timed(predictors, texts[::step], given.rounds)
-    expected = predictors["fp32"].probabilities(texts)
+    speeds = timed(classifiers, texts[::step], given.rounds)
+    expected = classifiers["fp32"].predict_proba(texts)
     return [
         {
             "name": candidate.name,
@@ -238,19 +238,19 @@ def measure(
             "megabytes": round(files[candidate.name].stat().st_size / 1e6, 1),
             "texts_per_second": round(statistics.median(speeds[candidate.name]), 1),
             "times_fp32": round(relative(speeds, candidate.name), 2),
-            **quality(predictors[candidate.name], files[candidate.name], texts, truth, expected),
+            **quality(classifiers[candidate.name], files[candidate.name], texts, truth, expected),
         }
         for candidate in candidates
     ]
 
 
-def timed(predictors: dict[str, Predictor], texts: list[str], rounds: int) -> dict[str, list[float]]:
+def timed(classifiers: dict[str, Classifier], texts: list[str], rounds: int) -> dict[str, list[float]]:
     """Time all candidates in turn, several rounds, so that a busy machine is busy for all of them."""
-    speeds: dict[str, list[float]] = {name: [] for name in predictors}
+    speeds: dict[str, list[float]] = {name: [] for name in classifiers}
     for number in range(rounds + 1):
-        for name, predictor in predictors.items():
+        for name, classifier in classifiers.items():
             begun = time.perf_counter()
-            predictor.probabilities(texts)
+            classifier.predict_proba(texts)
             if number:
                 speeds[name].append(len(texts) / (time.perf_counter() - begun))
     return speeds
@@ -261,15 +261,15 @@ def relative(speeds: dict[str, list[float]], name: str) -> float:
     return statistics.median(mine / full for mine, full in zip(speeds[name], speeds["fp32"], strict=True))
 
 
-def quality(predictor: Predictor, file: Path, texts: list[str], truth: Mask, expected: Floats) -> dict[str, Any]:
+def quality(classifier: Classifier, file: Path, texts: list[str], truth: Mask, expected: Floats) -> dict[str, Any]:
     """Return labels kept, macro F1, and what company does to a text's probabilities."""
-    decision, scheme = predictor.manifest.decision, predictor.scheme
-    found = predictor.probabilities(texts)
+    decision, scheme = classifier.manifest.decision, classifier.scheme
+    found = classifier.predict_proba(texts)
     report = evaluate(truth, found, scheme=scheme, decision=decision, options=EvaluationOptions(resamples=0))
     same = (chosen(found, scheme, decision) == chosen(expected, scheme, decision)).all(axis=1)
     rows = list(range(0, len(texts), max(1, len(texts) // ALONE)))
-    alone = np.concatenate([predictor.probabilities([texts[row]]) for row in rows])
-    padded = Padded(predictor, file).probabilities(texts)
+    alone = np.concatenate([classifier.predict_proba([texts[row]]) for row in rows])
+    padded = Padded(classifier, file).predict_proba(texts)
     return {
         "labels_kept": round(float(same.mean()), 4),
         "macro_f1": round(report.metrics["macro_f1"].value, 4),
@@ -302,7 +302,7 @@ def table(facts: dict[str, Any]) -> str:
 
 def token_mean(bundle: Bundle, texts: list[str]) -> float:
     """Return the mean number of tokens of a text."""
-    windows = predictor_of(bundle, bundle.file(ONNX)).prepare(texts).windows
+    windows = classifier_of(bundle, bundle.file(ONNX)).prepare(texts).windows
     return sum(map(len, windows.ids)) / len(texts)
 
 

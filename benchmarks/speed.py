@@ -24,7 +24,7 @@ from ottenok.inference.api import load
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ottenok.inference.predictor import Predictor
+    from ottenok.inference.classifier import Classifier
 
 START = {
     "ottenok int8": "import ottenok; ottenok.load({0!r}, precision='int8')('привет')",
@@ -53,9 +53,9 @@ def systems(bundle: str, threads: int) -> dict[str, Callable[[list[str]], Any]]:
     }
 
 
-def one_by_one(predictor: Predictor) -> Callable[[list[str]], Any]:
+def one_by_one(classifier: Classifier) -> Callable[[list[str]], Any]:
     """Return a caller that hands over each text alone."""
-    return lambda texts: [predictor(text) for text in texts]
+    return lambda texts: [classifier(text) for text in texts]
 
 
 def cold_start(code: str) -> dict[str, float]:

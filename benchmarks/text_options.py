@@ -93,16 +93,16 @@ def measure(
     minutes = (time.perf_counter() - begun) / 60.0
     if not fitted.bundle.has(ONNX):
         export(folder, progress=SILENT)
-    predictor = load(folder, precision="fp32")
-    decision = predictor.manifest.decision
-    probs = predictor.probabilities(test.texts)
+    classifier = load(folder, precision="fp32")
+    decision = classifier.manifest.decision
+    probs = classifier.predict_proba(test.texts)
     clean = CleanRows(
         texts=test.texts,
         truth=test.truth,
         probs=probs,
         scheme=scheme,
         decision=decision,
-        read=predictor.probabilities,
+        read=classifier.predict_proba,
     )
     noise = under_noise(clean, STRESS.changes(0), PAIRED)
     print(f"{arm}, seed {seed}: macro F1 {noise[0].macro_f1:.3f}, {minutes:.1f} minutes", flush=True)

@@ -28,7 +28,7 @@ TEXTS = [
     "не понравилось совсем, больше не приду",
 ]
 CHILD = "import json, sys, ottenok; clf = ottenok.load(sys.argv[1], precision='int8', threads=1); "
-CHILD += "print(json.dumps(clf.probabilities(json.loads(sys.argv[2])).tolist()))"
+CHILD += "print(json.dumps(clf.predict_proba(json.loads(sys.argv[2])).tolist()))"
 
 
 def scores(prefix: list[str], bundle: Path) -> npt.NDArray[np.float64]:

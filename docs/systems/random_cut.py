@@ -132,12 +132,12 @@ def encoder(cuts: dict[str, Cut], scheme: LabelScheme, work: Path, name: str) ->
     fitted = train(load_recipe(RECIPE, over, arm="balanced"), corpus=corpus, out=work / "model", resume=True)
     assert fitted is not None, "there is no trial here that could be given up"
     export(fitted.bundle.folder)
-    predictor = load(fitted.bundle.folder, precision="fp32")
+    classifier = load(fitted.bundle.folder, precision="fp32")
     found = {}
     for one, rows in cuts.items():
         test = labelled(rows.test, scheme)
-        probs = predictor.probabilities(test.texts)
-        found[one] = measured(probs, test, scheme, predictor.manifest.decision)
+        probs = classifier.predict_proba(test.texts)
+        found[one] = measured(probs, test, scheme, classifier.manifest.decision)
     return found
 
 

@@ -17,34 +17,41 @@ from ottenok.core.version import __version__
 if TYPE_CHECKING:
     from ottenok.data.corpus import Corpus, open_corpus
     from ottenok.inference.api import classify, load
-    from ottenok.inference.predictor import Prediction, Predictor
+    from ottenok.inference.classifier import Classifier
+    from ottenok.inference.prediction import Prediction
+    from ottenok.studies.compare import compare
     from ottenok.studies.evaluation import evaluate
+    from ottenok.studies.reporting import report
     from ottenok.studies.training import train
-    from ottenok.tasks.report import Report
+    from ottenok.studies.tuning import tune
 
 __all__ = [
+    "Classifier",
     "Corpus",
     "Prediction",
-    "Predictor",
-    "Report",
     "__version__",
     "classify",
+    "compare",
     "evaluate",
     "load",
     "open_corpus",
+    "report",
     "train",
+    "tune",
 ]
 
 _HOMES = {
+    "Classifier": "ottenok.inference.classifier",
     "Corpus": "ottenok.data.corpus",
-    "Prediction": "ottenok.inference.predictor",
-    "Predictor": "ottenok.inference.predictor",
-    "Report": "ottenok.tasks.report",
+    "Prediction": "ottenok.inference.prediction",
     "classify": "ottenok.inference.api",
+    "compare": "ottenok.studies.compare",
     "evaluate": "ottenok.studies.evaluation",
     "load": "ottenok.inference.api",
     "open_corpus": "ottenok.data.corpus",
+    "report": "ottenok.studies.reporting",
     "train": "ottenok.studies.training",
+    "tune": "ottenok.studies.tuning",
 }
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from ottenok.cli.evaluate import evaluate
 from ottenok.core.errors import ConfigError
-from ottenok.inference.fake import fake_predictor
+from ottenok.inference.fake import fake_classifier
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a file of labelled rows; models are the fake one."""
     monkeypatch.setattr(
-        "ottenok.inference.api.load", lambda _model, read, **_options: fake_predictor(read=read or "all")
+        "ottenok.inference.api.load", lambda _model, read, **_options: fake_classifier(read=read or "all")
     )
     path = tmp_path / "rows.csv"
     with path.open("w", encoding="utf-8", newline="") as stream:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ottenok.bundle.manifest import BundleManifest
-    from ottenok.inference.predictor import Predictor
+    from ottenok.inference.classifier import Classifier
 
 WORDS = 1200
 SENTENCES = [
@@ -33,11 +33,11 @@ _DISTIL = {"dim": 64, "n_layers": 1, "n_heads": 4, "hidden_dim": 128}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantised:
-    """A bundle with both graphs, and a predictor for each."""
+    """A bundle with both graphs, and a classifier for each."""
 
     folder: Path
-    fp32: Predictor
-    int8: Predictor
+    fp32: Classifier
+    int8: Classifier
 
 
 def texts(count: int) -> list[str]:

@@ -46,8 +46,8 @@ def test_own_poolings_give_the_logits_of_torch(
 
     exported = export(folder)
 
-    predictor = load(folder, precision="fp32")
-    np.testing.assert_allclose(predictor.run(predictor.prepare(texts)), expected, atol=1e-4)
+    classifier = load(folder, precision="fp32")
+    np.testing.assert_allclose(classifier.run(classifier.prepare(texts)), expected, atol=1e-4)
     assert exported.difference <= 1e-4
     assert exported.file == folder / ONNX
     assert ONNX in open_bundle(folder, full=True).manifest.files
@@ -73,17 +73,17 @@ def test_models_of_others_are_converted_on_first_use(
     folder, cache = make_model(kind, labels, problem_type=problem), tmp_path / "cache"
     texts = sample_texts(40)
 
-    predictor = load(folder, cache=cache)
+    classifier = load(folder, cache=cache)
 
     logits = torch_logits(folder, texts)
-    assert predictor.scheme.labels == tuple(labels)
-    np.testing.assert_allclose(predictor.run(predictor.prepare(texts)), logits, atol=1e-4)
+    assert classifier.scheme.labels == tuple(labels)
+    np.testing.assert_allclose(classifier.run(classifier.prepare(texts)), logits, atol=1e-4)
     many = problem.startswith("multi")
     expected = 1 / (1 + np.exp(-logits)) if many else np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(predictor.probabilities(texts), expected, atol=1e-4)
+    np.testing.assert_allclose(classifier.predict_proba(texts), expected, atol=1e-4)
     (converted,) = (cache / "converted").iterdir()
     stamp = (converted / ONNX).stat().st_mtime_ns
-    assert load(folder, cache=cache)(texts) == predictor(texts)
+    assert load(folder, cache=cache)(texts) == classifier(texts)
     assert (converted / ONNX).stat().st_mtime_ns == stamp
     assert not (folder / "onnx").exists()
 

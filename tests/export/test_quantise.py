@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ottenok.inference.predictor import Predictor
+    from ottenok.inference.classifier import Classifier
 
 pytestmark = pytest.mark.train
 pytest.importorskip("torch")
@@ -37,15 +37,15 @@ WORDS = st.lists(st.integers(0, 1100).map("w{}".format), max_size=70).map(" ".jo
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_scores_do_not_depend_on_company(quantised: Any, precision: str) -> None:
     """To 1e-4, alone, among others and in another order, through attention and everything."""
-    predictor: Predictor = getattr(quantised, precision)
+    classifier: Classifier = getattr(quantised, precision)
 
     @given(texts=st.lists(WORDS, min_size=1, max_size=8))
     @settings(max_examples=40, deadline=None)
     def holds(texts: list[str]) -> None:
-        together = predictor.probabilities(texts)
-        alone = np.concatenate([predictor.probabilities([text]) for text in texts])
+        together = classifier.predict_proba(texts)
+        alone = np.concatenate([classifier.predict_proba([text]) for text in texts])
         np.testing.assert_allclose(together, alone, atol=1e-4)
-        np.testing.assert_allclose(predictor.probabilities(texts[::-1])[::-1], alone, atol=1e-4)
+        np.testing.assert_allclose(classifier.predict_proba(texts[::-1])[::-1], alone, atol=1e-4)
 
     holds()
 
@@ -54,7 +54,7 @@ def test_int8_is_near_fp32_and_smaller(quantised: Any, sample_texts: Callable[[i
     """Probabilities stay near, the graph is less than half as large, and the manifest lists it."""
     texts, folder = sample_texts(200), quantised.folder
 
-    difference = np.abs(quantised.int8.probabilities(texts) - quantised.fp32.probabilities(texts))
+    difference = np.abs(quantised.int8.predict_proba(texts) - quantised.fp32.predict_proba(texts))
 
     assert 0.0 < difference.max() < 0.1
     assert (folder / ONNX_INT8).stat().st_size < 0.5 * (folder / ONNX).stat().st_size
@@ -131,7 +131,9 @@ def test_few_texts_measure_nothing(make_bundle: Callable[..., Path]) -> None:
 def test_products_behind_gelu_are_near_the_plain_ones(method: str, rows: int, columns: int) -> None:
     """Quantised, a product is the plain one up to the rounding of both factors; also 312 wide, 9.75 blocks of 32."""
     onnx = pytest.importorskip("onnx")
-    import onnxruntime as ort
+    from ottenok.core.lazy import onnxruntime
+
+    ort = onnxruntime()
 
     from ottenok.core.lazy import load_object
     from ottenok.export.quantise import METHODS

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import shutil
 import sys
 from typing import TYPE_CHECKING
@@ -11,25 +13,89 @@ import numpy as np
 import pytest
 
 from ottenok.bundle.manifest import CONFIG, MANIFEST, ONNX, ONNX_INT8, TOKENIZER, WEIGHTS
-from ottenok.core.errors import BundleError, MissingExtraError, ModelError
+from ottenok.core.errors import BundleError, ConfigError, MissingExtraError, ModelError
 from ottenok.inference import places
 from ottenok.inference.api import classify, load
-from ottenok.inference.onnx import OnnxBackend
+from ottenok.inference.engine import OnnxBackend
+from ottenok.inference.fake import fake_classifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ottenok.inference.classifier import Classifier
+
 
 def test_a_bundle_is_loaded_and_classifies(tiny_bundle: Path) -> None:
-    """A folder gives a predictor, and `classify` is the same in one call."""
-    predictor = load(tiny_bundle)
+    """A folder gives a classifier, and `classify` is the same in one call."""
+    classifier = load(tiny_bundle)
 
-    prediction = predictor("Какая гадость эта ваша заливная рыба!")
+    prediction = classifier("Какая гадость эта ваша заливная рыба!")
 
     assert prediction.label in {"negative", "neutral", "positive"}
-    assert classify(["раз", "два"], model=predictor) == classify(["раз", "два"], model=tiny_bundle)
-    assert repr(predictor) == "Predictor('tiny', labels=['negative', 'neutral', 'positive'], backend='onnx fp32')"
+    assert classify(["раз", "два"], model=classifier) == classify(["раз", "два"], model=tiny_bundle)
+    assert repr(classifier) == "Classifier('tiny', labels=['negative', 'neutral', 'positive'], backend='onnx fp32')"
+
+
+@pytest.mark.parametrize("copied", [lambda it: pickle.loads(pickle.dumps(it)), copy.deepcopy])
+def test_a_classifier_is_copied_by_its_place(
+    make_bundle: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, copied: Callable[[Classifier], Classifier]
+) -> None:
+    """Pickles and deep copies load the same folder with the same options, wherever they wake up, or say why not."""
+    folder = make_bundle("sentiment-3")
+    monkeypatch.chdir(folder.parent)
+    classifier = load(folder.name, threads=1, max_windows=1, read="end")
+    packed = pickle.dumps(classifier)
+    monkeypatch.chdir(folder)
+
+    twin = copied(classifier)
+
+    assert twin is not classifier
+    assert twin("очень длинный текст " * 20) == classifier("очень длинный текст " * 20)
+    assert twin.identity == classifier.identity
+    assert twin.manifest == classifier.manifest
+    assert len(packed) < 2000
+    shutil.rmtree(folder)
+    make_bundle("stars-5").rename(folder)
+    with pytest.raises(ModelError, match="not the one that was pickled"):
+        pickle.loads(packed)
+
+
+def test_a_classifier_from_nowhere_cannot_be_pickled() -> None:
+    """One that was put together by hand has no place to be loaded from."""
+    with pytest.raises(TypeError, match="not loaded from a folder"):
+        pickle.dumps(fake_classifier())
+
+
+def test_the_embedded_one_has_a_name() -> None:
+    """`default` is the classifier that ottenok ships, in Python as on the command line, and pickles by that name."""
+    named, plain = load("default"), load()
+
+    assert named.identity == plain.identity
+    assert classify("Ужас", model="default") == plain("Ужас")
+    assert pickle.loads(pickle.dumps(plain))("Ужас") == plain("Ужас")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("max_windows", 0),
+        ("max_windows", -1),
+        ("max_windows", 1.5),
+        ("threads", 0),
+        ("threads", True),
+        ("read", "start"),
+        ("read", ""),
+        ("precision", "fp16"),
+        ("precision", None),
+    ],
+)
+def test_options_out_of_range_are_refused(tiny_bundle: Path, key: str, value: object) -> None:
+    """A value that an option can't have is an error that names the option and what it may be."""
+    with pytest.raises(ConfigError, match="expected") as caught:
+        load(tiny_bundle, **{key: value})  # type: ignore[arg-type]
+
+    assert caught.value.key == key
 
 
 def test_int8_comes_first_and_can_be_chosen(make_bundle: Callable[[str], Path]) -> None:
@@ -71,7 +137,7 @@ def test_a_bundle_that_names_emoji_needs_their_names(
     plain = load(folder)
     write_manifest(folder, manifest.model_copy(update={"text": TextOptions(emoji="name")}))
 
-    assert load(folder)("да 😂 :(").scores == plain("да смеется до слез грусть").scores
+    assert load(folder)("да 😂 :(").probabilities == plain("да смеется до слез грусть").probabilities
     monkeypatch.setitem(sys.modules, "emoji", None)
     with pytest.raises(MissingExtraError, match=r"ottenok\[emoji\]"):
         load(folder)
@@ -79,23 +145,23 @@ def test_a_bundle_that_names_emoji_needs_their_names(
 
 def test_a_foreign_graph_needs_no_conversion(make_foreign: Callable[..., Path]) -> None:
     """A folder with config.json, tokenizer.json and a graph works as it is; its id2label names the outputs in order."""
-    predictor = load(make_foreign(["NEUTRAL", "POSITIVE", "NEGATIVE"], extra_input="token_type_ids"))
+    classifier = load(make_foreign(["NEUTRAL", "POSITIVE", "NEGATIVE"], extra_input="token_type_ids"))
 
-    prediction = predictor("текст")
+    prediction = classifier("текст")
 
-    assert list(prediction.scores) == ["NEUTRAL", "POSITIVE", "NEGATIVE"]
-    expected = prediction.scores["POSITIVE"] - prediction.scores["NEGATIVE"]
-    assert prediction.score == pytest.approx(expected, abs=1e-6)
+    assert list(prediction.probabilities) == ["NEUTRAL", "POSITIVE", "NEGATIVE"]
+    expected = prediction.probabilities["POSITIVE"] - prediction.probabilities["NEGATIVE"]
+    assert prediction.polarity == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_foreign_multi_label_model_gets_sigmoids(make_foreign: Callable[..., Path]) -> None:
     """`problem_type` of a foreign model decides the activation."""
-    predictor = load(make_foreign(["joy", "anger"], problem_type="multi_label_classification"))
+    classifier = load(make_foreign(["joy", "anger"], problem_type="multi_label_classification"))
 
-    probs = np.array(list(predictor("текст").scores.values()))
+    probs = np.array(list(classifier("текст").probabilities.values()))
 
-    prepared = predictor.prepare(["текст"])
-    np.testing.assert_allclose(probs, 1 / (1 + np.exp(-predictor.run(prepared)[0])), atol=1e-6)
+    prepared = classifier.prepare(["текст"])
+    np.testing.assert_allclose(probs, 1 / (1 + np.exp(-classifier.run(prepared)[0])), atol=1e-6)
 
 
 def test_a_graph_that_asks_for_more_is_refused(make_foreign: Callable[..., Path]) -> None:
@@ -144,9 +210,9 @@ def test_a_hub_name_is_found_in_the_cache(
     (repository / "refs" / "main").write_text("0" * 40)
     shutil.copytree(make_foreign(["negative", "positive"]), repository / "snapshots" / ("0" * 40))
 
-    predictor = load("someone/sentiment", cache=tmp_path / "cache")
+    classifier = load("someone/sentiment", cache=tmp_path / "cache")
 
-    assert predictor.scheme.labels == ("negative", "positive")
+    assert classifier.scheme.labels == ("negative", "positive")
 
 
 def test_what_is_neither_folder_nor_name_is_refused(tmp_path: Path) -> None:
@@ -159,7 +225,7 @@ def test_what_is_neither_folder_nor_name_is_refused(tmp_path: Path) -> None:
 
 def test_an_installation_without_weights_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the embedded classifier, `load()` asks for a name."""
-    monkeypatch.setattr(places.ottenok, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(places, "package_home", lambda: tmp_path)
 
     with pytest.raises(BundleError, match="ships no classifier"):
         load()

@@ -45,7 +45,7 @@ def test_json_has_everything(tiny_bundle: Path) -> None:
     """--format json writes one object a text, with all probabilities."""
     first, second = (json.loads(line) for line in call("-m", str(tiny_bundle), "--format", "json", given="раз\n\n"))
 
-    assert list(first["scores"]) == ["negative", "neutral", "positive"]
+    assert list(first["probabilities"]) == ["negative", "neutral", "positive"]
     assert (second["label"], second["windows"]) == (None, 0)
 
 

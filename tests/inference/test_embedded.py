@@ -15,7 +15,7 @@ from ottenok.inference.places import embedded_folder
 from ottenok.studies.cards import card_tables
 
 if TYPE_CHECKING:
-    from ottenok.inference.predictor import Predictor
+    from ottenok.inference.classifier import Classifier
 
 _OFFLINE = """
 import socket, sys
@@ -32,7 +32,7 @@ sys.exit(run(["classify", "Отвратительное обслуживание
 
 
 @pytest.fixture(scope="module")
-def classifier() -> Predictor:
+def classifier() -> Classifier:
     """Return the embedded classifier."""
     return ottenok.load()
 
@@ -50,14 +50,18 @@ def classifier() -> Predictor:
         ("剧情精彩，演员演技一流，强烈推荐", "positive"),
     ],
 )
-def test_plain_sentences_get_their_label(classifier: Predictor, text: str, label: str) -> None:
+def test_plain_sentences_get_their_label(classifier: Classifier, text: str, label: str) -> None:
     """Sentences that nobody would argue about get the label that anybody would give, and a score of its sign."""
     answer = classifier(text)
 
     assert answer.label == label
-    assert sum(answer.scores.values()) == pytest.approx(1.0, abs=1e-5)
-    assert answer.score is not None
-    assert {"negative": answer.score < -0.3, "positive": answer.score > 0.3, "neutral": abs(answer.score) < 0.5}[label]
+    assert sum(answer.probabilities.values()) == pytest.approx(1.0, abs=1e-5)
+    assert answer.polarity is not None
+    assert {
+        "negative": answer.polarity < -0.3,
+        "positive": answer.polarity > 0.3,
+        "neutral": abs(answer.polarity) < 0.5,
+    }[label]
 
 
 def test_it_needs_neither_torch_nor_a_network() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ottenok.core.errors import InputError
 from ottenok.inference import files
-from ottenok.inference.fake import FakeBackend, fake_predictor
+from ottenok.inference.fake import FakeBackend, fake_classifier
 from ottenok.inference.files import FileOptions, classify_file
 from ottenok.inference.records import split_records
 from ottenok.tables.division import Dialect
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
     from ottenok.inference.tokens import TokenBatch
 
-FAKE = fake_predictor()
-ADDED = "predicted_label,predicted_score,predicted_negative,predicted_neutral,predicted_positive"
+FAKE = fake_classifier()
+ADDED = "predicted_label,predicted_polarity,predicted_negative,predicted_neutral,predicted_positive"
 
 
 def answers(text: str, delimiter: str = ",") -> str:
     """Return what a CSV row gets for a text."""
     found = FAKE(text)
-    numbers = [found.score, *found.scores.values()]
+    numbers = [found.polarity, *found.probabilities.values()]
     return delimiter.join([found.label or "", *(str(round(number or 0.0, 6)) for number in numbers)])
 
 
 def run(path: Path, out: Path, **options: Any) -> files.FileReport:
     """Classify the column `text`."""
-    return classify_file(path, out, text="text", predictor=FAKE, options=FileOptions(**options))
+    return classify_file(path, out, text="text", classifier=FAKE, options=FileOptions(**options))
 
 
 def test_csv_rows_keep_their_bytes(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_file_without_header_is_read_by_position(tmp_path: Path) -> None:
     path, out = tmp_path / "in.csv", tmp_path / "out.csv"
     path.write_text("1,хорошо\n2,плохо\n", encoding="utf-8")
 
-    classify_file(path, out, text="1", predictor=FAKE, options=FileOptions(header=False))
+    classify_file(path, out, text="1", classifier=FAKE, options=FileOptions(header=False))
 
     assert out.read_text() == f"1,хорошо,{answers('хорошо')}\n2,плохо,{answers('плохо')}\n"
 
@@ -128,7 +128,7 @@ def test_jsonl_rows_keep_their_bytes(tmp_path: Path) -> None:
 
     lines = out.read_text().splitlines()
     assert lines[0].startswith('{"n": 1.10, "text": "хорошо", "predicted_label": ')
-    assert json.loads(lines[1])["predicted_score"] == round(FAKE("плохо").score or 0.0, 6)
+    assert json.loads(lines[1])["predicted_polarity"] == round(FAKE("плохо").polarity or 0.0, 6)
     assert report.rejected == {"no JSON object": 1, "no text but int": 1, "no key 'text'": 1, "not JSON": 1}
 
 
@@ -167,12 +167,12 @@ def test_long_texts_make_short_blocks(tmp_path: Path, suffix: str, monkeypatch: 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_several_labels_are_a_list(tmp_path: Path, suffix: str) -> None:
     """A multi-label answer is a list in Parquet and JSONL, and divided by semicolons in CSV."""
-    emotions = fake_predictor("emotions-7")
+    emotions = fake_classifier("emotions-7")
     path, out = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
     expected = list(emotions("текст").labels)
     _write(path, ["текст"])
 
-    classify_file(path, out, text="text", predictor=emotions)
+    classify_file(path, out, text="text", classifier=emotions)
 
     assert _read(out)[0]["predicted_labels"] == (";".join(expected) if suffix == ".csv" else expected)
 
@@ -183,11 +183,11 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, suffix: str, monkeypatch: py
     monkeypatch.setattr(files, "PART_ROWS", 3)
     path, out, whole = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}", tmp_path / f"whole{suffix}"
     _write(path, [f"текст {number}" for number in range(10)])
-    stopped = fake_predictor()
+    stopped = fake_classifier()
     stopped.backend = _Interrupted(after=2)
 
     with pytest.raises(KeyboardInterrupt):
-        classify_file(path, out, text="text", predictor=stopped)
+        classify_file(path, out, text="text", classifier=stopped)
     assert not out.exists()
     report = run(path, out)
     run(path, whole)
@@ -204,10 +204,10 @@ def test_a_run_begins_again(tmp_path: Path, word: str, resume: bool, monkeypatch
     monkeypatch.setattr(files, "PART_ROWS", 3)
     path, out = tmp_path / "in.csv", tmp_path / "out.csv"
     _write(path, [f"текст {number}" for number in range(10)])
-    stopped = fake_predictor()
+    stopped = fake_classifier()
     stopped.backend = _Interrupted(after=2)
     with pytest.raises(KeyboardInterrupt):
-        classify_file(path, out, text="text", predictor=stopped)
+        classify_file(path, out, text="text", classifier=stopped)
     _write(path, [f"{word} {number}" for number in range(10)])
 
     assert run(path, out, resume=resume).resumed == 0
@@ -219,11 +219,11 @@ def test_a_failure_leaves_the_old_output(tmp_path: Path) -> None:
     path, out = tmp_path / "in.csv", tmp_path / "out.csv"
     _write(path, ["раз", "два"])
     out.write_text("старое")
-    stopped = fake_predictor()
+    stopped = fake_classifier()
     stopped.backend = _Interrupted(after=0)
 
     with pytest.raises(KeyboardInterrupt):
-        classify_file(path, out, text="text", predictor=stopped, options=FileOptions(overwrite=True))
+        classify_file(path, out, text="text", classifier=stopped, options=FileOptions(overwrite=True))
 
     assert out.read_text() == "старое"
 
@@ -269,7 +269,7 @@ def test_a_missing_column_is_named_with_the_nearest(tmp_path: Path, suffix: str)
     _write(path, ["раз"])
 
     with pytest.raises(InputError, match="no column 'texd'") as caught:
-        classify_file(path, tmp_path / f"out{suffix}", text="texd", predictor=FAKE)
+        classify_file(path, tmp_path / f"out{suffix}", text="texd", classifier=FAKE)
 
     assert "'text'" in (caught.value.hint or "")
 

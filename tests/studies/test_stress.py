@@ -10,7 +10,7 @@ import pytest
 
 from ottenok.core.errors import ConfigError
 from ottenok.core.schemes import load_scheme
-from ottenok.inference.fake import fake_predictor
+from ottenok.inference.fake import fake_classifier
 from ottenok.studies.evaluation import EvaluationSpec, evaluate_on
 from ottenok.studies.rows import Rows
 from ottenok.studies.stress import CleanRows, StressSpec, stress_table, under_noise
@@ -107,8 +107,8 @@ def test_an_evaluation_holds_it(tmp_path: Path) -> None:
     stress = StressSpec.parse(["asr:0.3", "typos:0.1", "asr:0.3"], ["remove"])
     spec = EvaluationSpec(baselines=False, resamples=20, stress=stress, places=Places(cache=tmp_path))
 
-    found = evaluate_on(fake_predictor(), rows, spec=spec)
-    plain = evaluate_on(fake_predictor(), rows, spec=EvaluationSpec(baselines=False, resamples=20))
+    found = evaluate_on(fake_classifier(), rows, spec=spec)
+    plain = evaluate_on(fake_classifier(), rows, spec=EvaluationSpec(baselines=False, resamples=20))
 
     assert [row[0] for row in found.tables()["fake on mine: under noise"].rows] == [
         "clean",

@@ -101,7 +101,7 @@ def _texts(count: int = 300) -> list[str]:
 
 def _labels(folder: Path, texts: list[str]) -> list[list[str]]:
     """Return labels of which the classifier knows something, but for which 0.5 is no good threshold."""
-    probs = ottenok.load(folder).probabilities(texts)
+    probs = ottenok.load(folder).predict_proba(texts)
     logits = np.log(probs) - np.log1p(-probs)
     noise = np.random.default_rng(1).normal(scale=0.2, size=probs.shape)
     truth = logits + noise > np.quantile(logits, [0.5, 0.6, 0.7, 0.8, 0.85, 0.8, 0.5], axis=0).diagonal()
@@ -169,7 +169,7 @@ def test_every_surface_obeys_the_new_thresholds(model: Path, corpus: Path) -> No
     assert before[0] == before[1] == before[2]
     assert after[0] == after[1] == after[2] != before[0]
     assert len(set(found.decision.thresholds)) > 3
-    above = ottenok.load(model).probabilities(texts) >= np.float32(found.decision.thresholds)
+    above = ottenok.load(model).predict_proba(texts) >= np.float32(found.decision.thresholds)
     assert after[0] == [[EMOTIONS.labels[i] for i in np.flatnonzero(row)] for row in above]
 
 
@@ -292,7 +292,7 @@ def test_empty_answers_follow_the_policy_on_every_surface(model: Path, corpus: P
     answers = _through_every_door(model, texts)
     assert answers[0] == answers[1] == answers[2]
     assert not any("neutral" in labels and len(labels) > 1 for labels in answers[0])
-    probs = ottenok.load(model).probabilities(texts)
+    probs = ottenok.load(model).predict_proba(texts)
     empties = [i for i, row in enumerate(probs) if (row < np.float32(found.decision.thresholds)).all()]
     assert empties
     expected = {"allow": [], "neutral": ["neutral"]}
@@ -336,14 +336,14 @@ def test_kept_predictions_get_the_new_temperature(model: Path, corpus: Path) -> 
     truth = np.zeros((20, 7), dtype=bool)
     ids = tuple(map(str, range(20)))
     kept = Predictions(
-        ids=ids, sources=ids, labels=EMOTIONS.labels, truth=truth, probs=ottenok.load(model).probabilities(texts)
+        ids=ids, sources=ids, labels=EMOTIONS.labels, truth=truth, probs=ottenok.load(model).predict_proba(texts)
     )
     save_predictions(predictions_file(model, "test"), kept)
 
     found = tune(model, corpus)
 
     assert found.decision.temperature != 1.0
-    now = ottenok.load(model).probabilities(texts)
+    now = ottenok.load(model).predict_proba(texts)
     assert load_predictions(predictions_file(model, "test")).probs == pytest.approx(now, abs=1e-5)
 
 
@@ -368,7 +368,7 @@ def test_the_embedded_classifier_is_tuned_as_a_copy(tmp_path: Path) -> None:
     assert str(out) in made.stdout
     assert open_bundle(out, full=True).manifest.decision.temperature > 1.2
     text = words["positive"]
-    assert max(ottenok.load(out)(text).scores.values()) < max(ottenok.load()(text).scores.values())
+    assert max(ottenok.load(out)(text).probabilities.values()) < max(ottenok.load()(text).probabilities.values())
 
 
 def test_the_command_tells_and_writes(model: Path, corpus: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from ottenok.bundle.folder import open_bundle
 from ottenok.bundle.manifest import ONNX, ONNX_INT8
 from ottenok.core.config import merge, parse
-from ottenok.inference.api import load, predictor_of
+from ottenok.inference.api import classifier_of, load
 from ottenok.recipes.train import TrainRecipe
 
 torch = pytest.importorskip("torch")
@@ -117,10 +117,10 @@ def _check_graphs(folder: Path) -> None:
         quantise_graph(folder / ONNX, folder / ONNX_INT8, method=method)
         kinds = {node.op_type for node in onnx.load(str(folder / ONNX_INT8)).graph.node}
         assert kinds & {"MatMulIntegerToFloat", "MatMulNBits"}
-        near = predictor_of(open_bundle(folder), folder / ONNX_INT8, threads=1)
-        together = near.probabilities(TEXTS)
-        np.testing.assert_allclose(together, exact.probabilities(TEXTS), atol=0.05)
-        np.testing.assert_allclose(near.probabilities(TEXTS[1:2])[0], together[1], atol=1e-4)
+        near = classifier_of(open_bundle(folder), folder / ONNX_INT8, threads=1)
+        together = near.predict_proba(TEXTS)
+        np.testing.assert_allclose(together, exact.predict_proba(TEXTS), atol=0.05)
+        np.testing.assert_allclose(near.predict_proba(TEXTS[1:2])[0], together[1], atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ENCODERS)

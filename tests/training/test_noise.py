@@ -111,7 +111,7 @@ def test_a_batch_has_the_noisy_rows_in_their_places() -> None:
 def test_training_and_prediction_read_the_same(
     make_corpus: Callable[..., Corpus], tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With emoji named and noise put in, what is trained on is what the predictor would read of the same text."""
+    """With emoji named and noise put in, what is trained on is what the classifier would read of the same text."""
     pytest.importorskip("emoji")
     pytest.importorskip("onnxruntime")
     from ottenok.bundle.manifest import TOKENIZER

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ottenok.core.progress import Progress
+    from ottenok.inference.classifier import Classifier
     from ottenok.inference.files import FileOptions, FileReport
     from ottenok.inference.prediction import Prediction
-    from ottenok.inference.predictor import Predictor
 
 __all__ = ["classify"]
 
@@ -92,8 +92,7 @@ def classify(  # noqa: PLR0913 - click passes each option by name
 
     bars = Bars()
     job = _job(source, column, out)
-    model = None if model == "default" else model
-    predictor = load(
+    classifier = load(
         model,
         precision=precision,
         threads=threads,
@@ -103,7 +102,7 @@ def classify(  # noqa: PLR0913 - click passes each option by name
         progress=bars,
     )
     if job is None:
-        _classify_texts([source] if source is not None else _lines(), predictor, style)
+        _classify_texts([source] if source is not None else _lines(), classifier, style)
         return
     from ottenok.inference.options import FileOptions
 
@@ -116,7 +115,7 @@ def classify(  # noqa: PLR0913 - click passes each option by name
         resume=not fresh,
         overwrite=overwrite,
     )
-    _classify_file(job, predictor, options, bars, style)
+    _classify_file(job, classifier, options, bars, style)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,36 +152,38 @@ def _lines() -> Iterator[str]:
         yield line.decode("utf-8-sig", errors="replace").rstrip("\r\n")
 
 
-def _classify_texts(texts: Iterable[str], predictor: Predictor, style: Literal["text", "json"]) -> None:
+def _classify_texts(texts: Iterable[str], classifier: Classifier, style: Literal["text", "json"]) -> None:
     # Typed lines are answered one by one; piped ones in blocks, which fill batches.
     waiting = sys.stdin.isatty() or isinstance(texts, list)
-    stream = predictor.stream(texts, texts_at_once=1) if waiting else predictor.stream(texts)
+    stream = classifier.stream(texts, texts_at_once=1) if waiting else classifier.stream(texts)
     for prediction in stream:
         if style == "json":
             click.echo(json.dumps(prediction.to_json(), ensure_ascii=False))
         else:
-            click.echo(_line(prediction, several=predictor.scheme.kind == "multi-label"))
+            click.echo(_line(prediction, several=classifier.scheme.kind == "multi-label"))
 
 
 def _line(prediction: Prediction, *, several: bool) -> str:
-    """Return the answer, its probability and its score, divided by tabs."""
+    """Return the answer, its probability and its polarity, divided by tabs."""
     if not prediction.windows:
         return "-\t(nothing to read)"
     if several:
-        answers = [f"{label} {prediction.scores[label]:.2f}" for label in prediction.labels]
+        answers = [f"{label} {prediction.probabilities[label]:.2f}" for label in prediction.labels]
         return ", ".join(answers) or "-"
     label = prediction.label or "-"
-    score = "" if prediction.score is None else f"\t{prediction.score:+.2f}"
-    return f"{label}\t{max(prediction.scores.values()):.2f}{score}"
+    polarity = "" if prediction.polarity is None else f"\t{prediction.polarity:+.2f}"
+    return f"{label}\t{max(prediction.probabilities.values()):.2f}{polarity}"
 
 
 def _classify_file(
-    job: _FileJob, predictor: Predictor, options: FileOptions, bars: Progress, style: Literal["text", "json"]
+    job: _FileJob, classifier: Classifier, options: FileOptions, bars: Progress, style: Literal["text", "json"]
 ) -> None:
     from ottenok.inference.files import classify_file
 
     try:
-        report = classify_file(job.path, job.out, text=job.column, predictor=predictor, options=options, progress=bars)
+        report = classify_file(
+            job.path, job.out, text=job.column, classifier=classifier, options=options, progress=bars
+        )
     except KeyboardInterrupt:
         click.echo("What was done is kept: the same command goes on from there.", err=True)
         raise

@@ -104,15 +104,14 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
     )
     if keep and read is not None:
         raise click.UsageError("--record keeps figures of a classifier as it is used: leave --read out.")
-    source = None if model == "default" else model
     bars = Bars()
-    predictor = load(source, read=read, cache=cache, progress=bars)
-    found = run(predictor, data, spec=spec, progress=bars)
+    classifier = load(model, read=read, cache=cache, progress=bars)
+    found = run(classifier, data, spec=spec, progress=bars)
     if keep:
         from ottenok.inference.places import find_folder
         from ottenok.studies.cards import record
 
-        record(find_folder(source, cache=cache, progress=None), found)
+        record(find_folder(model, cache=cache, progress=None), found)
     _show(found, as_json=as_json, out=out)
 
 

@@ -87,7 +87,7 @@ def report(  # noqa: PLR0913 - click passes each option by name
         seed=seed,
         places=Places(cache=cache, root=data_root),
     )
-    _tell(run(None if model == "default" else model, out, spec=spec, progress=Bars()))
+    _tell(run(model, out, spec=spec, progress=Bars()))
 
 
 def _tell(written: WrittenReport) -> None:

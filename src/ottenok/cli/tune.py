@@ -101,7 +101,7 @@ def tune(  # noqa: PLR0913 - click passes each option by name
         out=out,
         places=Places(cache=cache, root=data_root),
     )
-    found = run(None if model == "default" else model, data, spec=spec, progress=Bars())
+    found = run(model, data, spec=spec, progress=Bars())
     if as_json:
         write_json({"decision": found.decision.to_json(), "tuning": found.report.to_json(), "left_out": found.left_out})
         return

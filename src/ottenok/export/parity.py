@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ottenok.core.lazy import onnxruntime
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -49,8 +51,7 @@ def sample_batches(vocabulary: int, *, padding: int, max_length: int, seed: int 
 
 def largest_difference(file: Path, sample: Sample, expected: npt.NDArray[np.float32]) -> float:
     """Return the largest difference between a graph's logits and the expected ones; infinite if one is not finite."""
-    import onnxruntime as ort
-
+    ort = onnxruntime()
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])

@@ -17,7 +17,7 @@ from ottenok.core.errors import DataError, ModelError
 from ottenok.core.files import atomic_path
 from ottenok.core.lazy import load_object, require
 from ottenok.core.progress import SILENT
-from ottenok.inference.api import predictor_of
+from ottenok.inference.api import classifier_of
 from ottenok.tasks.decision import chosen, indicator
 from ottenok.tasks.report import EvaluationOptions, evaluate
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ottenok.core.progress import Progress
-    from ottenok.inference.predictor import Predictor
+    from ottenok.inference.classifier import Classifier
 
     Probabilities = npt.NDArray[np.float32]
 
@@ -104,7 +104,7 @@ def quantise(
     target.unlink(missing_ok=True)
     progress.start("quantise and measure", total=len(texts) * (1 + len(METHODS)), unit="texts")
     try:
-        expected = _probabilities(predictor_of(bundle, source), texts, progress)
+        expected = _probabilities(classifier_of(bundle, source), texts, progress)
         trial = _Trial(bundle=bundle, texts=texts, labels=labels, expected=expected, progress=progress)
         return trial.first_good(source, target)
     finally:
@@ -158,52 +158,52 @@ class _Trial:
         )
 
     def _measure(self, part: Path, method: str) -> Quantised:
-        predictor = predictor_of(self.bundle, part)
-        found = _probabilities(predictor, self.texts, self.progress)
+        classifier = classifier_of(self.bundle, part)
+        found = _probabilities(classifier, self.texts, self.progress)
         scored = self.labels is not None
         return Quantised(
             file=self.bundle.folder / ONNX_INT8,
             bytes=part.stat().st_size,
             method=method,
             texts=len(self.texts),
-            same=_same(predictor, self.expected, found),
-            macro_f1=_macro_f1(predictor, found, self.labels) if scored else None,
-            macro_f1_fp32=_macro_f1(predictor, self.expected, self.labels) if scored else None,
-            company=_company(predictor, self.texts, found),
+            same=_same(classifier, self.expected, found),
+            macro_f1=_macro_f1(classifier, found, self.labels) if scored else None,
+            macro_f1_fp32=_macro_f1(classifier, self.expected, self.labels) if scored else None,
+            company=_company(classifier, self.texts, found),
         )
 
 
-def _probabilities(predictor: Predictor, texts: Sequence[str], progress: Progress) -> Probabilities:
+def _probabilities(classifier: Classifier, texts: Sequence[str], progress: Progress) -> Probabilities:
     found = []
-    for answer in predictor.stream(texts, texts_at_once=_AT_ONCE):
-        found.append(list(answer.scores.values()))
+    for answer in classifier.stream(texts, texts_at_once=_AT_ONCE):
+        found.append(list(answer.probabilities.values()))
         progress.advance()
     return np.array(found, dtype=np.float32)
 
 
-def _same(predictor: Predictor, expected: Probabilities, found: Probabilities) -> float:
-    decision = predictor.manifest.decision
-    before, after = (chosen(probs, predictor.scheme, decision) for probs in (expected, found))
+def _same(classifier: Classifier, expected: Probabilities, found: Probabilities) -> float:
+    decision = classifier.manifest.decision
+    before, after = (chosen(probs, classifier.scheme, decision) for probs in (expected, found))
     labels = int(before.sum() + after.sum())
     return 2.0 * int((before & after).sum()) / labels if labels else 1.0
 
 
-def _macro_f1(predictor: Predictor, probs: Probabilities, labels: Sequence[Sequence[str]] | None) -> float:
+def _macro_f1(classifier: Classifier, probs: Probabilities, labels: Sequence[Sequence[str]] | None) -> float:
     report = evaluate(
-        indicator(labels or (), predictor.manifest.scheme.canonical_scheme()),
+        indicator(labels or (), classifier.manifest.scheme.canonical_scheme()),
         probs,
-        scheme=predictor.scheme,
-        decision=predictor.manifest.decision,
+        scheme=classifier.scheme,
+        decision=classifier.manifest.decision,
         options=EvaluationOptions(resamples=0),
     )
     return report.metrics["macro_f1"].value
 
 
-def _company(predictor: Predictor, texts: Sequence[str], together: Probabilities) -> float:
+def _company(classifier: Classifier, texts: Sequence[str], together: Probabilities) -> float:
     """Return the largest change of a probability between a text alone and among all texts."""
     step = max(1, len(texts) // _ALONE)
     rows = range(0, len(texts), step)
-    alone = np.concatenate([predictor.probabilities([texts[row]]) for row in rows])
+    alone = np.concatenate([classifier.predict_proba([texts[row]]) for row in rows])
     return float(np.abs(alone - together[list(rows)]).max())
 
 

@@ -1,1 +1,1 @@
-"""Prediction without torch: tokens, batches, backends, the predictor, files in bulk."""
+"""Prediction without torch: tokens, batches, backends, the classifier, files in bulk."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AnswerColumns"]
 
-# Digits of scores in files; int8 is not as exact, and files stay half as large.
+# Digits of numbers in files; int8 is not as exact, and files stay half as large.
 _DIGITS = 6
 
 
@@ -31,10 +31,10 @@ class AnswerColumns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """`label` or `labels`, `score` where labels have an order, and one probability per label, with the prefix."""
+        """`label` or `labels`, `polarity` where labels have an order, one probability per label, with the prefix."""
         label = "labels" if self.several else "label"
-        score = ("score",) if self.scheme.values else ()
-        return tuple(f"{self.prefix}{name}" for name in (label, *score, *self.scheme.labels))
+        polarity = ("polarity",) if self.scheme.values else ()
+        return tuple(f"{self.prefix}{name}" for name in (label, *polarity, *self.scheme.labels))
 
     @property
     def several(self) -> bool:
@@ -44,8 +44,11 @@ class AnswerColumns:
     def values(self, prediction: Prediction) -> list[Any]:
         """Return one row: the label (None for none) or the list of labels, then numbers."""
         label = list(prediction.labels) if self.several else prediction.label
-        score = [prediction.score] if self.scheme.values else []
-        numbers = [None if value is None else round(value, _DIGITS) for value in (*score, *prediction.scores.values())]
+        polarity = [prediction.polarity] if self.scheme.values else []
+        numbers = [
+            None if value is None else round(value, _DIGITS)
+            for value in (*polarity, *prediction.probabilities.values())
+        ]
         return [label, *numbers]
 
     def rows(self, predictions: Sequence[Prediction]) -> list[list[Any]]:

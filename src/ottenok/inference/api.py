@@ -6,23 +6,27 @@ import os
 from dataclasses import replace
 from functools import cache as remember
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ottenok.bundle.folder import Bundle, open_bundle
 from ottenok.bundle.manifest import ONNX, ONNX_INT8, TOKENIZER
-from ottenok.core.errors import BundleError
-from ottenok.inference.onnx import OnnxBackend
-from ottenok.inference.places import find_folder
-from ottenok.inference.predictor import Predictor
+from ottenok.core.errors import BundleError, ConfigError
+from ottenok.core.suggest import suggest
+from ottenok.inference.classifier import Classifier
+from ottenok.inference.engine import OnnxBackend
+from ottenok.inference.places import EMBEDDED, find_folder
 from ottenok.inference.tokens import Tokeniser, read_tokenizer
 from ottenok.text.emojis import check_emoji
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ottenok.core.progress import Progress
 
-__all__ = ["available_processors", "classify", "load", "load_bundle", "predictor_of"]
+__all__ = ["available_processors", "classifier_of", "classify", "load", "load_bundle"]
 
 Precision = Literal["auto", "int8", "fp32"]
+Read = Literal["all", "end"]
 
 _GRAPHS = {"int8": ONNX_INT8, "fp32": ONNX}
 
@@ -33,18 +37,19 @@ def load(
     precision: Precision = "auto",
     threads: int | None = None,
     max_windows: int | None = None,
-    read: Literal["all", "end"] | None = None,
+    read: Read | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
-) -> Predictor:
+) -> Classifier:
     """Load a classifier.
 
     Args:
         model: A bundle folder; a folder or hub name (`owner/name`) of a sequence classifier of transformers with
-            safetensors, which is converted to ONNX on first use (extra `train`); None: the one that ottenok ships.
+            safetensors, which is converted to ONNX on first use (extra `train`); None or `default`: the one that
+            ottenok ships.
         precision: `int8`, `fp32`, or `auto`: int8 where the bundle has it.
-        threads: Batches that are computed at once; None: as many as there are processors to use.
-        max_windows: Most windows that are read of a long text; None: all. What is left unread is said in
+        threads: Batches that are computed at once, at least 1; None: as many as there are processors to use.
+        max_windows: Most windows that are read of a long text, at least 1; None: all. What is left unread is said in
             `Prediction.truncated`.
         read: `all` of a long text, in windows, or its `end` alone; None: what the classifier learned from.
         cache: Folder for what is fetched and converted; None: the user's cache folder.
@@ -52,35 +57,79 @@ def load(
 
     Raises:
         BundleError: There is no such model, or its files are incomplete, altered or pickles.
+        ConfigError: An option has a value that it can't have.
         ModelError: The model can't be converted or run.
         MissingExtraError: Fetching needs the extra `data`, converting the extra `train`, and a classifier that was
             trained with emoji named the extra `emoji`.
     """
+    for key, value, known in (("precision", precision, get_args(Precision)), ("read", read, (None, *get_args(Read)))):
+        if value not in known:
+            names = [name for name in known if name is not None]
+            raise ConfigError(
+                f"found {value!r}, expected {' or '.join(names)}", hint=suggest(str(value), names), key=key
+            )
+    numbers: dict[str, Any] = {"threads": threads, "max_windows": max_windows}
+    for key, number in numbers.items():
+        if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
+            raise ConfigError(f"found {number!r}, expected a whole number of at least 1, or None", key=key)
     bundle = open_bundle(find_folder(model, cache=cache, progress=progress))
     if read is not None:
         window = bundle.manifest.window.model_copy(update={"read": read})
         bundle = replace(bundle, manifest=bundle.manifest.model_copy(update={"window": window}))
-    return load_bundle(bundle, precision=precision, threads=threads, max_windows=max_windows)
+    # A folder may be named by a path that means another from elsewhere.
+    place = str(Path(model).resolve()) if model not in {None, EMBEDDED} and Path(str(model)).is_dir() else model
+    again = {"model": place, "precision": precision, "threads": threads, "max_windows": max_windows, "read": read}
+    return _classifier(bundle, precision, threads=threads, max_windows=max_windows, loaded={**again, "cache": cache})
 
 
 def load_bundle(
     bundle: Bundle, *, precision: Precision = "auto", threads: int | None = None, max_windows: int | None = None
-) -> Predictor:
-    """Make a predictor of an opened bundle; the checksums of what is loaded are verified.
+) -> Classifier:
+    """Make a classifier of an opened bundle; the checksums of what is loaded are verified.
 
     Raises:
         BundleError: The bundle has no graph of this precision, or a file's bytes are not those of the manifest.
         ModelError: The graph can't be read, or does not fit the labels.
     """
-    name = _graph(bundle, precision)
-    graph = bundle.file(name, verify=bundle.own)
-    return predictor_of(bundle, graph, threads=threads, max_windows=max_windows)
+    return _classifier(bundle, precision, threads=threads, max_windows=max_windows, loaded=None)
 
 
-def predictor_of(
-    bundle: Bundle, graph: Path, *, threads: int | None = None, max_windows: int | None = None
-) -> Predictor:
-    """Make a predictor of a bundle's tokenizer and rules and a graph that need not be in it.
+def _classifier(
+    bundle: Bundle,
+    precision: Precision,
+    *,
+    threads: int | None,
+    max_windows: int | None,
+    loaded: Mapping[str, Any] | None,
+) -> Classifier:
+    wanted = _GRAPHS.values() if precision == "auto" else (_GRAPHS[precision],)
+    for name in wanted:
+        if bundle.has(name):
+            graph = bundle.file(name, verify=bundle.own)
+            return classifier_of(bundle, graph, threads=threads, max_windows=max_windows, loaded=loaded)
+    raise BundleError(
+        f"the bundle has no {' or '.join(wanted)}",
+        hint=f"Make it with: ottenok export {bundle.folder}",
+        file=str(bundle.folder),
+    )
+
+
+def classifier_of(
+    bundle: Bundle,
+    graph: Path,
+    *,
+    threads: int | None = None,
+    max_windows: int | None = None,
+    loaded: Mapping[str, Any] | None = None,
+) -> Classifier:
+    """Make a classifier of a bundle's tokenizer and rules and a graph that need not be in it.
+
+    Args:
+        bundle: Gives the tokenizer and the rules.
+        graph: The ONNX file.
+        threads: Batches that are computed at once; None: as many as there are processors to use.
+        max_windows: Most windows that are read of a long text; None: all.
+        loaded: The arguments of `load` that give the same classifier, so that it can be pickled.
 
     Raises:
         BundleError: The tokenizer can't be read.
@@ -97,9 +146,9 @@ def predictor_of(
         read_end=manifest.window.read == "end",
     )
     name = "onnx int8" if graph.name == Path(ONNX_INT8).name else "onnx fp32"
-    backend = OnnxBackend(graph, name=name)
     workers = threads or available_processors()
-    return Predictor(manifest=manifest, tokeniser=tokeniser, backend=backend, workers=workers)
+    backend = OnnxBackend(graph, name=name)
+    return Classifier(manifest=manifest, tokeniser=tokeniser, backend=backend, workers=workers, loaded=loaded)
 
 
 def available_processors() -> int:
@@ -109,32 +158,20 @@ def available_processors() -> int:
     return os.cpu_count() or 1
 
 
-def _graph(bundle: Bundle, precision: Precision) -> str:
-    wanted = _GRAPHS.values() if precision == "auto" else (_GRAPHS[precision],)
-    for name in wanted:
-        if bundle.has(name):
-            return name
-    raise BundleError(
-        f"the bundle has no {' or '.join(wanted)}",
-        hint=f"Make it with: ottenok export {bundle.folder}",
-        file=str(bundle.folder),
-    )
-
-
 @remember
-def _default() -> Predictor:
+def _default() -> Classifier:
     return load()
 
 
-def classify(texts: Any, *, model: Predictor | str | Path | None = None) -> Any:  # noqa: ANN401 - see Predictor
-    """Classify with the model that ottenok ships, or another; see `Predictor.__call__` for what goes in and out.
+def classify(texts: Any, *, model: Classifier | str | Path | None = None) -> Any:  # noqa: ANN401 - see Classifier
+    """Classify with the model that ottenok ships, or another; see `Classifier.__call__` for what goes in and out.
 
     To classify with one model many times, `load` it once.
 
     Args:
         texts: A string, a list or column of strings, or an iterator of them.
-        model: A predictor, or what `load` takes.
+        model: A classifier, or what `load` takes.
     """
-    if isinstance(model, Predictor):
+    if isinstance(model, Classifier):
         return model(texts)
-    return (_default() if model is None else load(model))(texts)
+    return (_default() if model in {None, EMBEDDED} else load(model))(texts)

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from tokenizers import Tokenizer
 
-    from ottenok.inference.predictor import Predictor
+    from ottenok.inference.classifier import Classifier
     from ottenok.inference.tokens import TokenBatch
 
-__all__ = ["FakeBackend", "character_tokenizer", "fake_predictor"]
+__all__ = ["FakeBackend", "character_tokenizer", "fake_classifier"]
 
 # A multiplicative hash of 64 bits (Knuth's golden ratio); its top 24 bits become a number.
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -59,14 +59,14 @@ class FakeBackend:
         return logits
 
 
-def fake_predictor(
+def fake_classifier(
     scheme: str = "sentiment-3",
     *,
     max_length: int = 64,
     max_windows: int | None = None,
     read: Literal["all", "end"] = "all",
-) -> Predictor:
-    """Return a predictor for a scheme whose answers mean nothing: each character is a token, and the logits are fake.
+) -> Classifier:
+    """Return a classifier for a scheme whose answers mean nothing: each character is a token, and the logits are fake.
 
     Args:
         scheme: Name of a label scheme.
@@ -76,7 +76,7 @@ def fake_predictor(
     """
     from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, TaskFacts, WindowRule
     from ottenok.core.schemes import load_scheme
-    from ottenok.inference.predictor import Predictor
+    from ottenok.inference.classifier import Classifier
     from ottenok.tasks.decision import Decision
 
     facts = load_scheme(scheme)
@@ -103,7 +103,7 @@ def fake_predictor(
         max_windows=max_windows,
         read_end=read == "end",
     )
-    return Predictor(manifest=manifest, tokeniser=tokens, backend=FakeBackend(len(facts.labels)))
+    return Classifier(manifest=manifest, tokeniser=tokens, backend=FakeBackend(len(facts.labels)))
 
 
 def character_tokenizer() -> Tokenizer:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ottenok.core.progress import Progress
-    from ottenok.inference.predictor import Predictor
+    from ottenok.inference.classifier import Classifier
     from ottenok.inference.table import Block, TableFile
 
 __all__ = ["FORMATS", "FileOptions", "FileReport", "classify_file"]
@@ -64,7 +64,7 @@ def classify_file(
     out: Path,
     *,
     text: str,
-    predictor: Predictor,
+    classifier: Classifier,
     options: FileOptions = _DEFAULT,
     progress: Progress = SILENT,
 ) -> FileReport:
@@ -79,7 +79,7 @@ def classify_file(
         path: The file; its suffix says what it is.
         out: The output file, with the same suffix.
         text: The text column's name; a position from 0 in a CSV file without a header.
-        predictor: The classifier.
+        classifier: The classifier.
         options: How the file is read and the output written.
         progress: Hears of rows done.
 
@@ -89,11 +89,11 @@ def classify_file(
         ModelError: The model can't be run.
     """
     _check_paths(path, out, options)
-    columns = AnswerColumns(scheme=predictor.scheme, prefix=options.prefix)
+    columns = AnswerColumns(scheme=classifier.scheme, prefix=options.prefix)
     table: TableFile = load_object(FORMATS[path.suffix.lower()], extra="data")(path, text, columns, options)
     total = sum(block.rows for block in _counted(table, progress))
-    parts = open_parts(out, _identity(path, text, predictor, options), resume=options.resume)
-    run = _Run(table=table, columns=columns, predictor=predictor, parts=parts, progress=progress)
+    parts = open_parts(out, _identity(path, text, classifier, options), resume=options.resume)
+    run = _Run(table=table, columns=columns, classifier=classifier, parts=parts, progress=progress)
     count, resumed = run.classify(total)
     with atomic_path(out) as temporary:
         table.join([parts.part(number) for number in range(count)], temporary)
@@ -136,10 +136,10 @@ def _counted(table: TableFile, progress: Progress) -> Any:  # noqa: ANN401 - an 
         progress.finish()
 
 
-def _identity(path: Path, text: str, predictor: Predictor, options: FileOptions) -> dict[str, Any]:
+def _identity(path: Path, text: str, classifier: Classifier, options: FileOptions) -> dict[str, Any]:
     """Return what the output depends on; a run goes on only with parts of the very same."""
     facts = path.stat()
-    manifest = json.dumps(predictor.manifest.to_json(), sort_keys=True, ensure_ascii=False)
+    manifest = json.dumps(classifier.manifest.to_json(), sort_keys=True, ensure_ascii=False)
     reading = {key: value for key, value in asdict(options).items() if key not in {"resume", "overwrite"}}
     return {
         "input": str(path.resolve()),
@@ -149,7 +149,7 @@ def _identity(path: Path, text: str, predictor: Predictor, options: FileOptions)
         "options": reading,
         "rows": PART_ROWS,
         "model": hashlib.sha256(manifest.encode()).hexdigest(),
-        "backend": predictor.identity,
+        "backend": classifier.identity,
     }
 
 
@@ -157,7 +157,7 @@ def _identity(path: Path, text: str, predictor: Predictor, options: FileOptions)
 class _Run:
     table: TableFile
     columns: AnswerColumns
-    predictor: Predictor
+    classifier: Classifier
     parts: Parts
     progress: Progress
 
@@ -179,9 +179,9 @@ class _Run:
 
     def _part(self, number: int, block: Block) -> None:
         self.progress.advance(len(block.rejects))
-        prepared = self.predictor.prepare(block.texts)
-        logits = self.predictor.run(prepared, progress=self.progress)
-        answers = self.columns.rows(self.predictor.finish(prepared, logits))
+        prepared = self.classifier.prepare(block.texts)
+        logits = self.classifier.run(prepared, progress=self.progress)
+        answers = self.columns.rows(self.classifier.finish(prepared, logits))
         temporary = self.parts.temporary()
         self.table.write_part(temporary, block, answers)
         self.parts.finish(number, block.rejects, temporary)

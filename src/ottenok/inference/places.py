@@ -7,19 +7,20 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platformdirs import user_cache_path
-
-import ottenok
 from ottenok.bundle.manifest import CONFIG, MANIFEST, ONNX, ONNX_INT8, TOKENIZER, WEIGHTS, pickles
 from ottenok.core.errors import BundleError
 from ottenok.core.files import sha256_file
+from ottenok.core.home import cache_home, package_home
 from ottenok.core.lazy import load_object, require
 from ottenok.core.progress import SILENT
 
 if TYPE_CHECKING:
     from ottenok.core.progress import Progress
 
-__all__ = ["embedded_folder", "find_folder"]
+__all__ = ["EMBEDDED", "embedded_folder", "find_folder"]
+
+# The name of the classifier that ottenok ships.
+EMBEDDED = "default"
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")
 # What is fetched of a repository: never pickles, nor weights for other frameworks.
@@ -36,7 +37,7 @@ def embedded_folder() -> Path:
     Raises:
         BundleError: This installation has none.
     """
-    folder = Path(ottenok.__file__).parent / "weights" / "default"
+    folder = package_home() / "weights" / EMBEDDED
     if not (folder / MANIFEST).is_file():
         raise BundleError(
             "this installation of ottenok ships no classifier",
@@ -49,7 +50,7 @@ def find_folder(model: str | Path | None, *, cache: Path | None, progress: Progr
     """Return a folder with everything that prediction needs.
 
     Args:
-        model: None for the embedded classifier, a folder, or a hub name `owner/name`.
+        model: None or `default` for the embedded classifier, a folder, or a hub name `owner/name`.
         cache: Folder for what is fetched and converted; None: the user's cache folder.
         progress: Hears of fetching and converting.
 
@@ -58,9 +59,9 @@ def find_folder(model: str | Path | None, *, cache: Path | None, progress: Progr
         MissingExtraError: Fetching needs the extra `data`, or converting the extra `train`.
         ModelError: The model can't be converted.
     """
-    if model is None:
+    if model is None or model == EMBEDDED:
         return embedded_folder()
-    cache = cache or user_cache_path("ottenok", appauthor=False)
+    cache = cache_home(cache)
     progress = progress or SILENT
     folder, name = Path(model), Path(model).name
     if not folder.is_dir():

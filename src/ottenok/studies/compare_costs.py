@@ -35,7 +35,7 @@ class Cost:
         weights_mb: Of `model.safetensors` (fp32), in millions of bytes, also where the file is no longer there.
         fp32_mb: Of the fp32 graph.
         int8_mb: Of the int8 graph.
-        texts_per_second: Of the predictor, on `sample_texts`.
+        texts_per_second: Of the classifier, on `sample_texts`.
         graph: Which graph that was measured with: `int8` or `fp32`.
         device: That it was trained on.
     """
@@ -86,18 +86,18 @@ def _speed(folder: Path) -> tuple[str | None, float | None]:
 
 
 def texts_per_second(model: str | Path, *, texts: int = 512) -> float:
-    """Measure a predictor on `sample_texts`: the median of three rounds, after one that is not counted.
+    """Measure a classifier on `sample_texts`: the median of three rounds, after one that is not counted.
 
     Raises:
         OttenokError: The model can't be loaded; see `ottenok.load`.
     """
-    predictor = load(model)
+    classifier = load(model)
     sample = sample_texts(texts)
-    predictor(sample[:64])
+    classifier(sample[:64])
     rates = []
     for _ in range(_ROUNDS):
         begun = time.perf_counter()
-        predictor(sample)
+        classifier(sample)
         rates.append(len(sample) / (time.perf_counter() - begun))
     return median(rates)
 

@@ -10,7 +10,7 @@ import numpy as np
 from ottenok.core.lazy import require
 from ottenok.core.progress import SILENT, Progress, tracked
 from ottenok.inference.api import load
-from ottenok.inference.predictor import Predictor
+from ottenok.inference.classifier import Classifier
 from ottenok.studies.cards import report_tables
 from ottenok.studies.rows import Columns, Rows, read_rows
 from ottenok.studies.stress import CleanRows, StressSpec, UnderNoise, stress_table, under_noise
@@ -107,7 +107,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: Predictor | str | Path | None,
+    model: Classifier | str | Path | None,
     data: str | Path,
     *,
     spec: EvaluationSpec | None = None,
@@ -116,7 +116,7 @@ def evaluate(
     """Evaluate a model.
 
     Args:
-        model: A predictor, or what `ottenok.load` takes.
+        model: A classifier, or what `ottenok.load` takes.
         data: A corpus folder, a file with texts and labels, or a corpus recipe.
         spec: What to evaluate on, and how; None: the test split, with baselines and intervals.
         progress: Whom to tell.
@@ -125,30 +125,30 @@ def evaluate(
         OttenokError: The model or the data can't be used; see `ottenok.load` and `ottenok.studies.rows`.
     """
     spec = spec or EvaluationSpec()
-    predictor = model if isinstance(model, Predictor) else load(model, cache=spec.places.cache, progress=progress)
-    scheme = predictor.manifest.scheme.canonical_scheme()
+    classifier = model if isinstance(model, Classifier) else load(model, cache=spec.places.cache, progress=progress)
+    scheme = classifier.manifest.scheme.canonical_scheme()
     rows = read_rows(data, scheme, split=spec.split, columns=spec.columns, places=spec.places, progress=progress)
-    return evaluate_on(predictor, rows, spec=spec, progress=progress)
+    return evaluate_on(classifier, rows, spec=spec, progress=progress)
 
 
-def evaluate_on(predictor: Predictor, rows: Rows, *, spec: EvaluationSpec, progress: Progress = SILENT) -> Evaluation:
-    """Evaluate a predictor on rows that are read already; see `evaluate`."""
-    scheme, decision = predictor.manifest.scheme.canonical_scheme(), predictor.manifest.decision
+def evaluate_on(classifier: Classifier, rows: Rows, *, spec: EvaluationSpec, progress: Progress = SILENT) -> Evaluation:
+    """Evaluate a classifier on rows that are read already; see `evaluate`."""
+    scheme, decision = classifier.manifest.scheme.canonical_scheme(), classifier.manifest.decision
     if spec.baselines and rows.train is not None:
         require("sklearn", extra="data")  # said before the long work, not after it
     options = EvaluationOptions(
-        system=predictor.manifest.name,
+        system=classifier.manifest.name,
         resamples=spec.resamples,
         seed=spec.seed,
-        temperature=fitted_temperature(predictor.manifest.tuning_report()),
+        temperature=fitted_temperature(classifier.manifest.tuning_report()),
     )
     clean = CleanRows(
         texts=rows.test.texts,
         truth=rows.test.truth,
-        probs=_probabilities(predictor, rows.test.texts, progress),
+        probs=_probabilities(classifier, rows.test.texts, progress),
         scheme=scheme,
-        decision=_in_terms_of(decision, predictor.scheme, scheme),
-        read=lambda texts: _probabilities(predictor, texts, progress),
+        decision=_in_terms_of(decision, classifier.scheme, scheme),
+        read=lambda texts: _probabilities(classifier, texts, progress),
     )
     report = measure(
         clean.truth,
@@ -159,7 +159,7 @@ def evaluate_on(predictor: Predictor, rows: Rows, *, spec: EvaluationSpec, progr
         options=options,
     )
     if spec.predictions is not None:
-        _keep(spec.predictions, rows, clean, predictor)
+        _keep(spec.predictions, rows, clean, classifier)
     paired = PairedOptions(resamples=spec.resamples, permutations=0, seed=spec.seed)
     noisy = under_noise(clean, spec.stress.changes(spec.seed), paired)
     baselines, notes = _baselines(rows, spec, options, scheme, progress=progress, tuned=bool(decision.thresholds))
@@ -169,19 +169,19 @@ def evaluate_on(predictor: Predictor, rows: Rows, *, spec: EvaluationSpec, progr
         split=rows.split,
         reports=(report, *baselines),
         left_out=rows.left_out,
-        notes=(*predictor.manifest.notes, *notes),
+        notes=(*classifier.manifest.notes, *notes),
         under_noise=noisy,
     )
 
 
-def _keep(file: Path, rows: Rows, clean: CleanRows, predictor: Predictor) -> None:
+def _keep(file: Path, rows: Rows, clean: CleanRows, classifier: Classifier) -> None:
     found = Predictions(
         ids=rows.ids,
         sources=tuple(rows.test.sources or [""] * len(rows.ids)),
         labels=clean.scheme.labels,
         truth=clean.truth,
         probs=clean.probs,
-        system=predictor.manifest.name,
+        system=classifier.manifest.name,
         scheme=clean.scheme.name,
     )
     save_predictions(file, found)
@@ -218,9 +218,9 @@ def _in_terms_of(decision: Decision, own: LabelScheme, scheme: LabelScheme) -> D
     )
 
 
-def _probabilities(predictor: Predictor, texts: Sequence[str], progress: Progress) -> npt.NDArray[np.float32]:
-    stage = tracked(predictor.stream(texts), progress, "classifying", total=len(texts), unit="texts")
-    return np.array([list(prediction.scores.values()) for prediction in stage], dtype=np.float32)
+def _probabilities(classifier: Classifier, texts: Sequence[str], progress: Progress) -> npt.NDArray[np.float32]:
+    stage = tracked(classifier.stream(texts), progress, "classifying", total=len(texts), unit="texts")
+    return np.array([list(prediction.probabilities.values()) for prediction in stage], dtype=np.float32)
 
 
 def _sample(rows: LabelledTexts, seed: int) -> LabelledTexts:

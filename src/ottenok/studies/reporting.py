@@ -191,9 +191,9 @@ def _run(model: _Model, kept: Mapping[str, Predictions], progress: Progress) -> 
     rows = read_rows(
         str(spec.data), model.scheme, split=spec.split, columns=spec.columns, places=spec.places, progress=progress
     )
-    predictor = load_bundle(model.bundle)
+    classifier = load_bundle(model.bundle)
     texts = list(rows.test.texts)
-    probs = predictor.probabilities(tracked(texts, progress, "classifying", total=len(texts), unit="texts"))
+    probs = classifier.predict_proba(tracked(texts, progress, "classifying", total=len(texts), unit="texts"))
     predictions = Predictions(
         ids=rows.ids,
         sources=tuple(rows.test.sources or ("",) * len(texts)),
@@ -208,7 +208,7 @@ def _run(model: _Model, kept: Mapping[str, Predictions], progress: Progress) -> 
         predictions,
         name=rows.split if own and rows.split else "named",
         title=rows.name,
-        origin=f"{len(texts):,} texts, classified for this report with {predictor.backend.name}.{left_out}",
+        origin=f"{len(texts):,} texts, classified for this report with {classifier.backend.name}.{left_out}",
         texts=dict(zip(rows.ids, texts, strict=True)),
     )
 

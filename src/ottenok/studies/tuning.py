@@ -16,7 +16,7 @@ from ottenok.core.errors import BundleError, ConfigError, DataError
 from ottenok.core.files import sha256_file
 from ottenok.core.progress import SILENT, Progress, tracked
 from ottenok.inference.api import load_bundle
-from ottenok.inference.places import embedded_folder
+from ottenok.inference.places import EMBEDDED, embedded_folder
 from ottenok.studies.cards import rewrite_card
 from ottenok.studies.rows import Columns, Rows, read_rows
 from ottenok.tasks.calibration import logits_of, untempered
@@ -96,7 +96,8 @@ def tune(
     predictions are brought to the new temperature.
 
     Args:
-        model: The folder of a classifier that ottenok trained; None: the embedded one, which only a copy is made of.
+        model: The folder of a classifier that ottenok trained; None or `default`: the embedded one, of which only a
+            copy is tuned.
         data: Labelled rows that it was not trained on: a corpus folder, a file, or a corpus recipe.
         spec: What to fit, and on what.
         progress: Whom to tell.
@@ -108,7 +109,7 @@ def tune(
         SchemeError: The labels of the data don't lead to the model's, or there is no such label.
     """
     spec = spec or TuneSpec()
-    if model is None and spec.write and spec.out is None:
+    if model in {None, EMBEDDED} and spec.write and spec.out is None:
         raise ConfigError(
             "the embedded classifier belongs to the installed package, which is not changed",
             hint="Tune a copy of it: -o FOLDER.",
@@ -116,7 +117,7 @@ def tune(
     if spec.write and spec.out is not None:
         check_place(spec.out)  # before thousands of rows are read
     # Every checksum: the manifest is written anew, and must not vouch for files that were altered.
-    bundle = open_bundle(embedded_folder() if model is None else model, full=True)
+    bundle = open_bundle(embedded_folder() if model in {None, EMBEDDED} else str(model), full=True)
     if not bundle.own:
         raise BundleError(f"ottenok did not make this classifier, so it has no {MANIFEST} to tune", file=str(model))
     decision, options = _start(bundle.manifest, spec)
@@ -195,7 +196,7 @@ def _probabilities(bundle: Bundle, rows: Rows, progress: Progress) -> Probabilit
     texts = rows.test.texts
     stream = load_bundle(bundle).stream(texts)
     stage = tracked(stream, progress, "classifying", total=len(texts), unit="texts")
-    return np.array([list(prediction.scores.values()) for prediction in stage], dtype=np.float32)
+    return np.array([list(prediction.probabilities.values()) for prediction in stage], dtype=np.float32)
 
 
 def _write(bundle: Bundle, fit: DecisionFit) -> Bundle:

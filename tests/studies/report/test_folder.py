@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ottenok.core.errors import BundleError, ConfigError, DataError
-from ottenok.inference.fake import fake_predictor
+from ottenok.inference.fake import fake_classifier
 from ottenok.studies.reporting import ReportSpec, report
 from ottenok.tasks.curves import precision_recall, roc
 from ottenok.tasks.predictions import predictions_file, save_predictions
@@ -138,7 +138,7 @@ def test_a_model_is_run_on_data_that_it_was_not_measured_on(
     one_label: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file of the user's is classified, comes first, and shows its texts; what training kept follows."""
-    monkeypatch.setattr("ottenok.studies.reporting.load_bundle", lambda _bundle: fake_predictor())
+    monkeypatch.setattr("ottenok.studies.reporting.load_bundle", lambda _bundle: fake_classifier())
     file = tmp_path / "rows.csv"
     lines = ["text,label", *(f"текст номер {i},{('negative', 'neutral', 'positive')[i % 3]}" for i in range(30))]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -155,7 +155,7 @@ def test_a_split_that_training_did_not_measure_is_run(
     one_label: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run with validation predictions alone is classified on the test rows of its corpus when that is named."""
-    monkeypatch.setattr("ottenok.studies.reporting.load_bundle", lambda _bundle: fake_predictor())
+    monkeypatch.setattr("ottenok.studies.reporting.load_bundle", lambda _bundle: fake_classifier())
     folder = _bare(one_label, tmp_path)
     save_predictions(predictions_file(folder, "validation"), one_label.rows.take(range(40)))
     written = report(folder, tmp_path / "out", spec=ReportSpec(data=one_label.corpus, resamples=0, mistakes=1))

@@ -1,4 +1,4 @@
-"""The predictor through its public door."""
+"""The classifier through its public door."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,8 +16,8 @@ from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, T
 from ottenok.core.errors import InputError, ModelError
 from ottenok.core.schemes import load_scheme
 from ottenok.inference.api import load
-from ottenok.inference.fake import FakeBackend, character_tokenizer, fake_predictor
-from ottenok.inference.predictor import Predictor
+from ottenok.inference.classifier import Classifier
+from ottenok.inference.fake import FakeBackend, character_tokenizer, fake_classifier
 from ottenok.inference.tokens import Tokeniser
 from ottenok.tasks.decision import Decision
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from ottenok.inference.tokens import TokenBatch
 
 TEXTS = st.lists(st.text(max_size=120), min_size=1, max_size=12)
-FAKE = fake_predictor()
-ENDS = fake_predictor(read="end")
+FAKE = fake_classifier()
+ENDS = fake_classifier(read="end")
 
 
 @dataclass
@@ -50,8 +51,8 @@ class FixedBackend:
         return np.tile(np.array(self.logits, dtype=np.float32), (len(batch.ids), 1))
 
 
-def make(scheme: str, backend: Any, *, max_length: int = 32, overlap: int = 8, **fields: Any) -> Predictor:
-    """Return a predictor of a scheme's labels on a backend."""
+def make(scheme: str, backend: Any, *, max_length: int = 32, overlap: int = 8, **fields: Any) -> Classifier:
+    """Return a classifier of a scheme's labels on a backend."""
     facts = load_scheme(scheme)
     several = facts.kind == "multi-label"
     manifest = BundleManifest(
@@ -70,7 +71,7 @@ def make(scheme: str, backend: Any, *, max_length: int = 32, overlap: int = 8, *
     )
     workers = fields.pop("workers", 1)
     tokeniser = Tokeniser(character_tokenizer(), max_length=max_length, overlap=overlap, **fields)
-    return Predictor(manifest=manifest, tokeniser=tokeniser, backend=backend, workers=workers, batch_tokens=256)
+    return Classifier(manifest=manifest, tokeniser=tokeniser, backend=backend, workers=workers, batch_tokens=256)
 
 
 @given(texts=TEXTS)
@@ -86,17 +87,17 @@ def test_scores_do_not_depend_on_company(texts: list[str]) -> None:
 @settings(max_examples=30, deadline=None)
 def test_scores_of_a_graph_do_not_depend_on_company(tiny_bundle: Path, texts: list[str]) -> None:
     """On onnxruntime too, to 1e-4."""
-    predictor = _loaded(tiny_bundle)
+    classifier = _loaded(tiny_bundle)
 
-    alone = np.concatenate([predictor.probabilities([text]) for text in texts])
+    alone = np.concatenate([classifier.predict_proba([text]) for text in texts])
 
-    np.testing.assert_allclose(predictor.probabilities(texts), alone, atol=1e-4)
-
-
-_LOADED: dict[Path, Predictor] = {}
+    np.testing.assert_allclose(classifier.predict_proba(texts), alone, atol=1e-4)
 
 
-def _loaded(folder: Path) -> Predictor:
+_LOADED: dict[Path, Classifier] = {}
+
+
+def _loaded(folder: Path) -> Classifier:
     if folder not in _LOADED:
         _LOADED[folder] = load(folder, threads=1)
     return _LOADED[folder]
@@ -106,23 +107,23 @@ def _loaded(folder: Path) -> Predictor:
 def test_no_row_is_padded_and_budgets_hold(texts: list[str]) -> None:
     """Each batch is a full rectangle of at most the budget, and every window is in one batch."""
     backend = FixedBackend([0.0, 0.0, 0.0])
-    predictor = make("sentiment-3", backend)
+    classifier = make("sentiment-3", backend)
 
-    predictor(texts)
+    classifier(texts)
 
     assert all(batch.ids.size <= 256 or len(batch.ids) == 1 for batch in backend.batches)
-    windows = len(predictor.prepare(texts).windows.ids)
+    windows = len(classifier.prepare(texts).windows.ids)
     assert sum(len(batch.ids) for batch in backend.batches) == windows
 
 
 def test_a_long_text_is_read_whole_in_overlapping_windows() -> None:
     """Windows have the model's length, share the overlap, and together hold every token."""
     backend = FixedBackend([0.0, 0.0, 0.0])
-    predictor = make("sentiment-3", backend)
+    classifier = make("sentiment-3", backend)
 
-    prediction = predictor("абвгд" * 20)
+    prediction = classifier("абвгд" * 20)
 
-    ids = predictor.prepare(["абвгд" * 20]).windows.ids
+    ids = classifier.prepare(["абвгд" * 20]).windows.ids
     assert prediction.windows == len(ids) > 1
     assert all(len(window) <= 32 for window in ids)
     inner = [window[1:-1] for window in ids]
@@ -134,12 +135,12 @@ def test_a_long_text_is_read_whole_in_overlapping_windows() -> None:
 @pytest.mark.parametrize("combine", ["mean-logits", "mean-probabilities"])
 def test_windows_are_joined_by_the_stated_rule(combine: str) -> None:
     """The mean over windows, weighed by their tokens, of logits or of probabilities."""
-    predictor = make("sentiment-3", FakeBackend(3), combine=combine)
-    prepared = predictor.prepare(["съешь ещё этих мягких французских булок"])
-    logits = predictor.run(prepared).astype(np.float64)
+    classifier = make("sentiment-3", FakeBackend(3), combine=combine)
+    prepared = classifier.prepare(["съешь ещё этих мягких французских булок"])
+    logits = classifier.run(prepared).astype(np.float64)
     weights = np.array([len(window) - 2 for window in prepared.windows.ids])
 
-    (prediction,) = predictor.finish(prepared, logits.astype(np.float32))
+    (prediction,) = classifier.finish(prepared, logits.astype(np.float32))
 
     def softmax(x: Any) -> Any:
         return np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)
@@ -148,12 +149,12 @@ def test_windows_are_joined_by_the_stated_rule(combine: str) -> None:
         expected = softmax(np.average(logits, axis=0, weights=weights))
     else:
         expected = np.average(softmax(logits), axis=0, weights=weights)
-    np.testing.assert_allclose(list(prediction.scores.values()), expected, atol=1e-6)
+    np.testing.assert_allclose(list(prediction.probabilities.values()), expected, atol=1e-6)
 
 
 def test_a_limit_of_windows_is_told() -> None:
     """With max_windows the rest stays unread, and the prediction says so."""
-    limited = fake_predictor(max_windows=2)
+    limited = fake_classifier(max_windows=2)
 
     long, short = limited(["а" * 500, "а"])
 
@@ -167,7 +168,7 @@ def test_ends_are_read_where_ends_were_learned(text: str) -> None:
     answer = ENDS(text)
 
     # A letter is two tokens, and the two special ones take their places.
-    assert answer.scores == FAKE(text[-31:]).scores
+    assert answer.probabilities == FAKE(text[-31:]).probabilities
     assert (answer.windows, answer.truncated) == (1, len(text) > 31)
 
 
@@ -178,8 +179,8 @@ def test_nothing_to_read_gets_no_answer(text: str) -> None:
 
     assert prediction.label is None
     assert prediction.labels == ()
-    assert set(prediction.scores.values()) == {0.0}
-    assert prediction.score is None
+    assert set(prediction.probabilities.values()) == {0.0}
+    assert prediction.polarity is None
     assert prediction.windows == 0
     assert prediction.confidence == 0.0
 
@@ -190,7 +191,7 @@ def test_strange_texts_get_an_answer(text: str) -> None:
     prediction = FAKE(text)
 
     assert prediction.label in {"negative", "neutral", "positive"}
-    assert sum(prediction.scores.values()) == pytest.approx(1.0, abs=1e-6)
+    assert sum(prediction.probabilities.values()) == pytest.approx(1.0, abs=1e-6)
 
 
 def test_a_megabyte_in_one_line_is_read_whole() -> None:
@@ -205,20 +206,20 @@ def test_multi_label_scores_are_sigmoids() -> None:
     """Labels of a multi-label model do not compete: logits 2, 1.5, -3 are .88, .82 and .05."""
     prediction = make("emotions-7", FixedBackend([2.0, 1.5, -3.0, -9.0, -9.0, -9.0, -9.0]))("текст")
 
-    assert list(prediction.scores.values())[:3] == pytest.approx([0.881, 0.818, 0.047], abs=1e-3)
+    assert list(prediction.probabilities.values())[:3] == pytest.approx([0.881, 0.818, 0.047], abs=1e-3)
     assert prediction.labels == ("anger", "disgust")
     assert prediction.label == "anger"
-    assert prediction.score is None
+    assert prediction.polarity is None
 
 
 def test_labels_keep_the_order_of_the_outputs() -> None:
     """The first output belongs to the first label."""
     prediction = make("sentiment-3", FixedBackend([5.0, 0.0, -5.0]))("текст")
 
-    assert list(prediction.scores) == ["negative", "neutral", "positive"]
+    assert list(prediction.probabilities) == ["negative", "neutral", "positive"]
     assert prediction.label == "negative"
-    assert prediction.score == pytest.approx(-0.9932, abs=1e-3)
-    assert prediction.confidence == prediction.scores["negative"]
+    assert prediction.polarity == pytest.approx(-0.9932, abs=1e-3)
+    assert prediction.confidence == prediction.probabilities["negative"]
 
 
 def test_an_answer_may_be_empty() -> None:
@@ -228,7 +229,7 @@ def test_an_answer_may_be_empty() -> None:
 
     assert prediction.label is None
     assert prediction.windows == 1
-    assert prediction.scores["negative"] == pytest.approx(0.576, abs=1e-3)
+    assert prediction.probabilities["negative"] == pytest.approx(0.576, abs=1e-3)
 
 
 def test_several_workers_give_what_one_gives(tiny_bundle: Path) -> None:
@@ -265,23 +266,53 @@ def test_what_comes_in_says_what_comes_out() -> None:
 
 def test_columns_of_data_frames_are_taken() -> None:
     """Columns of pandas and Arrow and numpy arrays are lists of texts."""
-    pandas = pytest.importorskip("pandas")
     pyarrow = pytest.importorskip("pyarrow")
     texts = ["раз", "два", "раз"]
     expected = FAKE(texts)
 
-    assert FAKE(pandas.Series(texts, index=[5, 6, 7])) == expected
+    assert FAKE(pd.Series(texts, index=[5, 6, 7])) == expected
     assert FAKE(pyarrow.array(texts)) == expected
     assert FAKE(pyarrow.chunked_array([texts[:1], texts[1:]])) == expected
     assert FAKE(np.array(texts)) == expected
 
 
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [(None, "missing"), (float("nan"), "missing"), (7, "int 7"), (b"bytes", "bytes"), (["a"], "list")],
-)
+@pytest.mark.parametrize("value", [None, float("nan"), np.nan, np.float32("nan"), pd.NA, pd.NaT])
+def test_a_missing_text_gets_no_label_and_a_reason(value: Any) -> None:
+    """A row without a text is answered as one without a label, or refused by its number if that is asked for."""
+    texts = ["хорошо", value, "плохо"]
+
+    first, missing, last = FAKE(texts)
+
+    assert [first, last] == FAKE(["хорошо", "плохо"])
+    assert (missing.label, missing.labels, missing.windows) == (None, (), 0)
+    assert missing.reason == "missing text"
+    assert FAKE.predict(texts) == [first.label, None, last.label]
+    assert not FAKE.predict_proba(texts)[1].any()
+    assert [answer.reason for answer in FAKE(iter(texts))] == [None, "missing text", None]
+    for call in (FAKE, FAKE.predict, FAKE.predict_proba, lambda *a, **o: list(FAKE.stream(*a, **o))):
+        with pytest.raises(InputError, match="missing") as caught:
+            call(texts, on_missing="raise")  # type: ignore[operator]
+        assert caught.value.row == 2
+
+
+def test_columns_with_missing_texts_are_answered() -> None:
+    """Pandas' strings and objects, masked arrays and Arrow columns mark what is missing in ways of their own."""
+    pyarrow = pytest.importorskip("pyarrow")
+    columns = [
+        pd.Series(["a", None], dtype="string"),
+        pd.Series(["a", float("nan")]),
+        pd.Series(["a", None], dtype="category"),
+        np.ma.masked_array(["a", "b"], mask=[False, True]),
+        pyarrow.array(["a", None]),
+    ]
+
+    for column in columns:
+        assert [answer.reason for answer in FAKE(column)] == [None, "missing text"]
+
+
+@pytest.mark.parametrize(("value", "message"), [(7, "int 7"), (1.5, "float 1.5"), (b"bytes", "bytes"), (["a"], "list")])
 def test_what_is_no_text_is_refused_by_row(value: object, message: str) -> None:
-    """A missing value or a number is an error that names its row, from 1."""
+    """A number is an error that names its row, from 1."""
     with pytest.raises(InputError, match=message) as caught:
         FAKE(["хорошо", "плохо", value])  # type: ignore[list-item]
 
@@ -289,12 +320,35 @@ def test_what_is_no_text_is_refused_by_row(value: object, message: str) -> None:
     assert caught.value.hint
 
 
+def test_one_text_may_come_in_a_box() -> None:
+    """An array without dimensions and an Arrow scalar are one text."""
+    pyarrow = pytest.importorskip("pyarrow")
+    expected = FAKE("текст")
+
+    assert FAKE(np.array("текст")) == FAKE(np.str_("текст")) == FAKE(pyarrow.scalar("текст")) == expected  # type: ignore[comparison-overlap]
+    assert FAKE.predict("текст") == FAKE.predict(np.array("текст")) == [expected.label]
+    assert FAKE.predict_proba("текст").shape == (1, 3)
+
+
+def test_it_speaks_as_scikit_learn_and_transformers_do() -> None:
+    """`predict` and `predict_proba` agree with the call, and the columns are `classes_` and `id2label`."""
+    texts = [f"текст {number}" for number in range(9)]
+    answers = FAKE(texts)
+
+    assert FAKE.predict(texts) == [answer.label for answer in answers]
+    probs = FAKE.predict_proba(texts)
+    assert probs.dtype == np.float32
+    np.testing.assert_array_equal(FAKE.classes_[probs.argmax(axis=1)], FAKE.predict(texts))
+    assert FAKE.id2label == {0: "negative", 1: "neutral", 2: "positive"}
+    assert tuple(FAKE.classes_) == FAKE.labels
+
+
 def test_a_list_is_checked_before_the_work() -> None:
-    """A missing text at the end of a long list is refused before anything is computed."""
+    """A number at the end of a long list is refused before anything is computed."""
     backend = FixedBackend([0.0, 0.0, 0.0])
 
     with pytest.raises(InputError) as caught:
-        make("sentiment-3", backend)(["а"] * 10_000 + [None])  # type: ignore[list-item]
+        make("sentiment-3", backend)(["а"] * 10_000 + [7])  # type: ignore[list-item]
 
     assert caught.value.row == 10_001
     assert not backend.batches
@@ -309,18 +363,10 @@ def test_what_is_no_column_is_refused(value: object) -> None:
 
 def test_a_whole_data_frame_is_refused() -> None:
     """A frame has several columns; one must be chosen."""
-    frame = pytest.importorskip("pandas").DataFrame({"text": ["a"]})
+    frame = pd.DataFrame({"text": ["a"]})
 
     with pytest.raises(InputError, match="whole data frame"):
         FAKE(frame)
-
-
-def test_missing_values_of_pandas_are_refused() -> None:
-    """The marks of missing values that pandas has of its own count as missing."""
-    pandas = pytest.importorskip("pandas")
-
-    with pytest.raises(InputError, match="missing"):
-        FAKE(pandas.Series(["a", pandas.NA], dtype="string"))
 
 
 def test_a_stream_reads_no_more_than_it_must() -> None:
@@ -340,7 +386,7 @@ def test_a_stream_reads_no_more_than_it_must() -> None:
 
 def test_rows_of_a_stream_are_numbered_through() -> None:
     """The row in an error counts from the start of the stream, not of the block."""
-    texts = ["а"] * 25 + [None]
+    texts = ["а"] * 25 + [7]
 
     with pytest.raises(InputError) as caught:
         list(FAKE.stream(texts, texts_at_once=10))  # type: ignore[arg-type]

@@ -1,23 +1,24 @@
-"""The backend on onnxruntime."""
+"""What computes logits: the contract, and the backend on onnxruntime."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ottenok.core.errors import ModelError
 from ottenok.core.files import sha256_file
+from ottenok.core.lazy import onnxruntime
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ottenok.inference.tokens import TokenBatch
 
-__all__ = ["OnnxBackend", "products_overflow"]
+__all__ = ["Backend", "OnnxBackend", "products_overflow"]
 
 # What a graph may ask for, and what it gets: batches hold no padding, and one text is one segment.
 _FILL = {"attention_mask": 1, "token_type_ids": 0}
@@ -30,6 +31,32 @@ _EXACT = ("session.x64quantprecision", "1")
 _WORSE = ("SkipLayerNormFusion", "BiasGeluFusion")
 
 
+class Backend(Protocol):
+    """Computes logits. Calls from several threads at once are allowed.
+
+    A row's logits may not depend on the other rows of its batch.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it runs on, for people: `onnx int8`, `fake`."""
+
+    @property
+    def identity(self) -> str:
+        """What decides its logits, such as the graph's sha256."""
+
+    @property
+    def outputs(self) -> int:
+        """Logits per row."""
+
+    def run(self, batch: TokenBatch) -> npt.NDArray[np.float32]:
+        """Return float32 `[rows, outputs]`.
+
+        Raises:
+            ModelError: The model can't be run on this batch.
+        """
+
+
 class OnnxBackend:
     """A sequence classifier as an ONNX graph.
 
@@ -39,14 +66,14 @@ class OnnxBackend:
     Args:
         file: The graph.
         name: For people.
-        threads: Threads for one batch. Several batches at once on a thread each are faster (see `Predictor`).
+        threads: Threads for one batch. Several batches at once on a thread each are faster (see `Classifier`).
 
     Raises:
         ModelError: onnxruntime can't read the graph, or it asks for other inputs.
     """
 
     def __init__(self, file: Path, *, name: str = "onnx", threads: int = 1) -> None:
-        self._file = str(file)
+        self._file = str(file.absolute())
         self._name = name
         self._session = _open(file, threads)
         self._inputs = {entry.name: _input_type(entry, self._file) for entry in self._session.get_inputs()}
@@ -90,13 +117,11 @@ class OnnxBackend:
 
 
 def _open(file: Path, threads: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
-    import onnxruntime as ort
-
     options = _quiet_options(threads)
     if products_overflow():
         options.add_session_config_entry(*_EXACT)
     try:
-        return ort.InferenceSession(
+        return onnxruntime().InferenceSession(
             str(file), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_WORSE)
         )
     except _failures() as error:
@@ -110,18 +135,14 @@ def products_overflow() -> bool:
     The processor is not asked but tried, with the largest numbers (`overflow.onnx`: 64 by 16 weights of 127), which
     takes a millisecond and holds for any system.
     """
-    import onnxruntime as ort
-
     graph = resources.files("ottenok.inference").joinpath("overflow.onnx").read_bytes()
-    session = ort.InferenceSession(graph, _quiet_options(1), providers=["CPUExecutionProvider"])
+    session = onnxruntime().InferenceSession(graph, _quiet_options(1), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"x": np.full((8, 64), 255, dtype=np.uint8)})
     return bool((np.asarray(found) != 127 * 127 * 64).any())
 
 
 def _quiet_options(threads: int) -> Any:  # noqa: ANN401
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
+    options = onnxruntime().SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Errors only: what goes wrong is raised, and a library does not write to the terminal.

@@ -1,0 +1,398 @@
+"""The classifier: texts in, predictions out, in three steps that every surface uses.
+
+`prepare` normalises, tokenises and cuts batches; `run` computes logits; `finish` joins windows and decides. Scores
+depend on the text alone: not on the batch, its order or the text's neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+
+from ottenok.core.errors import ConfigError, InputError, ModelError
+from ottenok.core.progress import SILENT
+from ottenok.core.suggest import suggest
+from ottenok.inference.prediction import Prediction, TaskAnswer
+from ottenok.inference.tokens import cut_batches, slices
+from ottenok.tasks.decision import decide, ordered_score, output_count, probabilities
+from ottenok.text.normalise import normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from ottenok.bundle.manifest import BundleManifest
+    from ottenok.core.progress import Progress
+    from ottenok.core.schemes import LabelScheme
+    from ottenok.inference.engine import Backend
+    from ottenok.inference.tokens import TokenBatch, Tokeniser, Windows
+
+__all__ = ["BATCH_TOKENS", "STREAM_TEXTS", "Classifier", "OnMissing", "Prepared"]
+
+# On a CPU anything from 256 to 4096 tokens is as fast, to a few percent; small batches keep memory low.
+BATCH_TOKENS = 512
+# Texts that a stream holds at once: enough that most lengths fill their batches.
+STREAM_TEXTS = 4096
+
+OnMissing = Literal["reason", "raise"]
+
+# How columns of other libraries become Python objects: Arrow, pandas and polars, numpy.
+_CONVERSIONS = ("to_pylist", "to_list", "tolist")
+_MISSING = "missing text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Texts ready to be run.
+
+    Attributes:
+        windows: Every window of every text.
+        batches: The same windows as batches.
+    """
+
+    windows: Windows
+    batches: tuple[TokenBatch, ...]
+
+
+class Classifier:
+    """Classifies texts; safe to use from several threads.
+
+    It pickles and deep-copies by the place that it was loaded from: the copy is loaded there anew, and an error if
+    the model there is another by then.
+
+    Args:
+        manifest: What the bundle says: labels, decision, text options, windows.
+        tokeniser: The bundle's tokenizer.
+        backend: What computes logits.
+        workers: Batches that are computed at once, each in a thread of its own.
+        batch_tokens: Most tokens of a batch.
+        loaded: The arguments of `ottenok.load` that give the same classifier; None: it can't be pickled.
+
+    Raises:
+        ModelError: The backend has another number of outputs than the labels need.
+    """
+
+    def __init__(
+        self,
+        *,
+        manifest: BundleManifest,
+        tokeniser: Tokeniser,
+        backend: Backend,
+        workers: int = 1,
+        batch_tokens: int = BATCH_TOKENS,
+        loaded: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.manifest = manifest
+        self.scheme: LabelScheme = manifest.scheme.scheme()
+        self.backend = backend
+        self._tokeniser = tokeniser
+        self._workers = workers
+        self._batch_tokens = batch_tokens
+        self._loaded = loaded
+        self._outputs = output_count(manifest.decision.activation, len(self.scheme.labels))
+        if backend.outputs not in {0, self._outputs}:
+            raise ModelError(f"the model has {backend.outputs} outputs, and its labels need {self._outputs}")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, in the order of the probabilities."""
+        return self.scheme.labels
+
+    @property
+    def classes_(self) -> npt.NDArray[np.str_]:
+        """The labels as scikit-learn has them: an array, in the order of the columns of `predict_proba`."""
+        return np.array(self.labels)
+
+    @property
+    def id2label(self) -> dict[int, str]:
+        """The labels as transformers has them: number to label."""
+        return dict(enumerate(self.labels))
+
+    @property
+    def identity(self) -> str:
+        """What decides the logits besides the manifest: graphs of equal identity and manifest give equal answers."""
+        return f"{self.backend.identity} {self._tokeniser.identity}"
+
+    def __repr__(self) -> str:
+        return f"Classifier({self.manifest.name!r}, labels={list(self.labels)}, backend={self.backend.name!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._loaded is None:
+            raise TypeError("this classifier was not loaded from a folder, so it can't be pickled or copied")
+        return _load_again, (dict(self._loaded), self.identity)
+
+    @overload
+    def __call__(self, texts: str, *, on_missing: OnMissing = ...) -> Prediction: ...  # type: ignore[overload-overlap] # a str is a sequence too
+
+    @overload
+    def __call__(self, texts: Iterator[str], *, on_missing: OnMissing = ...) -> Iterator[Prediction]: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, texts: Iterable[str | None], *, on_missing: OnMissing = ...) -> list[Prediction]: ...
+
+    def __call__(
+        self, texts: Any, *, on_missing: OnMissing = "reason"
+    ) -> Prediction | list[Prediction] | Iterator[Prediction]:
+        """Classify one text, several, or a stream.
+
+        Args:
+            texts: A string; a list, tuple, numpy array, pandas, polars or Arrow column of strings; or an iterator.
+            on_missing: What becomes of a missing text (None, NaN): `reason` gives a prediction without a label whose
+                `reason` says so, `raise` an error.
+
+        Returns:
+            One prediction for a string, an iterator for an iterator (see `stream`), a list otherwise, in the order of
+            the texts.
+
+        Raises:
+            InputError: A value is no string; the error names its row, from 1.
+        """
+        if isinstance(texts, Iterator):
+            return self.stream(texts, on_missing=on_missing)
+        values = _values(texts)
+        # All at once: row a million should not fail after an hour's work on the others.
+        _check_texts([values] if isinstance(values, str) else values, first=1, on_missing=on_missing)
+        if isinstance(values, str):
+            return next(self.stream([values]))
+        return list(self.stream(values))
+
+    def stream(
+        self, texts: Iterable[str | None], *, texts_at_once: int = STREAM_TEXTS, on_missing: OnMissing = "reason"
+    ) -> Iterator[Prediction]:
+        """Classify texts as they come, in their order, holding few of them.
+
+        Args:
+            texts: Any iterable of strings, also an endless one.
+            texts_at_once: Texts that are read before the first answer: more fill batches better.
+            on_missing: As for a list.
+
+        Raises:
+            InputError: A value is no string; the error names its row, from 1.
+        """
+        done = 0
+        for block in slices(texts, texts_at_once):
+            _check_texts(block, first=done + 1, on_missing=on_missing)
+            prepared = self.prepare([text if isinstance(text, str) else "" for text in block])
+            answers = self.finish(prepared, self.run(prepared))
+            for text, answer in zip(block, answers, strict=True):
+                yield answer if isinstance(text, str) else replace(answer, reason=_MISSING)
+            done += len(block)
+
+    def predict(self, texts: Iterable[str | None], *, on_missing: OnMissing = "reason") -> list[str | None]:
+        """Return the label of each text, as scikit-learn's classifiers do; None where there is none.
+
+        Args:
+            texts: As `__call__`; a string is a list of one.
+            on_missing: As `__call__`.
+
+        Raises:
+            InputError: As `__call__`.
+        """
+        return [answer.label for answer in self.stream(_listed(texts, on_missing), on_missing=on_missing)]
+
+    def predict_proba(
+        self, texts: Iterable[str | None], *, on_missing: OnMissing = "reason"
+    ) -> npt.NDArray[np.float32]:
+        """Return the probabilities of each text, as scikit-learn's classifiers do.
+
+        Args:
+            texts: As `__call__`; a string is a list of one. An iterator is read as it comes.
+            on_missing: As `__call__`.
+
+        Returns:
+            float32 `[texts, labels]`; zeros for a text without anything to read.
+
+        Raises:
+            InputError: As `__call__`.
+        """
+        answers = self.stream(_listed(texts, on_missing), on_missing=on_missing)
+        found = [list(answer.probabilities.values()) for answer in answers]
+        return np.array(found, dtype=np.float32).reshape(len(found), len(self.labels))
+
+    def prepare(self, texts: Sequence[str]) -> Prepared:
+        """Normalise, tokenise and cut batches; `texts` are strings."""
+        windows = self._tokeniser([normalise(text, self.manifest.text) for text in texts])
+        return Prepared(windows=windows, batches=tuple(cut_batches(windows, tokens=self._batch_tokens)))
+
+    def run(self, prepared: Prepared, *, progress: Progress = SILENT) -> npt.NDArray[np.float32]:
+        """Compute the logits of every window.
+
+        Args:
+            prepared: From `prepare`.
+            progress: Hears of every text when its first window is done, and of unreadable ones at the end.
+
+        Returns:
+            float32 `[windows, outputs]`.
+
+        Raises:
+            ModelError: The model can't be run.
+        """
+        logits = np.empty((len(prepared.windows.ids), self._outputs), dtype=np.float32)
+        first = np.diff(prepared.windows.texts, prepend=-1) > 0
+        with closing(self._computed(prepared.batches)) as outputs:
+            for batch, found in zip(prepared.batches, outputs, strict=True):
+                logits[batch.rows] = found
+                progress.advance(int(first[batch.rows].sum()))
+        progress.advance(int((prepared.windows.counts == 0).sum()))
+        return logits
+
+    def _computed(self, batches: Sequence[TokenBatch]) -> Generator[npt.NDArray[np.float32], None, None]:
+        """Yield the logits of each batch, in order.
+
+        Threads share out whole batches rather than each product: they need not wait for each other at every step, so
+        a busy machine slows them down by its share only.
+        """
+        workers = min(self._workers, len(batches))
+        if workers < 2:
+            yield from map(self.backend.run, batches)
+            return
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="ottenok")
+        try:
+            yield from pool.map(self.backend.run, batches)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def finish(self, prepared: Prepared, logits: npt.NDArray[np.float32]) -> list[Prediction]:
+        """Join the windows of each text and decide.
+
+        The rule is in the bundle's manifest: a text's logits (`mean-logits`) or probabilities (`mean-probabilities`)
+        are the mean over its windows, each weighing as much as it has tokens, special ones not counted.
+
+        Args:
+            prepared: What was run.
+            logits: float32 `[windows, outputs]`, from `run`.
+
+        Raises:
+            ModelError: The logits are not finite.
+        """
+        windows, decision = prepared.windows, self.manifest.decision
+        if not len(logits):
+            probs = np.empty((0, len(self.labels)), dtype=np.float32)
+        elif self.manifest.window.combine == "mean-logits":
+            probs = probabilities(_means(logits, windows), decision)
+        else:
+            probs = _means(probabilities(logits, decision), windows).astype(np.float32)
+        answers = iter(self._answers(probs))
+        nothing = TaskAnswer(labels=(), probabilities=dict.fromkeys(self.labels, 0.0), polarity=None)
+        found = []
+        for count, truncated, unknown in zip(
+            windows.counts.tolist(), windows.truncated.tolist(), windows.unknown.tolist(), strict=True
+        ):
+            answer = next(answers) if count else nothing
+            reason = None if answer.labels else "no label reaches its threshold" if count else "nothing to read"
+            found.append(
+                Prediction(
+                    tasks={self.scheme.name: answer}, windows=count, truncated=truncated, unknown=unknown, reason=reason
+                )
+            )
+        return found
+
+    def _answers(self, probs: npt.NDArray[np.float32]) -> Iterator[TaskAnswer]:
+        labels = decide(probs, self.scheme, self.manifest.decision)
+        ordered = bool(self.scheme.values) and len(probs) > 0
+        places = ordered_score(probs, self.scheme.values).tolist() if ordered else [None] * len(labels)
+        for row, chosen, place in zip(probs.tolist(), labels, places, strict=True):
+            yield TaskAnswer(labels=chosen, probabilities=dict(zip(self.labels, row, strict=True)), polarity=place)
+
+
+def _means(numbers: npt.NDArray[np.float32], windows: Windows) -> npt.NDArray[np.float64]:
+    """Return the mean over each text's windows by their weights, float64 `[texts with windows, columns]`."""
+    counts = windows.counts[windows.counts > 0]
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    weighed = np.add.reduceat(numbers * windows.weights[:, None], starts, axis=0)
+    means: npt.NDArray[np.float64] = weighed / np.add.reduceat(windows.weights, starts)[:, None]
+    return means
+
+
+def _load_again(loaded: dict[str, Any], identity: str) -> Classifier:
+    """Load a classifier that was pickled.
+
+    Raises:
+        ModelError: What is there now is another model.
+    """
+    from ottenok.inference.api import load
+
+    classifier = load(**loaded)
+    if classifier.identity != identity:
+        raise ModelError(
+            "the model is not the one that was pickled",
+            hint="Its folder was changed since: load it by name instead.",
+            file=str(loaded["model"]),
+        )
+    return classifier
+
+
+def _values(texts: Any) -> str | list[Any]:  # noqa: ANN401 - columns of any library
+    """Return a text, or a column's values as Python objects.
+
+    Raises:
+        InputError: This can't be a column of texts.
+    """
+    if getattr(texts, "ndim", None) == 0 and hasattr(texts, "item"):
+        texts = texts.item()
+    elif hasattr(texts, "as_py"):
+        texts = texts.as_py()
+    if isinstance(texts, str):
+        return texts
+    if isinstance(texts, bytes | dict) or not hasattr(texts, "__iter__"):
+        raise InputError(
+            f"expected a text or a column of texts, found {type(texts).__name__}",
+            hint="Give a string, a list of strings, or one column of a data frame.",
+        )
+    if hasattr(texts, "columns"):
+        raise InputError("expected one column, found a whole data frame", hint='Choose the column: frame["text"].')
+    for name in _CONVERSIONS:
+        if hasattr(texts, name):
+            return list(getattr(texts, name)())
+    return list(texts)
+
+
+def _listed(texts: Any, on_missing: OnMissing) -> Iterable[Any]:  # noqa: ANN401 - columns of any library
+    """Return checked values; an iterator as it is, to be checked on the way.
+
+    Raises:
+        InputError: As `_values` and `_check_texts`.
+    """
+    if isinstance(texts, Iterator):
+        return texts
+    values = _values(texts)
+    listed = [values] if isinstance(values, str) else values
+    _check_texts(listed, first=1, on_missing=on_missing)
+    return listed
+
+
+def _check_texts(texts: Sequence[Any], *, first: int, on_missing: OnMissing) -> None:
+    """Refuse what is no text.
+
+    Args:
+        texts: The values.
+        first: Number of the first one, for the error.
+        on_missing: Whether a missing value is an error too.
+
+    Raises:
+        ConfigError: `on_missing` is neither `reason` nor `raise`.
+        InputError: Naming the row.
+    """
+    if on_missing not in {"reason", "raise"}:
+        raise ConfigError(f"found {on_missing!r}", hint=suggest(str(on_missing), ["reason", "raise"]), key="on_missing")
+    for row, text in enumerate(texts, start=first):
+        if isinstance(text, str):
+            continue
+        # NaN and NaT are what differs from itself; pandas' NA says neither yes nor no to that.
+        missing = text is None or type(text).__name__ in {"NAType", "NaTType"} or text is np.ma.masked
+        if missing or (isinstance(text, float | np.floating) and text != text):  # noqa: PLR0124
+            if on_missing == "reason":
+                continue
+            raise InputError(
+                "expected a text, found no text (the value is missing)",
+                hint='Drop such rows, or give them a text: column.fillna("").',
+                row=row,
+            )
+        found = f"{type(text).__name__} {text!r}"[:100]
+        raise InputError(f"expected a text, found {found}", hint="Convert the values to strings.", row=row)
