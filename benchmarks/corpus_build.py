@@ -31,9 +31,8 @@ import pyarrow.csv
 
 from ottenok.core.config import parse
 from ottenok.data.build import build
-from ottenok.data.sketches import NearOptions
 from ottenok.data.stats import corpus_stats
-from ottenok.recipes.corpus import CorpusRecipe
+from ottenok.recipes.corpus import CleanOptions, CorpusRecipe
 from ottenok.text.normalise import dedupe_key
 
 HERE = Path(__file__).parent
@@ -129,11 +128,11 @@ def make_file(path: Path, rows: int, *, chinese_texts: bool, seed: int) -> dict[
     return planted
 
 
-def is_near(left: str, right: str, options: NearOptions) -> bool:
+def is_near(left: str, right: str, options: CleanOptions) -> bool:
     """Whether two texts are near duplicates by the definition, computed on plain sets."""
     sets = []
     for key in (dedupe_key(left), dedupe_key(right)):
-        width = options.han_size if key[0] >= "一" else options.size
+        width = options.shingle_han if key[0] >= "一" else options.shingle
         sets.append({key[place : place + width] for place in range(len(key) - width + 1)})
     big = min(map(len, (dedupe_key(left), dedupe_key(right)))) - width + 1 >= options.minimum
     return big and len(sets[0] & sets[1]) / len(sets[0] | sets[1]) >= options.threshold
@@ -176,7 +175,7 @@ def judge(work: Path, planted: dict[str, dict[str, list[tuple[int, int]]]], rows
         for kind, pairs in kinds.items():
             for origin, copy in pairs:
                 gone = not (kept[origin] and kept[copy])
-                if kind == "exact" or is_near(texts[origin - 1], texts[copy - 1], NearOptions()):
+                if kind == "exact" or is_near(texts[origin - 1], texts[copy - 1], CleanOptions()):
                     found[f"{kind}_planted"] += 1
                     found[f"{kind}_found"] += gone
                 else:

@@ -10,7 +10,8 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from ottenok.core.config import parse
 from ottenok.core.errors import ConfigError
-from ottenok.data.balance import BalanceOptions, class_counts, class_weights, plan, positive_weights
+from ottenok.data.balance import class_counts, class_weights, plan, positive_weights
+from ottenok.recipes.balance import BalanceOptions
 
 corpora = st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), min_size=1, max_size=200)
 

@@ -17,9 +17,8 @@ from ottenok.core.progress import Silent
 from ottenok.data.build import build
 from ottenok.data.corpus import open_corpus
 from ottenok.data.near import jaccard
-from ottenok.data.sketches import NearOptions
 from ottenok.data.stats import CorpusStats, corpus_stats
-from ottenok.recipes.corpus import CorpusRecipe
+from ottenok.recipes.corpus import CleanOptions, CorpusRecipe
 from ottenok.text.normalise import dedupe_key
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def test_no_text_and_no_near_duplicate_is_in_two_splits(
     pairs = [(a, b) for a in range(len(rows)) for b in range(a) if rows[a]["split"] != rows[b]["split"]]
     if pairs:
         left, right = zip(*pairs, strict=True)
-        assert jaccard(keys, list(left), list(right), NearOptions()).max() < 0.8
+        assert jaccard(keys, list(left), list(right), CleanOptions()).max() < 0.8
     assert len({row["id"] for row in rows}) == len(rows)
     check_account(corpus_stats(corpus))
 

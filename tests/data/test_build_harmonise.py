@@ -8,7 +8,7 @@ from ottenok.core.errors import SchemeError
 from ottenok.core.schemes import load_scheme
 from ottenok.data.card import Label, load_card
 from ottenok.data.harmonise import Harmoniser, Mapped, clean_text, find_route
-from ottenok.data.reasons import Reason
+from ottenok.data.rows import Reason
 from ottenok.text.normalise import TextOptions
 
 SENTIMENT = Label(

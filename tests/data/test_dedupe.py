@@ -11,15 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ottenok.data.conflicts import count_votes
-from ottenok.data.dedupe import FREE, TEST, TRAIN, VALIDATION, resolve_near, resolve_same
-from ottenok.data.keys import dense_ids, key_digest, unpack_digests
-from ottenok.data.near import find_groups, jaccard
-from ottenok.data.overlaps import OverlapCounter
-from ottenok.data.raters import aggregate_ratings
-from ottenok.data.reasons import Reason
-from ottenok.data.shingles import cut_shingles
-from ottenok.data.sketches import NearOptions, Texts, band_plan, chunks
+from ottenok.data.dedupe import aggregate_ratings, count_votes, resolve_near, resolve_same
+from ottenok.data.manifest import OverlapCounter
+from ottenok.data.near import Texts, band_plan, chunks, cut_shingles, find_groups, jaccard
+from ottenok.data.rows import FREE, TEST, TRAIN, VALIDATION, Reason, dense_ids, key_digest, unpack_digests
+from ottenok.recipes.corpus import CleanOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -176,7 +172,7 @@ def test_dense_ids_are_equal_where_keys_are(keys: list[str]) -> None:
 @given(st.lists(st.text(st.sampled_from("абв中文字x1"), max_size=12), min_size=1, max_size=8))
 def test_shingles_are_windows_of_the_key(keys: list[str]) -> None:
     """Equal windows have equal hashes and others do not, within one text and between texts; short keys have none."""
-    shingles = cut_shingles(keys, size=4, han_size=2)
+    shingles = cut_shingles(keys, CleanOptions(shingle=4, shingle_han=2))
     expected = []
     for key in keys:
         width = 2 if 2 * sum(letter >= "中" or letter in "文字" for letter in key) >= max(len(key), 1) else 4
@@ -187,13 +183,13 @@ def test_shingles_are_windows_of_the_key(keys: list[str]) -> None:
     assert len(set(shingles.hashes.tolist())) == len(set(flat))
 
 
-def shingle_set(key: str, options: NearOptions) -> set[str]:
+def shingle_set(key: str, options: CleanOptions) -> set[str]:
     """Cut the shingles of a key that is of one script."""
-    width = options.han_size if key[0] in HAN else options.size
+    width = options.shingle_han if key[0] in HAN else options.shingle
     return {key[place : place + width] for place in range(len(key) - width + 1)}
 
 
-def index_by_hand(left: str, right: str, options: NearOptions) -> float:
+def index_by_hand(left: str, right: str, options: CleanOptions) -> float:
     """Compute the Jaccard index by its definition."""
     a, b = shingle_set(left, options), shingle_set(right, options)
     return len(a & b) / len(a | b)
@@ -205,18 +201,18 @@ def test_jaccard_is_that_of_the_sets_of_shingles() -> None:
     keys = ["".join(dice.choices(letters, k=dice.randint(12, 40))) for letters in (RUSSIAN[:3], HAN[:3]) * 20]
     pairs = [(dice.randrange(0, 40, 2), dice.randrange(0, 40, 2)) for _ in range(50)]
     left, right = map(np.array, zip(*pairs, strict=True))
-    found = jaccard(keys, left, right, NearOptions())
-    assert found.tolist() == pytest.approx([index_by_hand(keys[a], keys[b], NearOptions()) for a, b in pairs])
+    found = jaccard(keys, left, right, CleanOptions())
+    assert found.tolist() == pytest.approx([index_by_hand(keys[a], keys[b], CleanOptions()) for a, b in pairs])
 
 
-def group(keys: list[str], folder: Path, options: NearOptions | None = None) -> list[int]:
+def group(keys: list[str], folder: Path, options: CleanOptions | None = None) -> list[int]:
     """Find the groups of keys that are held in memory."""
-    options = options or NearOptions()
+    options = options or CleanOptions()
     folder.mkdir(exist_ok=True)
     numbers = np.arange(len(keys), dtype=np.int64)
     lengths = np.array([len(key) for key in keys], dtype=np.int64)
     texts = Texts(rows=numbers, lengths=lengths, keys_of=lambda rows: [keys[row] for row in rows])
-    return find_groups(texts, options=options, folder=folder).tolist()
+    return find_groups(texts, options, folder=folder).tolist()
 
 
 def planted(dice: random.Random, letters: str, count: int) -> tuple[list[str], list[tuple[int, int]]]:
@@ -241,7 +237,7 @@ def test_planted_near_duplicates_are_found_and_nothing_else(tmp_path: Path) -> N
     pairs += [(a + len(keys), b + len(keys)) for a, b in others]
     keys += more
     groups = group(keys, tmp_path / "bands")
-    near = [(a, b) for a, b in pairs if index_by_hand(keys[a], keys[b], NearOptions()) >= 0.8]
+    near = [(a, b) for a, b in pairs if index_by_hand(keys[a], keys[b], CleanOptions()) >= 0.8]
     assert len(near) > 50
     expected = list(range(len(keys)))
     for a, b in near:
@@ -262,14 +258,14 @@ def test_short_texts_are_never_near(tmp_path: Path) -> None:
     """In a text of a few letters one letter is much: below the least number of shingles nothing is near."""
     keys = ["нехорошо", "нехорошоо", "非常好吃", "非常好吃吃"]
     assert group(keys, tmp_path / "bands") == [0, 1, 2, 3]
-    assert group(keys[:2], tmp_path / "bands", NearOptions(minimum=1, size=3)) == [0, 0]
+    assert group(keys[:2], tmp_path / "bands", CleanOptions(minimum_shingles=1, shingle=3)) == [0, 0]
 
 
 def test_chains_make_one_group(tmp_path: Path) -> None:
     """What is near to what is near belongs together, so that no split comes between them."""
     text = "".join(random.Random(4).choices(RUSSIAN, k=150))
     chain = [text[step * 8 : step * 8 + 100] for step in range(6)]
-    assert index_by_hand(chain[0], chain[1], NearOptions()) >= 0.8 > index_by_hand(chain[0], chain[5], NearOptions())
+    assert index_by_hand(chain[0], chain[1], CleanOptions()) >= 0.8 > index_by_hand(chain[0], chain[5], CleanOptions())
     assert group(chain, tmp_path / "bands") == [0] * 6
 
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ottenok.data.dedupe import FREE, TEST, TRAIN, VALIDATION
-from ottenok.data.split import Groups, Shares, assign_splits, cut_stratum
+from ottenok.data.rows import FREE, TEST, TRAIN, VALIDATION
+from ottenok.data.split import Groups, assign_splits, cut_stratum
+from ottenok.recipes.corpus import SplitOptions
 
 SINGLE = [("negative",), ("positive",)]
 SETS = [(), ("joy",), ("fear",), ("joy", "fear"), ("anger",), ("joy", "anger"), ("fear", "anger")]
@@ -30,7 +31,7 @@ def make_groups(count: int, *, labels: int = 2, sources: int = 1, seed: int = 0,
 def cut(groups: Groups, labels: list[tuple[str, ...]] = SINGLE, seed: int = 1, **shares: float) -> np.ndarray:
     """Split groups whose sources have made-up names."""
     names = [f"source-{number}" for number in range(int(groups.source.max(initial=0)) + 1)]
-    return assign_splits(groups, sources=names, labels=labels, shares=Shares(**shares), seed=seed)
+    return assign_splits(groups, sources=names, labels=labels, shares=SplitOptions(**shares), seed=seed)
 
 
 @settings(deadline=None)

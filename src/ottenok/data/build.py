@@ -1,39 +1,52 @@
 """From a recipe to a corpus on the disk, in three passes: read, clean, write.
 
-The texts go through a file beside the corpus; a row in memory is some fifty bytes. The folder appears when it is whole.
+The texts go through a staging file beside the corpus; a row in memory is some fifty bytes. The folder appears when it
+is whole.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from ottenok.core.errors import DataError
 from ottenok.core.files import atomic_folder
-from ottenok.core.progress import SILENT
-from ottenok.data.clean import Cleaning
-from ottenok.data.corpus import CORPUS_FILE, MANIFEST_FILE, REJECTS_FILE, Corpus, open_corpus
-from ottenok.data.harmonise import TaskLabels, task_harmonisers
+from ottenok.core.language import detect_language
+from ottenok.core.progress import SILENT, stage
+from ottenok.data.corpus import CORPUS_FILE, MANIFEST_FILE, REJECTS_FILE, Corpus, corpus_columns, open_corpus
+from ottenok.data.dedupe import clean
+from ottenok.data.harmonise import TaskLabels, clean_text, task_harmonisers
 from ottenok.data.inputs import find_inputs
-from ottenok.data.intake import Intake, Noted, take_in
-from ottenok.data.ledger import Codes, LedgerWriter
-from ottenok.data.manifest import Account, manifest_text
-from ottenok.data.output import RowWriter
+from ottenok.data.manifest import ManifestBuilder, OverlapCounter
 from ottenok.data.own import corpus_schemes
-from ottenok.data.spill import open_spill, write_spill
+from ottenok.data.readers import read
+from ottenok.data.rows import SPLIT_NAMES, Codes, Reason, RowIndexWriter, key_digest, open_staging, write_staging
 from ottenok.tables.rejects import RejectsFile
+from ottenok.tables.rows import Rejected
+from ottenok.text.normalise import dedupe_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ottenok.core.progress import Progress
     from ottenok.core.schemes import LabelScheme
-    from ottenok.data.harmonise import Harmoniser
+    from ottenok.data.dedupe import Cleaned
     from ottenok.data.inputs import Inputs
+    from ottenok.data.rows import RowIndex, StagingFile, StagingWriter
     from ottenok.recipes.corpus import CorpusRecipe
+    from ottenok.tables.rows import Record
 
-__all__ = ["build"]
+__all__ = ["ReadPass", "build"]
+
+_ADVANCE = 1_000
+_CONTENT = 200
+_LABELS = pa.list_(pa.string())
 
 
 def build(recipe: CorpusRecipe, *, root: Path | None, cache: Path, out: Path, progress: Progress = SILENT) -> Corpus:
@@ -53,66 +66,201 @@ def build(recipe: CorpusRecipe, *, root: Path | None, cache: Path, out: Path, pr
         ConfigError: The recipe names a source twice, or none of its sources is here.
         DataError: A file that is needed is absent, altered or can't be read, no row is left, or `out` holds something
             else.
-        SchemeError: A source's labels do not lead to the recipe's scheme.
+        SchemeError: A source's labels do not lead to any of the recipe's tasks.
         MissingExtraError: A package of the extra `data` is not installed.
     """
-    _check_place(out)
-    inputs = find_inputs(recipe, root=root, cache=cache, progress=progress)
-    schemes = corpus_schemes(recipe, [one.card for one in inputs.sources])
-    harmonisers = [task_harmonisers(one.spec, one.card.label, schemes) for one in inputs.sources]
-    with atomic_folder(out) as folder, tempfile.TemporaryDirectory(dir=folder, prefix="work-") as work:
-        _build(recipe, inputs, schemes, harmonisers, folder=folder, work=Path(work), progress=progress)
-    return open_corpus(out)
-
-
-def _build(
-    recipe: CorpusRecipe,
-    inputs: Inputs,
-    schemes: Sequence[LabelScheme],
-    harmonisers: Sequence[Sequence[Harmoniser | None]],
-    *,
-    folder: Path,
-    work: Path,
-    progress: Progress,
-) -> None:
-    texts = work / "texts.arrow"
-    noted = Noted(ledger=LedgerWriter(tasks=len(schemes)), labels=tuple(Codes() for _ in schemes))
-    with RejectsFile(folder / REJECTS_FILE) as rejects, write_spill(texts) as sink:
-        take_in(
-            Intake(inputs=inputs, recipe=recipe, harmonisers=harmonisers, spill=sink, rejects=rejects, noted=noted),
-            progress,
-        )
-    ledger = noted.ledger.close()
-    tasks = [
-        TaskLabels(
-            scheme=scheme,
-            values=noted.labels[place].values,
-            classes={
-                name: one.classes
-                for name, source in zip(inputs.names, harmonisers, strict=True)
-                if (one := source[place]) is not None and one.classes
-            },
-        )
-        for place, scheme in enumerate(schemes)
-    ]
-    with open_spill(texts) as spill:
-        cleaned = Cleaning(recipe=recipe, inputs=inputs, ledger=ledger).run(spill, tasks, work=work, progress=progress)
-        stats = Account(inputs=inputs, noted=noted, ledger=ledger, cleaned=cleaned, tasks=tasks).stats(recipe)
-        if not sum(stats.rows.values()):
-            raise DataError(
-                "no row is left", hint="Look at the label map, the parts and the filters.", file=recipe.name
-            )
-        writer = RowWriter(ledger=ledger, cleaned=cleaned, inputs=inputs, tasks=tasks, languages=noted.languages)
-        writer.write(spill, folder / CORPUS_FILE, progress)
-    text = manifest_text(stats, recipe, tasks, folder=folder)
-    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8", newline="\n")
-
-
-def _check_place(out: Path) -> None:
-    """Refuse to replace what is no corpus."""
     if out.exists() and not (out / MANIFEST_FILE).is_file() and not (out.is_dir() and not any(out.iterdir())):
         raise DataError(
             "there is something else in this place, and it is no corpus",
             hint="Choose another folder, or remove it first.",
             file=str(out),
         )
+    inputs = find_inputs(recipe, root=root, cache=cache, progress=progress)
+    schemes = corpus_schemes(recipe, [one.card for one in inputs.sources])
+    with atomic_folder(out) as folder, tempfile.TemporaryDirectory(dir=folder, prefix="work-") as work:
+        texts = Path(work) / "texts.arrow"
+        with RejectsFile(folder / REJECTS_FILE) as rejects, write_staging(texts) as staging:
+            done = ReadPass(recipe, inputs, schemes, staging=staging, rejects=rejects)
+            done.run(progress)
+        index, tasks = done.index.close(), done.tasks
+        with open_staging(texts) as staged:
+            cleaned = clean(index, recipe, inputs, tasks, staging=staged, work=Path(work), progress=progress)
+            manifest = ManifestBuilder(done, index, cleaned, recipe=recipe, inputs=inputs, tasks=tasks)
+            if not np.any(cleaned.reason == Reason.KEPT):
+                raise DataError(
+                    "no row is left", hint="Look at the label map, the parts and the filters.", file=recipe.name
+                )
+            _write_rows(folder / CORPUS_FILE, staged, index, cleaned, done, inputs, progress)
+        (folder / MANIFEST_FILE).write_text(manifest.text(folder), encoding="utf-8", newline="\n")
+    return open_corpus(out)
+
+
+class ReadPass:
+    """The first pass: reads every record, harmonises it, notes it in the row index, and puts its text on the disk.
+
+    Args:
+        recipe: How records are read.
+        inputs: What is read.
+        schemes: The label scheme of each task.
+        staging: Takes the texts.
+        rejects: Takes the records that can't be used.
+
+    Attributes:
+        index: The rows that were taken.
+        tasks: The corpus's tasks.
+        languages: The table of languages.
+        overlaps: The texts of all records, also of those whose labels the map leaves out.
+        read: Records per file, rejected ones included.
+        rejected: Rejected records per file and reason.
+        dropped: Records that the recipe or its label map leaves out, per file and `Reason`.
+
+    Raises:
+        SchemeError: A source's labels do not lead to any task.
+    """
+
+    def __init__(
+        self,
+        recipe: CorpusRecipe,
+        inputs: Inputs,
+        schemes: Sequence[LabelScheme],
+        *,
+        staging: StagingWriter,
+        rejects: RejectsFile,
+    ) -> None:
+        self._recipe = recipe
+        self._inputs = inputs
+        self._staging = staging
+        self._rejects = rejects
+        self._harmonisers = [task_harmonisers(one.spec, one.card.label, schemes) for one in inputs.sources]
+        self._labels = [Codes() for _ in schemes]
+        self.index = RowIndexWriter(len(schemes))
+        self.languages = Codes()
+        self.overlaps = OverlapCounter()
+        self.read: Counter[int] = Counter()
+        self.rejected: Counter[tuple[int, str]] = Counter()
+        self.dropped: Counter[tuple[int, Reason]] = Counter()
+        self.tasks = [
+            TaskLabels(
+                scheme=scheme,
+                values=self._labels[place].values,
+                classes={
+                    name: one.classes
+                    for name, source in zip(inputs.names, self._harmonisers, strict=True)
+                    if (one := source[place]) is not None and one.classes
+                },
+            )
+            for place, scheme in enumerate(schemes)
+        ]
+
+    def run(self, progress: Progress = SILENT) -> None:
+        """Read all files.
+
+        Raises:
+            DataError: A file can't be read.
+        """
+        for number, file in enumerate(self._inputs.files):
+            located, name = file.located, self._inputs.sources[file.source].card.name
+            count = 0
+            with stage(progress, f"reading {name}", total=located.file.rows, unit="rows"):
+                for item in read(located.path, located.reader, label=located.file.label):
+                    if isinstance(item, Rejected):
+                        self._reject(number, item)
+                    else:
+                        self._take(number, item)
+                    count += 1
+                    if count % _ADVANCE == 0:
+                        progress.advance(_ADVANCE)
+                progress.advance(count % _ADVANCE)
+            self.read[number] += count
+
+    def _take(self, number: int, record: Record) -> None:
+        file = self._inputs.files[number]
+        one = self._inputs.sources[file.source]
+        part = record.part or file.located.file.part
+        if not one.spec.wants(part):
+            self.dropped[number, Reason.PART] += 1
+            return
+        text = clean_text(record.text, self._recipe.text, emoticons=one.card.emoticons)
+        if not text:
+            self._refuse(number, record, "empty text after cleaning", record.text)
+            return
+        key = dedupe_key(text)
+        digest = key_digest(key)
+        # Overlaps are those of the texts as published; cleaning compares them as normalised.
+        published = key if text == record.text else dedupe_key(record.text)
+        same = digest if published == key else key_digest(published)
+        self.overlaps.add(same, letters=len(published), file=number)
+        mapped = [None if task is None else task(record.labels) for task in self._harmonisers[file.source]]
+        given = [task for task in mapped if task is not None]
+        if given[0].unknown is not None:
+            self._refuse(number, record, "unknown label", f"{given[0].unknown}: {record.text}")
+        elif all(task.reason != Reason.KEPT for task in given):
+            self.dropped[number, given[0].reason] += 1
+        elif len(key) < self._recipe.clean.minimum_letters:
+            self.dropped[number, Reason.SHORT] += 1
+        else:
+            languages = one.card.languages
+            language = record.language or (languages[0] if len(languages) == 1 else detect_language(text))
+            self.index.add(
+                file=number,
+                row=record.row,
+                split=file.split,
+                labels=tuple(
+                    codes.code(*task.labels) if task is not None and task.reason == Reason.KEPT else -1
+                    for codes, task in zip(self._labels, mapped, strict=True)
+                ),
+                language=self.languages.code(language),
+                length=len(text),
+                digest=digest,
+            )
+            self._staging.add(text, key, part)
+
+    def _refuse(self, number: int, record: Record, reason: str, content: str) -> None:
+        self._reject(number, Rejected(row=record.row, reason=reason, content=content[:_CONTENT]))
+
+    def _reject(self, number: int, rejected: Rejected) -> None:
+        file = self._inputs.files[number]
+        self.rejected[number, rejected.reason] += 1
+        self._rejects.write(source=self._inputs.names[file.source], file=file.name, rejected=rejected)
+
+
+def _write_rows(
+    path: Path,
+    staged: StagingFile,
+    index: RowIndex,
+    cleaned: Cleaned,
+    done: ReadPass,
+    inputs: Inputs,
+    progress: Progress,
+) -> None:
+    """The third pass: write the rows that are kept, in the order in which they were read."""
+    names = corpus_columns([task.name for task in done.tasks] if len(done.tasks) > 1 else [])
+    schema = pa.schema([(name, _LABELS if name.startswith("labels") else pa.string()) for name in names])
+    places = [(inputs.names[file.source], file.number) for file in inputs.files]
+    start = 0
+    with (
+        stage(progress, "writing", total=len(index), unit="rows"),
+        pq.ParquetWriter(path, schema, compression="zstd") as sink,
+    ):
+        for batch in staged.batches():
+            kept = np.flatnonzero(cleaned.reason[start : start + len(batch)] == Reason.KEPT)
+            rows = start + kept
+            start += len(batch)
+            if len(kept):
+                texts = batch.take(pa.array(kept))
+                origins = [places[file] for file in index.file[rows].tolist()]
+                numbers = index.row[rows].tolist()
+                columns = [
+                    [f"{name}/{file}/{row}" for (name, file), row in zip(origins, numbers, strict=True)],
+                    texts.column("text"),
+                    *(
+                        [task.values[code] if code >= 0 else None for code in cleaned.labels[rows, place].tolist()]
+                        for place, task in enumerate(done.tasks)
+                    ),
+                    [name for name, _ in origins],
+                    texts.column("part"),
+                    [done.languages.values[code][0] for code in index.language[rows]],
+                    [SPLIT_NAMES[split] for split in cleaned.split[rows].tolist()],
+                ]
+                sink.write_batch(pa.record_batch(columns, schema=schema))
+            progress.advance(len(batch))

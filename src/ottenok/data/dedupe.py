@@ -1,6 +1,6 @@
-"""Duplicates: which of several rows with one text stays, and why the others go.
+"""The second pass of a build, over the row index: what stays, why the rest goes, and in which split everything ends.
 
-The rules, in this order:
+Of several rows with one text one stays. The rules, in this order:
 
 1. Test wins over validation, validation over train, and an official split over a row that has none yet. A text that is
    in a test is nowhere else.
@@ -26,23 +26,118 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ottenok.data.conflicts import count_votes
-from ottenok.data.reasons import Reason
+from ottenok.core.progress import SILENT, stage
+from ottenok.data.near import Texts, find_groups
+from ottenok.data.rows import FREE, TEST, TRAIN, VALIDATION, Reason, mix, salt
+from ottenok.data.split import Groups, assign_splits
+from ottenok.data.stats import NearStats
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
-__all__ = ["FREE", "TEST", "TRAIN", "VALIDATION", "Verdict", "label_codes", "resolve_near", "resolve_same"]
+    from ottenok.core.progress import Progress
+    from ottenok.data.harmonise import TaskLabels
+    from ottenok.data.inputs import Inputs
+    from ottenok.data.rows import RowIndex, StagingFile
+    from ottenok.recipes.corpus import CorpusRecipe
 
-# A row's official split, as a number that is greater where the row has the greater right to stay.
-FREE, TRAIN, VALIDATION, TEST = 0, 1, 2, 3
+__all__ = [
+    "Cleaned",
+    "DedupeResult",
+    "Votes",
+    "aggregate_ratings",
+    "clean",
+    "count_votes",
+    "label_codes",
+    "resolve_near",
+    "resolve_same",
+]
 
 _SAME = {FREE: Reason.DUPLICATE, TRAIN: Reason.DUPLICATE, VALIDATION: Reason.IN_VALIDATION, TEST: Reason.IN_TEST}
 _NEAR = {VALIDATION: Reason.NEAR_VALIDATION, TEST: Reason.NEAR_TEST}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Votes:
+    """The vote of each group of rows, groups numbered from 0.
+
+    Attributes:
+        winner: int32[g], the label with most rows; of several the smallest code.
+        unique: bool[g], whether no other label has as many rows.
+        agreed: bool[g], whether all rows say the same.
+        rows: int32[g], how many rows voted.
+    """
+
+    winner: NDArray[np.int32]
+    unique: NDArray[np.bool_]
+    agreed: NDArray[np.bool_]
+    rows: NDArray[np.int32]
+
+
+def count_votes(groups: NDArray[np.int32], labels: NDArray[np.int32], *, count: int) -> Votes:
+    """Let the rows of each group vote for their label.
+
+    Args:
+        groups: int32[n], the group of each row, in 0..count-1; a group may have no row.
+        labels: int32[n], label codes from 0; for several labels per row, one code per set of labels.
+        count: How many groups there are.
+    """
+    width = int(labels.max(initial=0)) + 1
+    ballots, sizes = np.unique(groups.astype(np.int64) * width + labels, return_counts=True)
+    group, label = ballots // width, ballots % width
+    most = np.zeros(count, dtype=np.int64)
+    np.maximum.at(most, group, sizes)
+    leading = sizes == most[group]
+    winner = np.full(count, -1, dtype=np.int32)
+    # Backwards, so that the smallest code is written last.
+    winner[group[leading][::-1]] = label[leading][::-1]
+    return Votes(
+        winner=winner,
+        unique=np.bincount(group[leading], minlength=count) == 1,
+        agreed=np.bincount(group, minlength=count) == 1,
+        rows=np.bincount(groups, minlength=count).astype(np.int32),
+    )
+
+
+def aggregate_ratings(
+    texts: NDArray[np.int32], labels: NDArray[np.int32], *, minimum: int
+) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
+    """Aggregate the ratings of one source.
+
+    A rating votes for the label that the card maps it to (the rule `majority-sign`: for its sign). A text needs
+    `minimum` ratings and one label that is alone in front.
+
+    Args:
+        texts: int32[n], the id of each row's text.
+        labels: int32[n, tasks], code of each row's label, or -1 where it has none for the task.
+        minimum: Fewest ratings of a text.
+
+    Returns:
+        int8[n], a `Reason`, KEPT for the first row of each text that has a label; and int32[n, tasks], the winning
+        labels, -1 where there is none.
+    """
+    first, groups = np.unique(texts, return_index=True, return_inverse=True)[1:]
+    winners = np.full((len(first), labels.shape[1]), -1, dtype=np.int32)
+    most = np.zeros(len(first), dtype=np.int32)
+    for task in range(labels.shape[1]):
+        rated = labels[:, task] >= 0
+        votes = count_votes(groups[rated].astype(np.int32), labels[rated, task], count=len(first))
+        sure = votes.unique & (votes.rows >= minimum)
+        winners[sure, task] = votes.winner[sure]
+        most = np.maximum(most, votes.rows)
+    fate = np.full(len(first), Reason.RATERS_DISAGREE, dtype=np.int8)
+    fate[most < minimum] = Reason.FEW_RATERS
+    fate[(winners >= 0).any(axis=1)] = Reason.RATING
+    reason = fate[groups]
+    reason[first[fate == Reason.RATING]] = Reason.KEPT
+    return reason, winners[groups]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DedupeResult:
     """What became of each row.
 
     Attributes:
@@ -68,7 +163,7 @@ def resolve_same(
     labels: NDArray[np.int32],
     *,
     rule: Literal["majority", "drop"] = "majority",
-) -> Verdict:
+) -> DedupeResult:
     """Keep at most one row of each text outside of official tests, and every row of those.
 
     Args:
@@ -100,10 +195,10 @@ def resolve_same(
     reason[right & (won & (labels[first[texts]] < 0)).any(axis=1) & ~tested[texts]] = Reason.JOINED
     joined = labels.copy()
     joined[first[heads]] = winners[heads]
-    return _verdict(reason, first[texts], joined, kept=np.union1d(first[heads], np.flatnonzero(in_test)))
+    return _result(reason, first[texts], joined, kept=np.union1d(first[heads], np.flatnonzero(in_test)))
 
 
-def resolve_near(groups: NDArray[np.int32], splits: NDArray[np.int8], labels: NDArray[np.int32]) -> Verdict:
+def resolve_near(groups: NDArray[np.int32], splits: NDArray[np.int8], labels: NDArray[np.int32]) -> DedupeResult:
     """Keep no row whose near duplicate is in a higher split, and one row per label outside of tests.
 
     Args:
@@ -126,7 +221,7 @@ def resolve_near(groups: NDArray[np.int32], splits: NDArray[np.int8], labels: ND
     reason[lost] = _by_split(top[groups], _NEAR)[lost]
     winner = np.where(lost, _first(groups, ~lost & (splits == top[groups]), count)[groups], first[cells])
     kept = np.union1d(first[first >= 0], np.flatnonzero(in_test))
-    return _verdict(reason, winner, labels, kept=kept)
+    return _result(reason, winner, labels, kept=kept)
 
 
 def label_codes(labels: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -136,13 +231,13 @@ def label_codes(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int32)
 
 
-def _verdict(
+def _result(
     reason: NDArray[np.int8], winner: NDArray[np.int32], labels: NDArray[np.int32], *, kept: NDArray[np.integer]
-) -> Verdict:
+) -> DedupeResult:
     reason[kept] = Reason.KEPT
     winner = winner.copy()
     winner[kept] = -1
-    return Verdict(reason=reason, winner=winner, labels=labels)
+    return DedupeResult(reason=reason, winner=winner, labels=labels)
 
 
 def _highest(groups: NDArray[np.int32], splits: NDArray[np.int8], count: int) -> NDArray[np.int8]:
@@ -164,3 +259,152 @@ def _by_split(top: NDArray[np.int8], table: dict[int, Reason]) -> NDArray[np.int
     for split, reason in table.items():
         lookup[split] = reason
     return lookup[top]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """What became of the n rows of a row index.
+
+    Attributes:
+        reason: int8[n], a `Reason`; KEPT where the row is in the corpus.
+        winner: int32[n], the row that is kept instead, or -1.
+        labels: int32[n, tasks], codes of the sets of labels, -1 for none; others than in the index where raters were
+            aggregated, or labels of one text for several tasks were joined.
+        split: int8[n], TRAIN, VALIDATION or TEST where the row is kept.
+        near: Numbers of the near duplicates, or None.
+    """
+
+    reason: NDArray[np.int8]
+    winner: NDArray[np.int32]
+    labels: NDArray[np.int32]
+    split: NDArray[np.int8]
+    near: NearStats | None
+
+
+def clean(
+    index: RowIndex,
+    recipe: CorpusRecipe,
+    inputs: Inputs,
+    tasks: Sequence[TaskLabels],
+    *,
+    staging: StagingFile,
+    work: Path,
+    progress: Progress = SILENT,
+) -> Cleaned:
+    """Run all stages; each looks at the rows that the one before left.
+
+    Args:
+        index: The rows.
+        recipe: What is cleaned, and how rows are split.
+        inputs: Where the rows come from.
+        tasks: The corpus's tasks.
+        staging: The texts.
+        work: An empty folder for temporary files.
+        progress: Told about each stage.
+
+    Raises:
+        MissingExtraError: A package of the extra `data` is not installed.
+    """
+    source = np.array([file.source for file in inputs.files], dtype=np.int16)[index.file]
+    reason = np.zeros(len(index), dtype=np.int8)
+    winner = np.full(len(index), -1, dtype=np.int32)
+    labels = index.labels.copy()
+
+    def settle(rows: NDArray[np.int64], result: DedupeResult) -> None:
+        reason[rows], labels[rows] = result.reason, result.labels
+        winner[rows] = np.where(result.winner >= 0, rows[result.winner], -1)
+
+    for number, one in enumerate(inputs.sources):
+        if one.card.raters is not None:
+            rows = np.flatnonzero(source == number)
+            reason[rows], labels[rows] = aggregate_ratings(
+                index.text[rows], labels[rows], minimum=one.card.raters.minimum
+            )
+
+    rows = np.flatnonzero(reason == Reason.KEPT)
+    with stage(progress, "exact duplicates", total=len(rows), unit="rows"):
+        before = labels[rows]
+        settle(rows, resolve_same(index.text[rows], index.split[rows], before, rule=recipe.clean.conflicts))
+        progress.advance(len(rows))
+    # A row's classes are those of its source: a label that only another source can give does not join it.
+    changed = (labels[rows] != before) & (reason[rows] == Reason.KEPT)[:, None]
+    for place, task in np.argwhere(changed).tolist():
+        row = rows[place]
+        known = tasks[task].classes.get(inputs.names[source[row]])
+        joined = tasks[task].values[labels[row, task]] if labels[row, task] >= 0 else ()
+        if known is not None and not set(joined) <= set(known):
+            labels[row, task] = -1
+
+    # Every row is a group of its own unless it is near another.
+    groups = np.arange(len(index), dtype=np.int32)
+    near = None
+    if recipe.clean.near:
+        rows = np.flatnonzero(reason == Reason.KEPT)
+        texts = Texts(rows=rows, lengths=index.length[rows], keys_of=staging.keys)
+        found = find_groups(texts, recipe.clean, folder=work, progress=progress)
+        settle(rows, resolve_near(found, index.split[rows], labels[rows]))
+        groups[rows] = rows[found]
+        sizes = np.bincount(found) if len(found) else np.zeros(1, dtype=np.int64)
+        big = sizes[sizes > 1]
+        near = NearStats(groups=len(big), texts=int(big.sum()), largest=int(big.max(initial=0)))
+
+    rows = np.flatnonzero((reason == Reason.KEPT) & (index.split != TEST))
+    for number, one in enumerate(inputs.sources):
+        if one.spec.limit is not None:
+            own = rows[source[rows] == number]
+            order = mix(index.digest[own], salt(recipe.seed, "limit", one.card.name))
+            reason[own[np.argsort(order, kind="stable")[one.spec.limit :]]] = Reason.LIMIT
+
+    split = np.full(len(index), FREE, dtype=np.int8)
+    rows = np.flatnonzero(reason == Reason.KEPT)
+    split[rows] = _split(rows, groups[rows], index, recipe, inputs, tasks, source=source[rows], labels=labels[rows])
+    return Cleaned(reason=reason, winner=winner, labels=labels, split=split, near=near)
+
+
+def _split(
+    rows: NDArray[np.int64],
+    groups: NDArray[np.int32],
+    index: RowIndex,
+    recipe: CorpusRecipe,
+    inputs: Inputs,
+    tasks: Sequence[TaskLabels],
+    *,
+    source: NDArray[np.int16],
+    labels: NDArray[np.int32],
+) -> NDArray[np.int8]:
+    """Return the split of each row of `rows`: that of its group, cut by source and labels of the group's first row."""
+    first, members = np.unique(groups, return_index=True, return_inverse=True)[1:]
+    split = index.split[rows]
+    pinned = np.full(len(first), FREE, dtype=np.int8)
+    np.maximum.at(pinned, members, split)
+    # A group may become validation if all its rows may: those without a split, and the train of some sources.
+    may_cut = np.array([one.validation_from_train for one in inputs.sources], dtype=bool)[source]
+    cuttable = np.ones(len(first), dtype=bool)
+    np.logical_and.at(cuttable, members, (split == FREE) | (split == TRAIN) & may_cut)
+    codes = label_codes(labels[first])
+    names: Sequence[tuple[str, ...]] = tasks[0].values
+    if len(tasks) > 1:
+        known = labels[first][np.unique(codes, return_index=True)[1]]
+        names = [
+            tuple(
+                f"{task.name}:{label}"
+                for task, code in zip(tasks, row, strict=True)
+                if code >= 0
+                for label in task.values[code]
+            )
+            for row in known.tolist()
+        ]
+    splits = assign_splits(
+        Groups(
+            digest=index.digest[rows[first]],
+            pinned=pinned,
+            cuttable=cuttable,
+            source=source[first].astype(np.int32),
+            label=codes,
+        ),
+        sources=inputs.names,
+        labels=names,
+        shares=recipe.split,
+        seed=recipe.seed,
+    )
+    return splits[members]

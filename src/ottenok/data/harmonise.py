@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ottenok.core.config import suggest
 from ottenok.core.errors import SchemeError
 from ottenok.core.schemes import LabelMap, find_map, load_maps, load_schemes
-from ottenok.data.reasons import Reason
+from ottenok.data.rows import Reason
 from ottenok.text.normalise import normalise, strip_emoticons
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.progress import SILENT
-from ottenok.data.dedupe import FREE, TEST, TRAIN, VALIDATION
 from ottenok.data.fetch import absent, locate
 from ottenok.data.own import source_card
+from ottenok.data.rows import FREE, TEST, TRAIN, VALIDATION
 from ottenok.data.stats import Skipped
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import platform
+from array import array
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -14,66 +15,226 @@ import numpy as np
 
 from ottenok.core.version import __version__
 from ottenok.data.corpus import Corpus
-from ottenok.data.dedupe import FREE
-from ottenok.data.output import SPLIT_NAMES
-from ottenok.data.reasons import Reason
-from ottenok.data.stats import NO_LABEL, CorpusStats, Dropped, FileStats, Overlap, SourceStats, count_cells
+from ottenok.data.rows import FREE, SPLIT_NAMES, Reason
+from ottenok.data.stats import (
+    NO_LABEL,
+    CorpusStats,
+    Dropped,
+    FileStats,
+    Overlap,
+    SourceStats,
+    count_cells,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from ottenok.core.schemes import LabelScheme
-    from ottenok.data.clean import Cleaned
+    from ottenok.data.build import ReadPass
+    from ottenok.data.dedupe import Cleaned
     from ottenok.data.harmonise import TaskLabels
     from ottenok.data.inputs import Inputs
-    from ottenok.data.intake import Noted
-    from ottenok.data.ledger import Ledger
+    from ottenok.data.rows import RowIndex
     from ottenok.recipes.corpus import CorpusRecipe
 
-__all__ = ["Account", "manifest_text"]
+__all__ = ["LONG", "FileOverlap", "ManifestBuilder", "OverlapCounter"]
 
+LONG = 6  # letters or digits; shorter texts ("да", "класс") meet by chance
 _PERCENTILES = (5, 25, 50, 75, 95, 99, 100)
 # What decides a corpus besides the recipe and the files.
 _PACKAGES = ("iterative-stratification", "numpy", "pyarrow", "rensa", "scipy")
 
 
-class Account:
-    """Says what became of every record, source by source."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileOverlap:
+    """What two files share.
+
+    Attributes:
+        first: Number of a file, less than `second`.
+        second: Number of another file.
+        texts: Different texts that are in both.
+        long_texts: Those of them with at least `LONG` letters or digits.
+        first_rows: Rows of the first file whose text is in the second.
+        second_rows: Rows of the second file whose text is in the first.
+    """
+
+    first: int
+    second: int
+    texts: int
+    long_texts: int
+    first_rows: int
+    second_rows: int
+
+
+class OverlapCounter:
+    """Notes the text of every record, 12 bytes each, and counts at the end."""
+
+    __slots__ = ("_files", "_keys")
+
+    def __init__(self) -> None:
+        self._keys = array("Q")
+        self._files = array("i")
+
+    def add(self, digest: bytes, *, letters: int, file: int) -> None:
+        """Note a record of `file`: the digest of its published text's key, and how long that key is."""
+        self._keys.append(int.from_bytes(digest[:8], "little"))
+        self._files.append(2 * file + (letters >= LONG))
+
+    def distinct(self, files: int) -> NDArray[np.int64]:
+        """Count the different texts of each file: int64[files]."""
+        return np.bincount(self._unique()[1] // 2, minlength=files)
+
+    def count(self, files: int) -> list[FileOverlap]:
+        """Count what every two of `files` files share; pairs that share nothing are left out."""
+        keys, marks, rows = self._unique()
+        totals = np.zeros((4, files, files), dtype=np.int64)
+        for distance in range(1, files):
+            left = np.flatnonzero(keys[distance:] == keys[:-distance])
+            if not len(left):
+                break
+            right = left + distance
+            cell = (marks[left] // 2, marks[right] // 2)
+            weights: list[NDArray[np.int64]] = [
+                np.ones(len(left), dtype=np.int64),
+                (marks[left] % 2).astype(np.int64),
+                rows[left],
+                rows[right],
+            ]
+            for total, weight in zip(totals, weights, strict=True):
+                np.add.at(total, cell, weight)
+        return [
+            FileOverlap(
+                first=int(first),
+                second=int(second),
+                texts=int(totals[0, first, second]),
+                long_texts=int(totals[1, first, second]),
+                first_rows=int(totals[2, first, second]),
+                second_rows=int(totals[3, first, second]),
+            )
+            for first, second in np.argwhere(totals[0])
+        ]
+
+    def _unique(self) -> tuple[NDArray[np.uint64], NDArray[np.int32], NDArray[np.int64]]:
+        """Different (text, file) pairs in order, with their rows."""
+        keys = np.frombuffer(self._keys, dtype=np.uint64)
+        marks = np.frombuffer(self._files, dtype=np.int32)
+        order = np.lexsort((marks, keys))
+        keys, marks = keys[order], marks[order]
+        fresh = np.ones(len(keys), dtype=bool)
+        fresh[1:] = (keys[1:] != keys[:-1]) | (marks[1:] != marks[:-1])
+        starts = np.flatnonzero(fresh)
+        return keys[starts], marks[starts], np.diff(np.append(starts, len(keys)))
+
+
+class ManifestBuilder:
+    """Says what became of every record, source by source.
+
+    Args:
+        done: The pass that read the records.
+        index: The rows that it took.
+        cleaned: What became of them.
+        recipe: What was built.
+        inputs: What was read.
+        tasks: The corpus's tasks.
+    """
 
     def __init__(
-        self, *, inputs: Inputs, noted: Noted, ledger: Ledger, cleaned: Cleaned, tasks: Sequence[TaskLabels]
+        self,
+        done: ReadPass,
+        index: RowIndex,
+        cleaned: Cleaned,
+        *,
+        recipe: CorpusRecipe,
+        inputs: Inputs,
+        tasks: Sequence[TaskLabels],
     ) -> None:
-        self._tasks = tasks
-        self._inputs = inputs
-        self._noted = noted
-        self._ledger = ledger
+        self._done = done
+        self._index = index
         self._cleaned = cleaned
-        self._sources = np.array([file.source for file in inputs.files], dtype=np.int16)[ledger.file]
+        self._recipe = recipe
+        self._inputs = inputs
+        self._tasks = tasks
+        self._sources = np.array([file.source for file in inputs.files], dtype=np.int16)[index.file]
 
-    def stats(self, recipe: CorpusRecipe) -> CorpusStats:
+    def stats(self) -> CorpusStats:
         """Return all numbers."""
-        files = self._files()
+        distinct = self._done.overlaps.distinct(len(self._inputs.files))
+        files = [
+            FileStats(
+                path=file.name,
+                sha256=file.located.sha256,
+                bytes=file.located.bytes,
+                split=file.located.file.split,
+                rows=self._done.read[number],
+                texts=int(distinct[number]),
+                rejected={why: rows for (of, why), rows in sorted(self._done.rejected.items()) if of == number},
+            )
+            for number, file in enumerate(self._inputs.files)
+        ]
         sources = tuple(self._source(number, files) for number in range(len(self._inputs.sources)))
+        names = [
+            f"{self._inputs.names[file.source]}:{'/'.join(parts[1:] or parts)}"
+            for file in self._inputs.files
+            for parts in [PurePosixPath(file.name).parts]
+        ]
+        overlaps = sorted(self._done.overlaps.count(len(names)), key=lambda one: (-one.texts, one.first, one.second))
         return CorpusStats(
-            name=recipe.name,
+            name=self._recipe.name,
             scheme=", ".join(task.name for task in self._tasks),
             rows={split: sum(source.kept[split] for source in sources) for split in SPLIT_NAMES.values()},
             sources=sources,
             skipped=self._inputs.skipped,
-            overlaps=self._overlaps(),
+            overlaps=tuple(
+                Overlap(**{**asdict(one), "first": names[one.first], "second": names[one.second]}) for one in overlaps
+            ),
             near=self._cleaned.near,
         )
 
-    def _source(self, number: int, files: list[FileStats]) -> SourceStats:
-        one = self._inputs.sources[number]
+    def text(self, folder: Path) -> str:
+        """Return the manifest as JSON text: the same for the same recipe, files and versions.
+
+        Args:
+            folder: Where the corpus file is.
+        """
+        numbers = self.stats().to_json()
+        manifest: dict[str, Any] = {"format": 1, **numbers, "label_scheme": _scheme_facts(self._tasks[0].scheme)}
+        if len(self._tasks) > 1:
+            tasks = [
+                {
+                    "name": task.name,
+                    "scheme": {"name": task.name, **_scheme_facts(task.scheme)},
+                    "classes": task.classes,
+                }
+                for task in self._tasks
+            ]
+            manifest = {"format": 2, "name": numbers.pop("name"), "tasks": tasks, **numbers}
+            manifest.pop("scheme")
+            manifest["cells"] = [asdict(cell) for cell in count_cells(Corpus(folder=folder, manifest=manifest))]
+        versions = {"ottenok": __version__, "python": platform.python_version()}
+        for name in _PACKAGES:
+            try:
+                versions[name] = metadata.version(name)
+            except metadata.PackageNotFoundError:
+                continue  # not installed, so it has decided nothing
+        manifest |= {"recipe": self._recipe.without_folders().model_dump(mode="json"), "versions": versions}
+        return json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
+
+    def _source(self, number: int, files: Sequence[FileStats]) -> SourceStats:
+        one, cleaned = self._inputs.sources[number], self._cleaned
         own = tuple(stats for stats, file in zip(files, self._inputs.files, strict=True) if file.source == number)
         rows = np.flatnonzero(self._sources == number)
-        kept = rows[self._cleaned.reason[rows] == Reason.KEPT]
-        by_split = {name: kept[self._cleaned.split[kept] == code] for code, name in SPLIT_NAMES.items()}
+        kept = rows[cleaned.reason[rows] == Reason.KEPT]
+        by_split = {name: kept[cleaned.split[kept] == code] for code, name in SPLIT_NAMES.items()}
         rejected: Counter[str] = sum((Counter(file.rejected) for file in own), Counter())
+        codes, sizes = np.unique(self._index.language[kept], return_counts=True)
+        languages = [self._done.languages.values[code][0] for code in codes]
+        lengths: dict[str, int] = {}
+        if len(kept):
+            found = np.percentile(self._index.length[kept], _PERCENTILES, method="nearest").tolist()
+            lengths = {str(percentile): int(length) for percentile, length in zip(_PERCENTILES, found, strict=True)}
         return SourceStats(
             name=one.card.name,
             title=one.card.title,
@@ -87,56 +248,42 @@ class Account:
             missing=one.missing,
             read=sum(file.rows for file in own),
             rejected=dict(sorted(rejected.items())),
-            dropped=(*self._left_out(number), *self._dropped(rows)),
+            dropped=self._dropped(number, rows),
             kept={name: len(chosen) for name, chosen in by_split.items()},
             labels={name: self._labels(chosen) for name, chosen in by_split.items()},
-            languages=self._languages(kept),
-            lengths=_percentiles(self._ledger.length[kept]),
+            languages=dict(sorted(zip(languages, sizes.tolist(), strict=True))),
+            lengths=lengths,
         )
 
-    def _files(self) -> list[FileStats]:
-        distinct = self._noted.overlaps.distinct(len(self._inputs.files))
-        return [
-            FileStats(
-                path=file.name,
-                sha256=file.located.sha256,
-                bytes=file.located.bytes,
-                split=file.located.file.split,
-                rows=self._noted.read[number],
-                texts=int(distinct[number]),
-                rejected={why: rows for (of, why), rows in sorted(self._noted.rejected.items()) if of == number},
-            )
-            for number, file in enumerate(self._inputs.files)
-        ]
-
-    def _left_out(self, source: int) -> list[Dropped]:
-        """What never came into the ledger."""
+    def _dropped(self, source: int, rows: NDArray[np.int64]) -> tuple[Dropped, ...]:
+        """What never came into the row index, and what the cleaning dropped, of the rows of one source."""
         counts: Counter[tuple[str, Reason]] = Counter()
-        for (number, reason), rows in self._noted.dropped.items():
+        for (number, why), count in self._done.dropped.items():
             file = self._inputs.files[number]
             if file.source == source:
-                counts[SPLIT_NAMES.get(file.split, ""), reason] += rows
-        return [
-            Dropped(split=split or None, reason=reason.title, of=None, rows=rows)
-            for (split, reason), rows in sorted(counts.items())
+                counts[SPLIT_NAMES.get(file.split, ""), why] += count
+        left_out = [
+            Dropped(split=split or None, reason=why.title, of=None, rows=count)
+            for (split, why), count in sorted(counts.items())
         ]
-
-    def _dropped(self, rows: NDArray[np.int64]) -> list[Dropped]:
-        """What the cleaning dropped of the rows of one source."""
         lost = rows[self._cleaned.reason[rows] != Reason.KEPT]
+        if not len(lost):
+            return tuple(left_out)
         winner = self._cleaned.winner[lost]
         of = np.where(winner >= 0, self._sources[winner], -1)
-        cells = np.stack([self._ledger.split[lost], self._cleaned.reason[lost], of], axis=1)
+        cells = np.stack([self._index.split[lost], self._cleaned.reason[lost], of], axis=1)
         names = [*self._inputs.names, None]
-        return [
+        found, sizes = np.unique(cells, axis=0, return_counts=True)
+        cleaned = (
             Dropped(
                 split=None if split == FREE else SPLIT_NAMES[split],
                 reason=Reason(reason).title,
-                of=names[source],
-                rows=int(count),
+                of=names[place],
+                rows=count,
             )
-            for (split, reason, source), count in zip(*_count_rows(cells), strict=True)
-        ]
+            for (split, reason, place), count in zip(found.tolist(), sizes.tolist(), strict=True)
+        )
+        return (*left_out, *cleaned)
 
     def _labels(self, rows: NDArray[np.int64]) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -149,85 +296,6 @@ class Account:
             of = f"{task.name}:" if len(self._tasks) > 1 else ""
             found |= {f"{of}{label}": counts[label] for label in (*task.scheme.labels, NO_LABEL) if counts[label]}
         return found
-
-    def _languages(self, rows: NDArray[np.int64]) -> dict[str, int]:
-        codes, sizes = np.unique(self._ledger.language[rows], return_counts=True)
-        names = [self._noted.languages.values[code][0] for code in codes]
-        return dict(sorted(zip(names, sizes.tolist(), strict=True)))
-
-    def _overlaps(self) -> tuple[Overlap, ...]:
-        names = [f"{self._inputs.names[file.source]}:{_inner(file.name)}" for file in self._inputs.files]
-        found = self._noted.overlaps.count(len(names))
-        return tuple(
-            Overlap(
-                first=names[one.first],
-                second=names[one.second],
-                texts=one.texts,
-                long_texts=one.long_texts,
-                first_rows=one.first_rows,
-                second_rows=one.second_rows,
-            )
-            for one in sorted(found, key=lambda one: (-one.texts, one.first, one.second))
-        )
-
-
-def _count_rows(cells: NDArray[np.integer]) -> tuple[list[list[int]], list[int]]:
-    """Different rows of a table, and how often each occurs."""
-    if not len(cells):
-        return [], []
-    found, counts = np.unique(cells, axis=0, return_counts=True)
-    return found.tolist(), counts.tolist()
-
-
-def _percentiles(lengths: NDArray[np.int32]) -> dict[str, int]:
-    if not len(lengths):
-        return {}
-    found = np.percentile(lengths, _PERCENTILES, method="nearest")
-    return {str(percentile): int(length) for percentile, length in zip(_PERCENTILES, found, strict=True)}
-
-
-def _inner(path: str) -> str:
-    """A file's path within its data set's folder."""
-    parts = PurePosixPath(path).parts
-    return "/".join(parts[1:] or parts)
-
-
-def _versions() -> Iterator[tuple[str, str]]:
-    for name in _PACKAGES:
-        try:
-            yield name, metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue  # not installed, so it has decided nothing
-
-
-def manifest_text(stats: CorpusStats, recipe: CorpusRecipe, tasks: Sequence[TaskLabels], *, folder: Path) -> str:
-    """Return the manifest as JSON text: the same for the same recipe, files and versions.
-
-    Args:
-        stats: The numbers.
-        recipe: What was built.
-        tasks: The corpus's tasks.
-        folder: Where the corpus file is.
-    """
-    numbers = stats.to_json()
-    manifest: dict[str, Any] = {"format": 1, **numbers, "label_scheme": _scheme_facts(tasks[0].scheme)}
-    if len(tasks) > 1:
-        described = [
-            {"name": task.name, "scheme": {"name": task.name, **_scheme_facts(task.scheme)}, "classes": task.classes}
-            for task in tasks
-        ]
-        manifest = {"format": 2, "name": numbers.pop("name"), "tasks": described, **numbers}
-        manifest.pop("scheme")
-        manifest["cells"] = [asdict(cell) for cell in count_cells(Corpus(folder=folder, manifest=manifest))]
-    manifest |= {
-        "recipe": recipe.without_folders().model_dump(mode="json"),
-        "versions": {
-            "ottenok": __version__,
-            "python": platform.python_version(),
-            **dict(sorted(_versions())),
-        },
-    }
-    return json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
 
 
 def _scheme_facts(scheme: LabelScheme) -> dict[str, Any]:

@@ -15,34 +15,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ottenok.core.lazy import require
-from ottenok.data.dedupe import FREE, TEST, TRAIN, VALIDATION
-from ottenok.data.keys import mix, salt
+from ottenok.data.rows import FREE, TEST, TRAIN, VALIDATION, mix, salt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["Groups", "Shares", "assign_splits", "cut_stratum"]
+    from ottenok.recipes.corpus import SplitOptions
+
+__all__ = ["Groups", "assign_splits", "cut_stratum"]
 
 _SPLITS = np.array([TRAIN, VALIDATION, TEST], dtype=np.int8)
 _RARE = 20  # sets of labels with fewer groups than this are stratified together
 _BLOCK = 20_000  # groups per run of iterative stratification, whose time grows faster than their number
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shares:
-    """Shares of train, validation and test; each in 0..1, their sum 1."""
-
-    train: float = 0.8
-    validation: float = 0.1
-    test: float = 0.1
-
-    def of_splits(self, *, test: bool) -> tuple[float, ...]:
-        """Shares of train, validation and, if asked for, test; what is left of the whole is scaled up to 1."""
-        shares = (self.train, self.validation, self.test) if test else (self.train, self.validation)
-        whole = sum(shares)
-        return tuple(share / whole for share in shares) if whole else (1.0,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +51,7 @@ class Groups:
 
 
 def assign_splits(
-    groups: Groups, *, sources: Sequence[str], labels: Sequence[tuple[str, ...]], shares: Shares, seed: int
+    groups: Groups, *, sources: Sequence[str], labels: Sequence[tuple[str, ...]], shares: SplitOptions, seed: int
 ) -> NDArray[np.int8]:
     """Return the split of each group: int8[g], TRAIN, VALIDATION or TEST.
 
@@ -83,31 +69,21 @@ def assign_splits(
     open_ = (groups.pinned == FREE) | groups.cuttable & (groups.pinned == TRAIN)
     for source, name in enumerate(sources):
         for with_test in (True, False):
-            chosen = open_ & (groups.source == source) & ((groups.pinned == FREE) == with_test)
-            rows = np.flatnonzero(chosen)
-            if len(rows):
-                rows = rows[np.argsort(mix(groups.digest[rows], salt(seed, "order")), kind="stable")]
-                splits[rows] = _cut_source(
-                    groups.label[rows], labels, shares.of_splits(test=with_test), (seed, name, with_test)
-                )
-    return splits
-
-
-def _cut_source(
-    codes: NDArray[np.int32], labels: Sequence[tuple[str, ...]], shares: tuple[float, ...], salts: tuple[object, ...]
-) -> NDArray[np.int8]:
-    """Cut one source's groups, which come in their hashed order."""
-    splits = np.empty(len(codes), dtype=np.int8)
-    several = any(len(labels[code]) != 1 for code in np.unique(codes))
-    counts = np.bincount(codes)
-    rare = (counts[codes] < _RARE) & several
-    for code in np.unique(codes[~rare]):
-        chosen = np.flatnonzero(codes == code)
-        splits[chosen] = cut_stratum(len(chosen), shares, start=_unit(salt(*salts, *labels[code])))
-    rest = np.flatnonzero(rare)
-    for begin in range(0, len(rest), _BLOCK):
-        block = rest[begin : begin + _BLOCK]
-        splits[block] = _cut_rare([labels[code] for code in codes[block]], shares, salt(*salts, begin))
+            rows = np.flatnonzero(open_ & (groups.source == source) & ((groups.pinned == FREE) == with_test))
+            rows = rows[np.argsort(mix(groups.digest[rows], salt(seed, "order")), kind="stable")]
+            part = shares.of_splits(test=with_test)
+            codes = groups.label[rows]
+            several = any(len(labels[code]) != 1 for code in np.unique(codes))
+            rare = (np.bincount(codes)[codes] < _RARE) & several
+            for code in np.unique(codes[~rare]):
+                chosen = rows[codes == code]
+                bits = salt(seed, name, with_test, *labels[code])
+                splits[chosen] = cut_stratum(len(chosen), part, start=(bits >> 11) / 2**53)
+            rest = np.flatnonzero(rare)
+            for begin in range(0, len(rest), _BLOCK):
+                block = rest[begin : begin + _BLOCK]
+                sets = [labels[code] for code in codes[block]]
+                splits[rows[block]] = _cut_rare(sets, part, salt(seed, name, with_test, begin))
     return splits
 
 
@@ -131,8 +107,3 @@ def _cut_rare(sets: list[tuple[str, ...]], shares: tuple[float, ...], seed: int)
     folds = stratify(marks, wanted[wanted > 0], random)
     splits: NDArray[np.int8] = _SPLITS[np.flatnonzero(wanted > 0)[folds]]
     return splits
-
-
-def _unit(bits: int) -> float:
-    """64 bits as a number in 0..1, 1 excluded."""
-    return (bits >> 11) / 2**53

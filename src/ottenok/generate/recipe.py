@@ -21,7 +21,7 @@ from ottenok.core.errors import ConfigError
 from ottenok.core.schemes import LabelScheme, load_scheme
 from ottenok.core.suggest import suggest
 from ottenok.core.table import Table
-from ottenok.data.keys import salt
+from ottenok.data.rows import salt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

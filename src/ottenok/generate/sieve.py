@@ -12,8 +12,8 @@ import numpy as np
 
 from ottenok.core.language import detect_language
 from ottenok.core.progress import SILENT, stage
-from ottenok.data.near import jaccard
-from ottenok.data.sketches import NearOptions, band_hashes
+from ottenok.data.near import band_hashes, jaccard
+from ottenok.recipes.corpus import CleanOptions
 from ottenok.text.normalise import TextOptions, dedupe_key, normalise
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class KnownTexts:
     """A growing set of texts by their duplicate keys (`ottenok.text.normalise.dedupe_key`), with their origins."""
 
     def __init__(self) -> None:
-        self._options = NearOptions()
+        self._options = CleanOptions()
         self._exact: dict[str, Origin] = {}
         self._keys: list[str] = []
         # Sketches, uint64[bands, m] in ascending order, and the place in `_keys` of each; a part for each `add`.
@@ -67,7 +67,7 @@ class KnownTexts:
             MissingExtraError: A package of the extra `data` is not installed.
         """
         if keys:
-            hashes, enough = band_hashes(keys, options=self._options)
+            hashes, enough = band_hashes(keys, self._options)
             places = (len(self._keys) + np.flatnonzero(enough)).astype(np.int32)
             order = np.argsort(hashes.T, axis=1, kind="stable")
             self._sketches.append((np.take_along_axis(hashes.T, order, 1), places[order]))
@@ -85,7 +85,7 @@ class KnownTexts:
             self._sketches = [(np.take_along_axis(hashes, order, 1), np.take_along_axis(places, order, 1))]
         found = [Match(self._exact[key], exact=True)] if key in self._exact else []
         near: set[int] = set()
-        sketch, _ = band_hashes([key], options=self._options)
+        sketch, _ = band_hashes([key], self._options)
         for band, places, values in zip(*self._sketches[0], sketch.T, strict=True):
             for value in values:
                 start, end = np.searchsorted(band, value, side="left"), np.searchsorted(band, value, side="right")

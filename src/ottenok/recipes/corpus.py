@@ -149,7 +149,7 @@ class CleanOptions(Table):
         threshold: Least Jaccard index of near duplicates' sets of shingles.
         shingle: Characters per shingle in alphabetic texts.
         shingle_han: Characters per shingle in texts of Han characters.
-        minimum_shingles: Texts with fewer shingles are never near duplicates.
+        minimum_shingles: Texts with fewer shingles are never near duplicates: in short texts one letter is much.
     """
 
     minimum_letters: Annotated[int, Field(ge=0)] = 0
@@ -183,6 +183,12 @@ class SplitOptions(Table):
             message = f"the shares of train, validation and test must sum to 1, and they sum to {total:g}"
             raise ValueError(message)
         return self
+
+    def of_splits(self, *, test: bool) -> tuple[float, ...]:
+        """Shares of train, validation and, if asked for, test; what is left of the whole is scaled up to 1."""
+        shares = (self.train, self.validation, self.test) if test else (self.train, self.validation)
+        whole = sum(shares)
+        return tuple(share / whole for share in shares) if whole else (1.0,)
 
 
 class OwnScheme(Table):

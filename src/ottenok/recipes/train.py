@@ -9,8 +9,8 @@ from pydantic import Field
 from ottenok.core.config import merge, parse, read_toml
 from ottenok.core.errors import ConfigError
 from ottenok.core.table import Table
-from ottenok.data.balance import BalanceOptions
 from ottenok.recipes.arms import find_arm, take_arms
+from ottenok.recipes.balance import BalanceOptions
 from ottenok.recipes.files import recipe_file
 from ottenok.recipes.model import LossOptions, ModelOptions
 from ottenok.recipes.space import SearchOptions

@@ -12,7 +12,7 @@ from ottenok.core.progress import SILENT, Progress
 from ottenok.core.schemes import find_map, load_schemes
 from ottenok.data.fetch import locate
 from ottenok.data.harmonise import Harmoniser, find_route
-from ottenok.data.reasons import Reason
+from ottenok.data.rows import Reason
 from ottenok.data.sources import Source, read_source, user_card
 from ottenok.recipes.train import DataOptions
 from ottenok.tables.rows import Rejected

@@ -13,7 +13,7 @@ from ottenok.data.balance import class_weights as softmax_weights
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ottenok.data.balance import WeightMethod
+    from ottenok.recipes.balance import WeightMethod
     from ottenok.recipes.model import Problem
 
 __all__ = ["class_weights"]
