@@ -21,16 +21,15 @@ from ottenok.cli.trials import TrialBars, time_left
 from ottenok.core.config import merge, parse
 from ottenok.core.errors import ConfigError
 from ottenok.recipes.space import Dimension, SearchOptions
-from ottenok.recipes.train import TrainRecipe, load_recipe
-from ottenok.studies.search.space import Space, built_in, space_of
+from ottenok.recipes.train import load_recipe
+from ottenok.studies.search.space import Space, built_in
 
 pytest.importorskip("optuna")
 torch = pytest.importorskip("torch")
+import ottenok.studies.search.run as search_module  # noqa: E402
 from ottenok.studies.search.run import Budget, Found, search  # noqa: E402 - after the checks for both
-from ottenok.studies.search.study import SearchStudy, open_study  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.train
@@ -118,7 +117,7 @@ def _told(folder: Path) -> list[tuple[str, ...]]:
 def test_keys_are_checked_against_the_recipe(space: dict[str, Any], words: str) -> None:
     """A typo is answered with the nearest key; what makes trials incomparable, or is no range, with the reason."""
     with pytest.raises(ConfigError) as caught:
-        space_of(parse(SearchOptions, {"space": space}).space, metric="macro_f1")
+        Space(parse(SearchOptions, {"space": space}).space, metric="macro_f1")
     assert words in str(caught.value)
 
 
@@ -145,9 +144,9 @@ def test_dimensions_are_ranges_or_choices(dimension: dict[str, Any], words: str)
 def test_losses_can_not_be_compared_by_the_loss(recipe: Path) -> None:
     """With the loss as metric, the loss stays as it is: in a named space by refusal, in the built-in one silently."""
     space = {"loss.name": Dimension(choices=["ce", "focal"])}
-    assert space_of(space, metric="macro_f1").axes
+    assert Space(space, metric="macro_f1").dimensions
     with pytest.raises(ConfigError, match="different losses"):
-        space_of(space, metric="loss")
+        Space(space, metric="loss")
     assert "loss.name" not in built_in(load_recipe(recipe, {"run": {"metric": "loss"}}), ["auto", "focal"])
 
 
@@ -155,10 +154,6 @@ def test_keys_without_quotes_mean_the_same() -> None:
     """TOML makes tables of `optim.lr = {...}`; they are read as the dotted key."""
     nested = parse(SearchOptions, {"space": {"optim": {"lr": {"low": 1e-5, "high": 1e-3}}}})
     assert nested == parse(SearchOptions, {"space": {"optim.lr": {"low": 1e-5, "high": 1e-3}}})
-
-
-def _space(recipe: TrainRecipe, losses: list[str]) -> Space:
-    return space_of(built_in(recipe, losses), metric=recipe.run.metric)
 
 
 @pytest.mark.parametrize(
@@ -173,11 +168,11 @@ def _space(recipe: TrainRecipe, losses: list[str]) -> Space:
 def test_the_built_in_space_holds_the_recipe_itself(recipe: Path, over: dict[str, Any]) -> None:
     """Whatever the recipe has is in its space, so the first trial is the recipe."""
     own = load_recipe(recipe, over)
-    space = _space(own, ["auto", "focal"])
+    space = Space(built_in(own, ["auto", "focal"]), metric=own.run.metric)
     values = space.own(own)
     assert values is not None
     assert space.recipe(own, values) == own
-    assert {"model.head.dropout", "optim.lr", "model.pooling", "loss.name"} < {axis.key for axis in space.axes}
+    assert {"model.head.dropout", "optim.lr", "model.pooling", "loss.name"} < set(space.dimensions)
 
 
 def test_a_key_within_a_choice_wins(recipe: Path) -> None:
@@ -187,7 +182,7 @@ def test_a_key_within_a_choice_wins(recipe: Path) -> None:
         "model.head.dropout": Dimension(low=0.0, high=0.9),
         "model.head": Dimension(choices=[{"kind": "mlp", "hidden": [8]}, {"kind": "linear"}]),
     }
-    made = space_of(dimensions, metric="macro_f1").recipe(
+    made = Space(dimensions, metric="macro_f1").recipe(
         own, {"model.head": "kind mlp, hidden [8]", "model.head.dropout": 0.25}
     )
     head = made.model.head
@@ -201,33 +196,33 @@ def test_a_search_leaves_a_recipe_and_tables(found: Found) -> None:
     assert (rows[0]["optim.lr"], rows[0]["model.pooling"], rows[0]["model.head"]) == ("0.003", "mean", "kind linear")
     facts = json.loads((found.folder / "trials.json").read_text(encoding="utf-8"))
     assert (facts["metric"], facts["direction"], facts["seed"]) == ("macro_f1", "maximize", 42)
-    assert [trial["value"] for trial in facts["trials"]] == [trial.value for trial in found.trials]
+    assert [trial["value"] or 0.0 for trial in facts["trials"]] == found.trials["value"].fillna(0.0).tolist()
 
     assert found.recipe is not None
     assert found.best == facts["best"]
     best = load_recipe(found.recipe)
-    values = found.trials[facts["best"]].values
+    values = found.trials.iloc[facts["best"]]
     assert (best.optim.lr, best.model.pooling) == (values["optim.lr"], values["model.pooling"])
     assert best.search is None
-    assert max(trial.value or 0.0 for trial in found.trials) == found.trials[facts["best"]].value
+    assert found.trials["value"].max() == values["value"]
 
 
 def test_what_the_recipe_refuses_is_a_failed_trial(found: Found) -> None:
     """Trials with a pooling that there is not are failed, with the reason; the search went on."""
-    refused = [trial for trial in found.trials if trial.values["model.pooling"] == "meen"]
+    trials = found.trials.to_dict("records")
+    refused = [trial for trial in trials if trial["model.pooling"] == "meen"]
     assert refused
-    assert {(trial.state, trial.value) for trial in refused} == {("failed", None)}
-    assert all("there is no pooling 'meen'" in trial.reason for trial in refused)
-    assert all(trial.state == "complete" for trial in found.trials if trial not in refused)
+    assert {trial["state"] for trial in refused} == {"failed"}
+    assert all("there is no pooling 'meen'" in trial["reason"] for trial in refused)
+    assert all(trial["state"] == "complete" and not trial["reason"] for trial in trials if trial not in refused)
 
 
 def test_only_the_best_trial_keeps_its_weights(found: Found) -> None:
     """The run folders of the others hold their epochs and no weights."""
     weights = {file.relative_to(found.folder).parts[1] for file in found.folder.rglob("*.safetensors")}
-    assert weights == {found.trials[found.best or 0].folder}
-    for trial in found.trials:
-        history = found.folder / "trials" / trial.folder / "history.jsonl"
-        assert history.is_file() == (trial.state == "complete")
+    assert weights == {found.trials["folder"][found.best]}
+    for state, folder in zip(found.trials["state"], found.trials["folder"], strict=True):
+        assert (found.folder / "trials" / folder / "history.jsonl").is_file() == (state == "complete")
 
 
 def test_the_plots_are_drawn(found: Found) -> None:
@@ -269,9 +264,9 @@ def test_a_killed_search_ends_as_if_it_had_not_been(recipe: Path, found: Found, 
 
     over = {"search": {"space": _SPACE}}
     again = search(recipe, tmp_path / "out", budget=Budget(trials=2), over=over, resume=True)
-    assert [trial.state for trial in again.trials] == ["failed", "complete", found.trials[1].state]
-    assert again.trials[0].reason == "stopped half-done; taken up again as trial 1"
-    assert again.trials[1].folder == again.trials[0].folder
+    assert again.trials["state"].tolist() == ["failed", "complete", found.trials["state"][1]]
+    assert again.trials["reason"][0] == "stopped half-done; taken up again as trial 1"
+    assert again.trials["folder"][1] == again.trials["folder"][0]
     assert _told(again.folder) == _told(found.folder)[:2]
 
 
@@ -296,60 +291,73 @@ def test_one_search_at_a_time(recipe: Path, found: Found) -> None:
         search(recipe, found.folder, budget=Budget(trials=9), over={"search": {"space": _SPACE}}, resume=True)
 
 
-@pytest.fixture
-def study(recipe: Path, tmp_path: Path) -> Iterator[Callable[..., SearchStudy]]:
-    """Return what opens a study of one number, without any training."""
-    from contextlib import ExitStack
-
-    with ExitStack() as stack:
-
-        def open_it(**options: Any) -> SearchStudy:
-            asked = parse(SearchOptions, {"space": {"optim.lr": {"low": 0.001, "high": 0.01}}, **options})
-            space = space_of(asked.space, metric="macro_f1")
-            return stack.enter_context(open_study(tmp_path, space, load_recipe(recipe), asked, higher=True))
-
-        yield open_it
-
-
 @pytest.mark.parametrize(("pruner", "goes_on"), [("median", False), ("hyperband", False), ("none", True)])
-def test_hopeless_trials_are_stopped(study: Callable[..., SearchStudy], pruner: str, goes_on: bool) -> None:
-    """After six good trials a bad one is stopped after two of five epochs, unless nothing is to be pruned."""
-    here = study(pruner=pruner)
-    good = [{"macro_f1": 0.7 + 0.01 * epoch} for epoch in range(5)]
+def test_hopeless_trials_are_stopped(recipe: Path, tmp_path: Path, pruner: str, goes_on: bool) -> None:
+    """After six good trials a bad one is stopped within its five epochs, unless nothing is to be pruned."""
+    import optuna
+
+    options = parse(SearchOptions, {"space": {"optim.lr": {"low": 0.001, "high": 0.01}}, "pruner": pruner})
+    study = optuna.create_study(direction="maximize")
+    own = load_recipe(recipe, {"schedule": {"epochs": 5}})
+    here = search_module._Search(study, Space(options.space, metric="macro_f1"), options, own, tmp_path)
     for _ in range(6):
-        trial, _values = here.ask()
+        trial = study.ask()
         watch = here.watcher(trial, epochs=5)
-        for epoch in range(5):
-            assert watch(good[: epoch + 1]) or pruner == "hyperband"
-        here.complete(trial, 0.74)
-    trial, _values = here.ask()
-    watch = here.watcher(trial, epochs=5)
-    watch([{"macro_f1": 0.1}])
-    told = [watch([{"macro_f1": 0.1}] * epoch) for epoch in range(2, 5)]
+        told = [watch([{"macro_f1": 0.7 + 0.01 * step} for step in range(epoch)]) for epoch in range(1, 6)]
+        assert all(told) or pruner == "hyperband"
+        study.tell(trial, 0.74)
+    watch = here.watcher(study.ask(), epochs=5)
+    told = [watch([{"macro_f1": 0.1}] * epoch) for epoch in range(1, 6)]
     assert all(told) == goes_on
-    assert watch([{"macro_f1": 0.1}] * 5)
+    assert told[-1]  # nothing is saved by stopping after the last epoch
 
 
-def test_what_is_tried_follows_from_the_seed(study: Callable[..., SearchStudy]) -> None:
-    """Trials differ from each other, and a trial that is retaken gets its values and its run folder again."""
-    here = study()
-    first, values = here.ask()
-    here.fail(first, "no reason")
-    second, others = here.ask()
-    assert others != values
-    assert here.retake() == [second.number]
-    third, again = here.ask()
-    assert again == others
-    assert third.user_attrs["folder"] == second.user_attrs["folder"]
-    assert here.retaken() == {second.number: third.number}
-    assert here.done() == 1
+@pytest.mark.parametrize("metric", ["calibration_error", "loss"])
+def test_less_is_better_where_it_is(recipe: Path, tmp_path: Path, metric: str) -> None:
+    """A search by an error or a loss is minimised, its best trial has the least value, and its file says so."""
+    over: dict[str, Any] = {"run": {"metric": metric}}
+    over |= {"search": {"space": {"optim.head_lr": {"choices": [1e-2, 1e-6, 1.0]}}, "pruner": "none"}}
+    found = search(recipe, tmp_path / "out", budget=Budget(trials=3), over=over)
+
+    values = found.trials["value"]
+    assert not found.higher
+    assert values.nunique() > 1
+    assert values[found.best] == values.min()
+    for folder, value in zip(found.trials["folder"], values, strict=True):
+        lines = (found.folder / "trials" / folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
+        assert value == min(json.loads(line)[metric] for line in lines)
+    assert json.loads((found.folder / "trials.json").read_text(encoding="utf-8"))["direction"] == "minimize"
+
+
+def test_stopped_by_hand_a_trial_is_taken_up_again(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C within a trial: it counts as stopped half-done, and its values and folder come again."""
+    over = {"search": {"space": {"optim.lr": {"low": 0.001, "high": 0.01}}}}
+    objective = search_module._Search.objective
+
+    def stops(here: Any, trial: Any, shared: Any) -> float:
+        value: float = objective(here, trial, shared)
+        if trial.number == 1:
+            raise KeyboardInterrupt
+        return value
+
+    monkeypatch.setattr(search_module._Search, "objective", stops)
+    with pytest.raises(KeyboardInterrupt):
+        search(recipe, tmp_path / "out", budget=Budget(trials=2), over=over)
+    monkeypatch.undo()
+    trials = search(recipe, tmp_path / "out", budget=Budget(trials=2), over=over, resume=True).trials
+    assert trials["state"].tolist() == ["complete", "failed", "complete"]
+    assert trials["reason"][1] == "stopped half-done; taken up again as trial 2"
+    assert trials["folder"][1] == trials["folder"][2]
+    assert trials["optim.lr"][1] == trials["optim.lr"][2]
 
 
 def test_the_time_is_a_limit(recipe: Path, tmp_path: Path) -> None:
     """When the time is up no trial begins, and there is no best recipe yet."""
     budget = Budget(trials=3, minutes=1e-9)
     none = search(recipe, tmp_path / "out", budget=budget)
-    assert (none.trials, none.best, none.recipe, none.plots) == ((), None, None, ())
+    assert (len(none.trials), none.best, none.recipe, none.plots) == (0, None, None, ())
 
 
 def test_the_command_shows_the_best(recipe: Path, tmp_path: Path) -> None:

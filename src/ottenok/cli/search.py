@@ -10,7 +10,6 @@ import click
 from ottenok.cli.places import cache_option, data_root_option, quiet_libraries, tracking_option
 
 if TYPE_CHECKING:
-    from ottenok.studies.search.results import TrialRow
     from ottenok.studies.search.run import Found
 
 __all__ = ["search"]
@@ -105,28 +104,26 @@ def _over(keys: tuple[str, ...], space: Path | None, corpus: Path | None) -> dic
 def _show(found: Found) -> None:
     from ottenok.cli.tables import heading, show_table, write
 
-    sign = -1.0 if found.higher else 1.0
-    rows = sorted((row for row in found.trials if row.value is not None), key=lambda row: sign * (row.value or 0.0))
-    failed = sum(row.state == "failed" for row in found.trials)
-    keys = list(rows[0].values) if rows else []
+    rows = found.trials.dropna(subset="value").sort_values("value", ascending=not found.higher, kind="stable")
+    failed = int((found.trials["state"] == "failed").sum())
+    keys = list(rows.columns[5:-2])
     heading(f"{min(len(rows), _SHOWN)} best of {len(found.trials)} trials")
-    show_table(["trial", f">{found.metric}", ">epochs", ">minutes", *keys], map(_cells, rows[:_SHOWN]))
+    cells = []
+    for row in rows.head(_SHOWN).to_dict("records"):
+        state = " (stopped early)" if row["state"] == "pruned" else ""
+        values = [f"{row[key]:.4g}" if isinstance(row[key], float) else str(row[key]) for key in keys]
+        minutes = f"{row['seconds'] / 60.0:.1f}"
+        cells.append([f"{row['number']}{state}", f"{row['value']:.4f}", str(row["epochs"]), minutes, *values])
+    show_table(["trial", f">{found.metric}", ">epochs", ">minutes", *keys], cells)
     if failed:
         write(f"{failed} trials failed or were stopped; trials.csv says why.")
     if found.best is None:
         write("No trial ran to its end, so there is no best recipe.")
         return
-    best = next(row for row in found.trials if row.number == found.best)
+    folder = found.trials.set_index("number").loc[found.best, "folder"]
     write(f"Train the best one:   ottenok train {found.recipe} -o FOLDER")
     write(
         "Weights of the others are deleted; the best one's are still there, and become a classifier with\n"
-        f"                      ottenok train {found.recipe} -o {found.folder / 'trials' / best.folder} --resume"
+        f"                      ottenok train {found.recipe} -o {found.folder / 'trials' / folder} --resume"
     )
     write(f"{len(found.plots)} plots are in {found.folder / 'plots'}; trials.csv and trials.json are in {found.folder}")
-
-
-def _cells(row: TrialRow) -> list[str]:
-    state = " (stopped early)" if row.state == "pruned" else ""
-    minutes = "" if row.seconds is None else f"{row.seconds / 60.0:.1f}"
-    values = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values.values()]
-    return [f"{row.number}{state}", f"{row.value:.4f}", str(row.epochs), minutes, *values]
