@@ -53,27 +53,7 @@ def published_tokenizer(encoder_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_manifest() -> Callable[..., BundleManifest]:
-    """Return a maker of manifests by scheme, for tiny models."""
-    from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, TaskFacts, WindowRule
-    from ottenok.core.schemes import load_scheme
-    from ottenok.tasks.decision import Decision
+    """Return a maker of manifests by schemes, for tiny models."""
+    from toys import tiny_manifest
 
-    def make(scheme: str, *, max_length: int = 32) -> BundleManifest:
-        facts = load_scheme(scheme)
-        several = facts.kind == "multi-label"
-        return BundleManifest(
-            name="tiny",
-            tasks=(
-                TaskFacts(
-                    name=facts.name,
-                    scheme=SchemeFacts.of(facts),
-                    problem_type="multi-label" if several else "multi-class",
-                    decision=Decision(activation="sigmoid" if several else "softmax"),
-                ),
-            ),
-            max_length=max_length,
-            window=WindowRule(overlap=8),
-            licence=LicenceFacts(id="Apache-2.0", commercial=True),
-        )
-
-    return make
+    return tiny_manifest

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from ottenok.cli.evaluate import evaluate
 from ottenok.core.errors import ConfigError
-from ottenok.inference.fake import fake_classifier
+from toys import fake_classifier
 
 if TYPE_CHECKING:
     from pathlib import Path

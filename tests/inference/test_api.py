@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from ottenok.bundle.manifest import CONFIG, MANIFEST, ONNX, ONNX_INT8, TOKENIZER, WEIGHTS
-from ottenok.core.errors import BundleError, ConfigError, MissingExtraError, ModelError
+from ottenok.core.errors import BundleError, ConfigError, MissingExtraError, ModelError, SchemeError
 from ottenok.inference import places
 from ottenok.inference.api import classify, load
 from ottenok.inference.engine import OnnxBackend
-from ottenok.inference.fake import fake_classifier
+from toys import fake_classifier, write_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def test_a_bundle_is_loaded_and_classifies(tiny_bundle: Path) -> None:
 
     assert prediction.label in {"negative", "neutral", "positive"}
     assert classify(["раз", "два"], model=classifier) == classify(["раз", "два"], model=tiny_bundle)
-    assert repr(classifier) == "Classifier('tiny', labels=['negative', 'neutral', 'positive'], backend='onnx fp32')"
+    assert repr(classifier) == "<Classifier 'tiny' (sentiment-3: negative/neutral/positive) on onnx fp32>"
 
 
 @pytest.mark.parametrize("copied", [lambda it: pickle.loads(pickle.dumps(it)), copy.deepcopy])
@@ -74,6 +74,60 @@ def test_the_embedded_one_has_a_name() -> None:
     assert named.identity == plain.identity
     assert classify("Ужас", model="default") == plain("Ужас")
     assert pickle.loads(pickle.dumps(plain))("Ужас") == plain("Ужас")
+
+
+def test_tasks_of_a_graph_are_answered_together_or_by_choice(make_bundle: Callable[..., Path]) -> None:
+    """A graph with an output for each task is run once; with `tasks` only those are answered, the first one primary."""
+    folder = make_bundle("sentiment-3", "emotions-7", "stars-5")
+    texts = ["раз", "два слова", "", "длинный текст " * 20]
+    every = load(folder)
+
+    answers = every(texts)
+    chosen = load(folder, tasks=["stars-5", "sentiment-3"])(texts)
+    one = load(folder, tasks="emotions-7")
+
+    assert list(answers[0].tasks) == ["sentiment-3", "emotions-7", "stars-5"]
+    assert [list(found.tasks) for found in chosen] == [["stars-5", "sentiment-3"]] * 4
+    for found, part, single in zip(answers, chosen, one(texts), strict=True):
+        assert part.label == found.tasks["stars-5"].label
+        assert {name: part.tasks[name] for name in part.tasks} == {name: found.tasks[name] for name in part.tasks}
+        assert single.tasks == {"emotions-7": found.tasks["emotions-7"]}
+    assert one.labels == tuple(answers[0].tasks["emotions-7"].probabilities)
+    assert pickle.loads(pickle.dumps(one))(texts) == one(texts)
+
+
+def test_tasks_that_are_not_there_are_refused(make_bundle: Callable[..., Path]) -> None:
+    """A name that no task has, none at all, and one twice are errors."""
+    folder = make_bundle("sentiment-3", "emotions-7")
+
+    with pytest.raises(SchemeError, match="no task 'emotions'"):
+        load(folder, tasks=["emotions"])
+    for tasks in ((), ["emotions-7", "emotions-7"]):
+        with pytest.raises(ConfigError, match="names of tasks, each once"):
+            load(folder, tasks=tasks)
+
+
+@pytest.mark.parametrize(
+    ("graph", "message"),
+    [
+        ({"logits": 3}, "no output 'logits_emotions_7', only logits"),
+        ({"logits": 7, "logits_emotions_7": 3}, "'logits' is batch x 7, expected texts x 3"),
+        ({"logits": 3, "logits_emotions_7": 6}, "'logits_emotions_7' is batch x 6, expected texts x 7"),
+    ],
+)
+def test_outputs_that_do_not_fit_are_refused(
+    make_bundle: Callable[..., Path], graph: dict[str, int], message: str
+) -> None:
+    """A graph without an output for each task, or with outputs of other widths (also swapped ones), never answers."""
+    from ottenok.bundle.folder import open_bundle, write_manifest
+
+    folder = make_bundle("sentiment-3", "emotions-7")
+    manifest = open_bundle(folder).manifest
+    write_graph(folder / ONNX, graph)
+    write_manifest(folder, manifest)
+
+    with pytest.raises(ModelError, match=message):
+        load(folder)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +302,7 @@ def test_a_broken_graph_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"no graph")
 
     with pytest.raises(ModelError, match="can't read this graph") as caught:
-        OnnxBackend(tmp_path / "model.onnx")
+        OnnxBackend(tmp_path / "model.onnx", {"logits": 3})
 
     assert "\n" not in caught.value.message
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from ottenok.core.errors import InputError
 from ottenok.inference import files
-from ottenok.inference.fake import FakeBackend, fake_classifier
 from ottenok.inference.files import FileOptions, classify_file
 from ottenok.inference.records import split_records
 from ottenok.tables.division import Dialect
+from toys import FakeBackend, fake_classifier
 
 if TYPE_CHECKING:
     from pathlib import Path

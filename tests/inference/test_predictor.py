@@ -12,20 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, TaskFacts, WindowRule
-from ottenok.core.errors import InputError, ModelError
-from ottenok.core.schemes import load_scheme
+from ottenok.core.errors import InputError, ModelError, SchemeError
 from ottenok.inference.api import load
-from ottenok.inference.classifier import Classifier
-from ottenok.inference.fake import FakeBackend, character_tokenizer, fake_classifier
 from ottenok.inference.tokens import Tokeniser
 from ottenok.tasks.decision import Decision
+from toys import FakeBackend, character_tokenizer, fake_classifier
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
 
+    from ottenok.inference.classifier import Classifier
     from ottenok.inference.tokens import TokenBatch
 
 TEXTS = st.lists(st.text(max_size=120), min_size=1, max_size=12)
@@ -49,29 +47,6 @@ class FixedBackend:
     def run(self, batch: TokenBatch) -> npt.NDArray[np.float32]:
         self.batches.append(batch)
         return np.tile(np.array(self.logits, dtype=np.float32), (len(batch.ids), 1))
-
-
-def make(scheme: str, backend: Any, *, max_length: int = 32, overlap: int = 8, **fields: Any) -> Classifier:
-    """Return a classifier of a scheme's labels on a backend."""
-    facts = load_scheme(scheme)
-    several = facts.kind == "multi-label"
-    manifest = BundleManifest(
-        name="test",
-        tasks=(
-            TaskFacts(
-                name=facts.name,
-                scheme=SchemeFacts.of(facts),
-                problem_type="multi-label" if several else "multi-class",
-                decision=fields.pop("decision", Decision(activation="sigmoid" if several else "softmax")),
-            ),
-        ),
-        max_length=max_length,
-        window=WindowRule(overlap=overlap, combine=fields.pop("combine", "mean-logits")),
-        licence=LicenceFacts(id="unknown", commercial=None),
-    )
-    workers = fields.pop("workers", 1)
-    tokeniser = Tokeniser(character_tokenizer(), max_length=max_length, overlap=overlap, **fields)
-    return Classifier(manifest=manifest, tokeniser=tokeniser, backend=backend, workers=workers, batch_tokens=256)
 
 
 @given(texts=TEXTS)
@@ -107,7 +82,7 @@ def _loaded(folder: Path) -> Classifier:
 def test_no_row_is_padded_and_budgets_hold(texts: list[str]) -> None:
     """Each batch is a full rectangle of at most the budget, and every window is in one batch."""
     backend = FixedBackend([0.0, 0.0, 0.0])
-    classifier = make("sentiment-3", backend)
+    classifier = fake_classifier("sentiment-3", backend=backend)
 
     classifier(texts)
 
@@ -119,7 +94,7 @@ def test_no_row_is_padded_and_budgets_hold(texts: list[str]) -> None:
 def test_a_long_text_is_read_whole_in_overlapping_windows() -> None:
     """Windows have the model's length, share the overlap, and together hold every token."""
     backend = FixedBackend([0.0, 0.0, 0.0])
-    classifier = make("sentiment-3", backend)
+    classifier = fake_classifier("sentiment-3", backend=backend, max_length=32)
 
     prediction = classifier("абвгд" * 20)
 
@@ -135,7 +110,7 @@ def test_a_long_text_is_read_whole_in_overlapping_windows() -> None:
 @pytest.mark.parametrize("combine", ["mean-logits", "mean-probabilities"])
 def test_windows_are_joined_by_the_stated_rule(combine: str) -> None:
     """The mean over windows, weighed by their tokens, of logits or of probabilities."""
-    classifier = make("sentiment-3", FakeBackend(3), combine=combine)
+    classifier = fake_classifier("sentiment-3", backend=FakeBackend(3), combine=combine, max_length=32)
     prepared = classifier.prepare(["съешь ещё этих мягких французских булок"])
     logits = classifier.run(prepared).astype(np.float64)
     weights = np.array([len(window) - 2 for window in prepared.windows.ids])
@@ -196,7 +171,9 @@ def test_strange_texts_get_an_answer(text: str) -> None:
 
 def test_a_megabyte_in_one_line_is_read_whole() -> None:
     """A text of 1 MB becomes thousands of windows, none of them left out."""
-    prediction = make("sentiment-3", FixedBackend([1.0, 0.0, 0.0]), max_length=512, overlap=32)("слово " * 90_000)
+    prediction = fake_classifier("sentiment-3", backend=FixedBackend([1.0, 0.0, 0.0]), max_length=512)(
+        "слово " * 90_000
+    )
 
     assert prediction.windows > 1000
     assert prediction.label == "negative"
@@ -204,7 +181,7 @@ def test_a_megabyte_in_one_line_is_read_whole() -> None:
 
 def test_multi_label_scores_are_sigmoids() -> None:
     """Labels of a multi-label model do not compete: logits 2, 1.5, -3 are .88, .82 and .05."""
-    prediction = make("emotions-7", FixedBackend([2.0, 1.5, -3.0, -9.0, -9.0, -9.0, -9.0]))("текст")
+    prediction = fake_classifier("emotions-7", backend=FixedBackend([2.0, 1.5, -3.0, -9.0, -9.0, -9.0, -9.0]))("текст")
 
     assert list(prediction.probabilities.values())[:3] == pytest.approx([0.881, 0.818, 0.047], abs=1e-3)
     assert prediction.labels == ("anger", "disgust")
@@ -214,7 +191,7 @@ def test_multi_label_scores_are_sigmoids() -> None:
 
 def test_labels_keep_the_order_of_the_outputs() -> None:
     """The first output belongs to the first label."""
-    prediction = make("sentiment-3", FixedBackend([5.0, 0.0, -5.0]))("текст")
+    prediction = fake_classifier("sentiment-3", backend=FixedBackend([5.0, 0.0, -5.0]))("текст")
 
     assert list(prediction.probabilities) == ["negative", "neutral", "positive"]
     assert prediction.label == "negative"
@@ -225,11 +202,49 @@ def test_labels_keep_the_order_of_the_outputs() -> None:
 def test_an_answer_may_be_empty() -> None:
     """Where no label reaches its threshold and the decision allows it, there is none, but scores are there."""
     decision = Decision(activation="softmax", thresholds=(0.9, 0.9, 0.9))
-    prediction = make("sentiment-3", FixedBackend([1.0, 0.0, 0.0]), decision=decision)("текст")
+    prediction = fake_classifier("sentiment-3", backend=FixedBackend([1.0, 0.0, 0.0]), decision=decision)("текст")
 
     assert prediction.label is None
     assert prediction.windows == 1
     assert prediction.probabilities["negative"] == pytest.approx(0.576, abs=1e-3)
+
+
+def test_several_tasks_are_answered_in_one_pass() -> None:
+    """Each task has its own labels, its own rule and its own columns of one array of logits."""
+    backend = FixedBackend([5.0, 0.0, -5.0, 2.0, 1.5, -3.0, -9.0, -9.0, -9.0, -9.0])
+    classifier = fake_classifier("sentiment-3", "emotions-7", backend=backend)
+
+    prediction = classifier("текст")
+
+    assert len(backend.batches) == 1
+    assert [task.name for task in classifier.tasks] == ["sentiment-3", "emotions-7"]
+    assert classifier.labels == ("negative", "neutral", "positive")
+    assert (prediction.label, prediction.labels) == ("negative", ("negative",))
+    assert prediction.polarity == pytest.approx(-0.9932, abs=1e-3)
+    emotions = prediction.tasks["emotions-7"]
+    assert (emotions.label, emotions.labels, emotions.polarity) == ("anger", ("anger", "disgust"), None)
+    assert emotions.confidence == pytest.approx(0.881, abs=1e-3)
+    assert list(emotions.probabilities.values())[:3] == pytest.approx([0.881, 0.818, 0.047], abs=1e-3)
+    assert prediction.tasks["sentiment-3"].probabilities == prediction.probabilities
+    assert prediction.to_json()["tasks"]["emotions-7"]["labels"] == ["anger", "disgust"]
+    assert classifier.predict(["текст", None], task="emotions-7") == ["anger", None]
+    assert classifier.predict_proba("текст", task="emotions-7").shape == (1, 7)
+    with pytest.raises(SchemeError, match="no task 'stars-5'"):
+        classifier.predict_proba("текст", task="stars-5")
+
+
+@given(texts=TEXTS)
+@settings(deadline=None)
+@pytest.mark.parametrize("combine", ["mean-logits", "mean-probabilities"])
+def test_a_task_beside_others_answers_as_alone(texts: list[str], combine: str) -> None:
+    """What stands beside a task changes nothing in its answers, nor do windows."""
+    both = fake_classifier("sentiment-3", "emotions-7", backend=FakeBackend(10), combine=combine)
+    alone = fake_classifier("sentiment-3", backend=FakeBackend(3), combine=combine)
+
+    for found, expected in zip(both(texts), alone(texts), strict=True):
+        assert found.tasks["sentiment-3"] == expected.tasks["sentiment-3"]
+        assert (found.windows, found.reason) == (expected.windows, expected.reason)
+        assert bool(found.tasks["emotions-7"].labels) <= bool(found.windows)
 
 
 def test_several_workers_give_what_one_gives(tiny_bundle: Path) -> None:
@@ -243,13 +258,13 @@ def test_several_workers_give_what_one_gives(tiny_bundle: Path) -> None:
             raise ModelError("no memory")
 
     with pytest.raises(ModelError, match="no memory"):
-        make("sentiment-3", Broken(3), workers=3)(texts)
+        fake_classifier("sentiment-3", backend=Broken(3), workers=3)(texts)
 
 
 def test_a_backend_with_other_outputs_is_refused() -> None:
     """A graph whose number of outputs is not that of the labels never answers."""
     with pytest.raises(ModelError, match="5 outputs, and its labels need 3"):
-        make("sentiment-3", FixedBackend([0.0] * 5))
+        fake_classifier("sentiment-3", backend=FixedBackend([0.0] * 5))
 
 
 def test_what_comes_in_says_what_comes_out() -> None:
@@ -348,7 +363,7 @@ def test_a_list_is_checked_before_the_work() -> None:
     backend = FixedBackend([0.0, 0.0, 0.0])
 
     with pytest.raises(InputError) as caught:
-        make("sentiment-3", backend)(["а"] * 10_000 + [7])  # type: ignore[list-item]
+        fake_classifier("sentiment-3", backend=backend)(["а"] * 10_000 + [7])  # type: ignore[list-item]
 
     assert caught.value.row == 10_001
     assert not backend.batches

@@ -15,12 +15,12 @@ from ottenok.bundle.manifest import SchemeFacts
 from ottenok.core.errors import DataError, SchemeError
 from ottenok.core.schemes import load_scheme
 from ottenok.data.corpus import COLUMNS
-from ottenok.inference.fake import fake_classifier
 from ottenok.studies.evaluation import EvaluationSpec, evaluate
 from ottenok.studies.rows import Columns, read_rows
 from ottenok.tasks.predictions import load_predictions
 from ottenok.tasks.report import Report
 from ottenok.training.inputs import Places
+from toys import fake_classifier
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,12 +154,8 @@ def test_a_foreign_spelling_is_compared_by_meaning(tmp_path: Path, places: Place
     scheme = SchemeFacts.of(SENTIMENT).model_copy(
         update={"labels": ("NEG", "NEU", "POS"), "canonical": SENTIMENT.labels}
     )
-    classifier.manifest = classifier.manifest.model_copy(
-        update={"tasks": (classifier.manifest.tasks[0].model_copy(update={"scheme": scheme}),)}
-    )
-    classifier.scheme = scheme.scheme()
 
-    shouted = evaluate(classifier, tmp_path / "c", spec=EvaluationSpec(places=places, resamples=0))
+    shouted = evaluate(fake_classifier(scheme), tmp_path / "c", spec=EvaluationSpec(places=places, resamples=0))
 
     assert shouted.reports == plain.reports
 

@@ -10,7 +10,6 @@ import pytest
 
 from ottenok.core.errors import ConfigError
 from ottenok.core.schemes import load_scheme
-from ottenok.inference.fake import fake_classifier
 from ottenok.studies.evaluation import EvaluationSpec, evaluate_on
 from ottenok.studies.rows import Rows
 from ottenok.studies.stress import CleanRows, StressSpec, stress_table, under_noise
@@ -19,6 +18,7 @@ from ottenok.tasks.decision import Decision
 from ottenok.tasks.paired import PairedOptions
 from ottenok.text.noise import NoiseSpec, add_noise
 from ottenok.training.inputs import Places
+from toys import fake_classifier
 
 if TYPE_CHECKING:
     from pathlib import Path

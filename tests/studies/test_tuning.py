@@ -31,13 +31,13 @@ from ottenok.core.errors import BundleError, ConfigError, DataError, SchemeError
 from ottenok.core.files import sha256_file
 from ottenok.core.schemes import load_scheme
 from ottenok.data.corpus import COLUMNS
-from ottenok.inference.fake import character_tokenizer
 from ottenok.studies.tuning import TuneSpec, tune
 from ottenok.tasks.decision import Decision, probabilities
 from ottenok.tasks.predictions import Predictions, load_predictions, predictions_file, save_predictions
 from ottenok.tasks.report import EvaluationOptions, evaluate
 from ottenok.tasks.thresholds import ThresholdOptions
 from ottenok.tasks.tuning import TuningOptions, TuningReport, fit_decision
+from toys import character_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path

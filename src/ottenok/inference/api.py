@@ -19,7 +19,7 @@ from ottenok.inference.tokens import Tokeniser, read_tokenizer
 from ottenok.text.emojis import check_emoji
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ottenok.core.progress import Progress
 
@@ -38,6 +38,7 @@ def load(
     threads: int | None = None,
     max_windows: int | None = None,
     read: Read | None = None,
+    tasks: str | Sequence[str] | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Classifier:
@@ -52,6 +53,7 @@ def load(
         max_windows: Most windows that are read of a long text, at least 1; None: all. What is left unread is said in
             `Prediction.truncated`.
         read: `all` of a long text, in windows, or its `end` alone; None: what the classifier learned from.
+        tasks: Name of a task, or names: what is answered, the primary one first; None: all that the model has.
         cache: Folder for what is fetched and converted; None: the user's cache folder.
         progress: Hears of fetching and converting.
 
@@ -59,6 +61,7 @@ def load(
         BundleError: There is no such model, or its files are incomplete, altered or pickles.
         ConfigError: An option has a value that it can't have.
         ModelError: The model can't be converted or run.
+        SchemeError: The model has no task of this name.
         MissingExtraError: Fetching needs the extra `data`, converting the extra `train`, and a classifier that was
             trained with emoji named the extra `emoji`.
     """
@@ -73,13 +76,20 @@ def load(
         if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
             raise ConfigError(f"found {number!r}, expected a whole number of at least 1, or None", key=key)
     bundle = open_bundle(find_folder(model, cache=cache, progress=progress))
+    changes: dict[str, Any] = {}
     if read is not None:
-        window = bundle.manifest.window.model_copy(update={"read": read})
-        bundle = replace(bundle, manifest=bundle.manifest.model_copy(update={"window": window}))
+        changes["window"] = bundle.manifest.window.model_copy(update={"read": read})
+    if tasks is not None:
+        names = (tasks,) if isinstance(tasks, str) else tuple(tasks)
+        if not names or len(set(names)) < len(names):
+            raise ConfigError(f"found {list(names)}, expected names of tasks, each once", key="tasks")
+        changes["tasks"] = tuple(bundle.manifest.facts(name) for name in names)
+    bundle = replace(bundle, manifest=bundle.manifest.model_copy(update=changes))
     # A folder may be named by a path that means another from elsewhere.
     place = str(Path(model).resolve()) if model not in {None, EMBEDDED} and Path(str(model)).is_dir() else model
     again = {"model": place, "precision": precision, "threads": threads, "max_windows": max_windows, "read": read}
-    return _classifier(bundle, precision, threads=threads, max_windows=max_windows, loaded={**again, "cache": cache})
+    again |= {"tasks": tasks, "cache": cache}
+    return _classifier(bundle, precision, threads=threads, max_windows=max_windows, loaded=again)
 
 
 def load_bundle(
@@ -147,7 +157,8 @@ def classifier_of(
     )
     name = "onnx int8" if graph.name == Path(ONNX_INT8).name else "onnx fp32"
     workers = threads or available_processors()
-    backend = OnnxBackend(graph, name=name)
+    outputs = {facts.output: facts.task().outputs for facts in manifest.tasks}
+    backend = OnnxBackend(graph, outputs, name=name)
     return Classifier(manifest=manifest, tokeniser=tokeniser, backend=backend, workers=workers, loaded=loaded)
 
 

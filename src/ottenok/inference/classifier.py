@@ -19,7 +19,7 @@ from ottenok.core.progress import SILENT
 from ottenok.core.suggest import suggest
 from ottenok.inference.prediction import Prediction, TaskAnswer
 from ottenok.inference.tokens import cut_batches, slices
-from ottenok.tasks.decision import decide, ordered_score, output_count, probabilities
+from ottenok.tasks.task import columns, find_task
 from ottenok.text.normalise import normalise
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ottenok.core.schemes import LabelScheme
     from ottenok.inference.engine import Backend
     from ottenok.inference.tokens import TokenBatch, Tokeniser, Windows
+    from ottenok.tasks.task import Task
 
 __all__ = ["BATCH_TOKENS", "STREAM_TEXTS", "Classifier", "OnMissing", "Prepared"]
 
@@ -67,7 +68,7 @@ class Classifier:
     the model there is another by then.
 
     Args:
-        manifest: What the bundle says: labels, decision, text options, windows.
+        manifest: What the bundle says: tasks, text options, windows.
         tokeniser: The bundle's tokenizer.
         backend: What computes logits.
         workers: Batches that are computed at once, each in a thread of its own.
@@ -75,7 +76,13 @@ class Classifier:
         loaded: The arguments of `ottenok.load` that give the same classifier; None: it can't be pickled.
 
     Raises:
-        ModelError: The backend has another number of outputs than the labels need.
+        ModelError: The backend has another number of outputs than the tasks need.
+
+    Attributes:
+        manifest: As given.
+        backend: As given.
+        tasks: What is asked of each text. The first task is the primary one, whose labels `labels`, `classes_` and
+            `id2label` are and whose answer a `Prediction` shows first.
     """
 
     def __init__(
@@ -89,19 +96,25 @@ class Classifier:
         loaded: Mapping[str, Any] | None = None,
     ) -> None:
         self.manifest = manifest
-        self.scheme: LabelScheme = manifest.scheme.scheme()
+        self.tasks: tuple[Task, ...] = manifest.task_list()
         self.backend = backend
         self._tokeniser = tokeniser
         self._workers = workers
         self._batch_tokens = batch_tokens
         self._loaded = loaded
-        self._outputs = output_count(manifest.decision.activation, len(self.scheme.labels))
-        if backend.outputs not in {0, self._outputs}:
+        self._columns = columns(self.tasks)
+        self._outputs = sum(task.outputs for task in self.tasks)
+        if backend.outputs != self._outputs:
             raise ModelError(f"the model has {backend.outputs} outputs, and its labels need {self._outputs}")
 
     @property
+    def scheme(self) -> LabelScheme:
+        """The labels of the primary task, their kind and their order."""
+        return self.tasks[0].scheme
+
+    @property
     def labels(self) -> tuple[str, ...]:
-        """The labels, in the order of the probabilities."""
+        """The labels of the primary task, in the order of the probabilities."""
         return self.scheme.labels
 
     @property
@@ -120,7 +133,8 @@ class Classifier:
         return f"{self.backend.identity} {self._tokeniser.identity}"
 
     def __repr__(self) -> str:
-        return f"Classifier({self.manifest.name!r}, labels={list(self.labels)}, backend={self.backend.name!r})"
+        tasks = ", ".join(f"{task.name}: {'/'.join(task.scheme.labels)}" for task in self.tasks)
+        return f"<Classifier {self.manifest.name!r} ({tasks}) on {self.backend.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._loaded is None:
@@ -184,25 +198,31 @@ class Classifier:
                 yield answer if isinstance(text, str) else replace(answer, reason=_MISSING)
             done += len(block)
 
-    def predict(self, texts: Iterable[str | None], *, on_missing: OnMissing = "reason") -> list[str | None]:
+    def predict(
+        self, texts: Iterable[str | None], *, task: str | None = None, on_missing: OnMissing = "reason"
+    ) -> list[str | None]:
         """Return the label of each text, as scikit-learn's classifiers do; None where there is none.
 
         Args:
             texts: As `__call__`; a string is a list of one.
+            task: Which task's; None: the primary one's.
             on_missing: As `__call__`.
 
         Raises:
             InputError: As `__call__`.
+            SchemeError: There is no such task.
         """
-        return [answer.label for answer in self.stream(_listed(texts, on_missing), on_missing=on_missing)]
+        name = find_task(self.tasks, task).name
+        return [answer.tasks[name].label for answer in self.stream(_listed(texts, on_missing), on_missing=on_missing)]
 
     def predict_proba(
-        self, texts: Iterable[str | None], *, on_missing: OnMissing = "reason"
+        self, texts: Iterable[str | None], *, task: str | None = None, on_missing: OnMissing = "reason"
     ) -> npt.NDArray[np.float32]:
         """Return the probabilities of each text, as scikit-learn's classifiers do.
 
         Args:
             texts: As `__call__`; a string is a list of one. An iterator is read as it comes.
+            task: Which task's; None: the primary one's.
             on_missing: As `__call__`.
 
         Returns:
@@ -210,10 +230,12 @@ class Classifier:
 
         Raises:
             InputError: As `__call__`.
+            SchemeError: There is no such task.
         """
+        chosen = find_task(self.tasks, task)
         answers = self.stream(_listed(texts, on_missing), on_missing=on_missing)
-        found = [list(answer.probabilities.values()) for answer in answers]
-        return np.array(found, dtype=np.float32).reshape(len(found), len(self.labels))
+        found = [list(answer.tasks[chosen.name].probabilities.values()) for answer in answers]
+        return np.array(found, dtype=np.float32).reshape(len(found), len(chosen.scheme.labels))
 
     def prepare(self, texts: Sequence[str]) -> Prepared:
         """Normalise, tokenise and cut batches; `texts` are strings."""
@@ -271,34 +293,36 @@ class Classifier:
         Raises:
             ModelError: The logits are not finite.
         """
-        windows, decision = prepared.windows, self.manifest.decision
-        if not len(logits):
-            probs = np.empty((0, len(self.labels)), dtype=np.float32)
-        elif self.manifest.window.combine == "mean-logits":
-            probs = probabilities(_means(logits, windows), decision)
-        else:
-            probs = _means(probabilities(logits, decision), windows).astype(np.float32)
-        answers = iter(self._answers(probs))
-        nothing = TaskAnswer(labels=(), probabilities=dict.fromkeys(self.labels, 0.0), polarity=None)
+        windows = prepared.windows
+        answers = {task.name: iter(self._answers(task, logits, windows)) for task in self.tasks}
+        nothing = {
+            task.name: TaskAnswer(labels=(), probabilities=dict.fromkeys(task.scheme.labels, 0.0), polarity=None)
+            for task in self.tasks
+        }
         found = []
         for count, truncated, unknown in zip(
             windows.counts.tolist(), windows.truncated.tolist(), windows.unknown.tolist(), strict=True
         ):
-            answer = next(answers) if count else nothing
-            reason = None if answer.labels else "no label reaches its threshold" if count else "nothing to read"
-            found.append(
-                Prediction(
-                    tasks={self.scheme.name: answer}, windows=count, truncated=truncated, unknown=unknown, reason=reason
-                )
-            )
+            tasks = {name: next(answer) for name, answer in answers.items()} if count else nothing
+            labelled = bool(tasks[self.tasks[0].name].labels)
+            reason = None if labelled else "no label reaches its threshold" if count else "nothing to read"
+            found.append(Prediction(tasks=tasks, windows=count, truncated=truncated, unknown=unknown, reason=reason))
         return found
 
-    def _answers(self, probs: npt.NDArray[np.float32]) -> Iterator[TaskAnswer]:
-        labels = decide(probs, self.scheme, self.manifest.decision)
-        ordered = bool(self.scheme.values) and len(probs) > 0
-        places = ordered_score(probs, self.scheme.values).tolist() if ordered else [None] * len(labels)
-        for row, chosen, place in zip(probs.tolist(), labels, places, strict=True):
-            yield TaskAnswer(labels=chosen, probabilities=dict(zip(self.labels, row, strict=True)), polarity=place)
+    def _answers(self, task: Task, logits: npt.NDArray[np.float32], windows: Windows) -> Iterator[TaskAnswer]:
+        """Yield a task's answer for every text that has windows."""
+        if not len(logits):
+            return
+        own = logits[:, self._columns[task.name]]
+        if self.manifest.window.combine == "mean-logits":
+            probs = task.probabilities(_means(own, windows))
+        else:
+            probs = _means(task.probabilities(own), windows).astype(np.float32)
+        labels = task.decide(probs)
+        polarities = task.polarity(probs) or [None] * len(labels)
+        for row, chosen, polarity in zip(probs.tolist(), labels, polarities, strict=True):
+            shares = dict(zip(task.scheme.labels, row, strict=True))
+            yield TaskAnswer(labels=chosen, probabilities=shares, polarity=polarity)
 
 
 def _means(numbers: npt.NDArray[np.float32], windows: Windows) -> npt.NDArray[np.float64]:

@@ -14,6 +14,8 @@ from ottenok.core.files import sha256_file
 from ottenok.core.lazy import onnxruntime
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import numpy.typing as npt
 
     from ottenok.inference.tokens import TokenBatch
@@ -23,7 +25,6 @@ __all__ = ["Backend", "OnnxBackend", "products_overflow"]
 # What a graph may ask for, and what it gets: batches hold no padding, and one text is one segment.
 _FILL = {"attention_mask": 1, "token_type_ids": 0}
 _TYPES: dict[str, type[np.int64 | np.int32]] = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
-_OUTPUT = "logits"
 # Takes the exact product of 8-bit numbers where the fast one overflows. Elsewhere it would halve the speed for nothing.
 _EXACT = ("session.x64quantprecision", "1")
 # Fusions of onnxruntime that are slower on a CPU than what they replace (benchmarks/quantise.py): its fused layer norm
@@ -61,25 +62,46 @@ class OnnxBackend:
     """A sequence classifier as an ONNX graph.
 
     Its inputs are `input_ids` and, if the graph asks for them, `attention_mask` and `token_type_ids`, all
-    `[batch, length]`; its output `logits`, or the only one, is `[batch, outputs]`.
+    `[batch, length]`; each of its outputs is `[batch, logits]`.
 
     Args:
         file: The graph.
+        outputs: Name of each output that is wanted to how many logits it has. The only output of a graph may have any
+            name.
         name: For people.
         threads: Threads for one batch. Several batches at once on a thread each are faster (see `Classifier`).
 
     Raises:
-        ModelError: onnxruntime can't read the graph, or it asks for other inputs.
+        ModelError: onnxruntime can't read the graph, it asks for other inputs, or its outputs are others.
     """
 
-    def __init__(self, file: Path, *, name: str = "onnx", threads: int = 1) -> None:
+    def __init__(self, file: Path, outputs: Mapping[str, int], *, name: str = "onnx", threads: int = 1) -> None:
         self._file = str(file.absolute())
         self._name = name
         self._session = _open(file, threads)
         self._inputs = {entry.name: _input_type(entry, self._file) for entry in self._session.get_inputs()}
         if "input_ids" not in self._inputs:
             raise ModelError("the graph has no input named input_ids", file=self._file)
-        self._output = _logits(self._session, self._file)
+        there = {entry.name: entry for entry in self._session.get_outputs()}
+        if len(outputs) == 1 == len(there):
+            outputs = dict(zip(there, outputs.values(), strict=True))
+        for wanted, width in outputs.items():
+            if wanted not in there:
+                raise ModelError(f"the graph has no output {wanted!r}, only {', '.join(there)}", file=self._file)
+            shape = there[wanted].shape
+            # A graph need not say how large its outputs are; then the first batch does.
+            known = [size for size in shape[1:] if isinstance(size, int)]
+            self._check_shape(wanted, width, shape, fits=not shape or (len(shape) == 2 and known in ([], [width])))
+        self._outputs = dict(outputs)
+
+    def _check_shape(self, output: str, width: int, shape: Sequence[object], *, fits: bool) -> None:
+        if not fits:
+            found = " x ".join(str(size) for size in shape) or "a single number"
+            raise ModelError(
+                f"the output {output!r} is {found}, expected texts x {width}: one number for each of {width} outputs",
+                hint="The labels of config.json or ottenok.json are not those of this graph.",
+                file=self._file,
+            )
 
     @property
     def name(self) -> str:
@@ -93,15 +115,14 @@ class OnnxBackend:
 
     @property
     def outputs(self) -> int:
-        """Logits per row; 0 if the graph does not say."""
-        width = self._output.shape[-1]
-        return width if isinstance(width, int) else 0
+        """Logits per row, of all outputs together."""
+        return sum(self._outputs.values())
 
     def run(self, batch: TokenBatch) -> npt.NDArray[np.float32]:
-        """Return float32 `[rows, outputs]`.
+        """Return float32 `[rows, outputs]`, the graph's outputs side by side.
 
         Raises:
-            ModelError: onnxruntime fails, as it does where there is too little memory.
+            ModelError: onnxruntime fails, as it does where there is too little memory, or an output has another shape.
         """
         feed = {
             name: batch.ids.astype(dtype, copy=False)
@@ -110,10 +131,13 @@ class OnnxBackend:
             for name, dtype in self._inputs.items()
         }
         try:
-            (logits,) = self._session.run([self._output.name], feed)
+            found = self._session.run(list(self._outputs), feed)
         except _failures() as error:
             raise ModelError(f"onnxruntime can't run this model: {_first_line(error)}", file=self._file) from error
-        return np.asarray(logits, dtype=np.float32)
+        for (name, width), logits in zip(self._outputs.items(), found, strict=True):
+            shape = getattr(logits, "shape", ())
+            self._check_shape(name, width, shape, fits=shape == (len(batch.ids), width))
+        return np.concatenate(found, axis=1, dtype=np.float32, casting="unsafe")
 
 
 def _open(file: Path, threads: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
@@ -172,12 +196,3 @@ def _input_type(entry: Any, file: str) -> type[np.int64 | np.int32]:  # noqa: AN
     if entry.type not in _TYPES:
         raise ModelError(f"the input {entry.name} is {entry.type}, expected {' or '.join(_TYPES)}", file=file)
     return _TYPES[entry.type]
-
-
-def _logits(session: Any, file: str) -> Any:  # noqa: ANN401
-    outputs = session.get_outputs()
-    for output in outputs:
-        if output.name == _OUTPUT or len(outputs) == 1:
-            return output
-    names = ", ".join(output.name for output in outputs)
-    raise ModelError(f"the graph has no output named {_OUTPUT}, only {names}", file=file)

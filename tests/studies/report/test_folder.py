@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from ottenok.core.errors import BundleError, ConfigError, DataError
-from ottenok.inference.fake import fake_classifier
 from ottenok.studies.reporting import ReportSpec, report
 from ottenok.tasks.curves import precision_recall, roc
 from ottenok.tasks.predictions import predictions_file, save_predictions
+from toys import fake_classifier
 
 if TYPE_CHECKING:
     from pathlib import Path
