@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 
-from ottenok.cli.keys import recipe_keys
 from ottenok.cli.main import cli
+from ottenok.cli.options import recipe_keys
 from ottenok.core.config import override, parse, read_toml
 from ottenok.core.schemes import load_scheme
 from ottenok.data.build import build

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from ottenok.cli.bars import TrialBars, time_left
 from ottenok.cli.search import search as command
-from ottenok.cli.trials import TrialBars, time_left
 from ottenok.core.config import merge, parse
 from ottenok.core.errors import ConfigError
 from ottenok.recipes.space import Dimension, SearchOptions

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ottenok.cli.places import cache_option
+from ottenok.cli.options import cache_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -56,7 +56,7 @@ _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 @click.option("--prefix", default="predicted_", show_default=True, help="Of the names of the answers' columns.")
 @click.option("--fresh", is_flag=True, help="Do not go on with an interrupted run, begin again.")
 @click.option("--overwrite", is_flag=True, help="Replace the output file.")
-@cache_option()
+@cache_option
 def classify(  # noqa: PLR0913 - click passes each option by name
     source: str | None,
     *,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ottenok.cli.places import json_option
+from ottenok.cli.options import json_option
+from ottenok.cli.screen import say, tell, write_json
 
 if TYPE_CHECKING:
     from ottenok.studies.compare import Comparison
@@ -28,7 +29,7 @@ __all__ = ["compare"]
 @click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Of the bootstrap.")
 @click.option("--permutations", type=click.IntRange(min=0), default=5000, show_default=True, help="Of the tests.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of both.")
-@json_option()
+@json_option
 @click.option(
     "-o",
     "--out",
@@ -76,12 +77,15 @@ def compare(  # noqa: PLR0913 - click passes each option by name
     )
     found = run(runs, spec, progress=Bars())
     if not files:
-        click.echo(_rendered(found, ".json" if as_json else ""))
+        if as_json:
+            write_json(found.to_json())
+        else:
+            say(_rendered(found, ""))
     for file in files:
         from ottenok.core.files import atomic_write_text
 
         atomic_write_text(file, _rendered(found, file.suffix.lower()).rstrip("\n") + "\n")
-        click.echo(f"Written to {file}", err=True)
+        tell(f"Written to {file}")
 
 
 def _rendered(found: Comparison, suffix: str) -> str:

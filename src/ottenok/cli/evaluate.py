@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ottenok.cli.places import cache_option, data_root_option, json_option
+from ottenok.cli.options import (
+    bootstrap_options,
+    column_options,
+    json_option,
+    out_option,
+    places_options,
+    read_option,
+    split_option,
+)
+from ottenok.cli.screen import say, tell, write_json
 
 if TYPE_CHECKING:
     from ottenok.studies.evaluation import Evaluation
+    from ottenok.studies.rows import Columns
+    from ottenok.training.inputs import Places
 
 __all__ = ["evaluate"]
 
@@ -19,21 +30,11 @@ __all__ = ["evaluate"]
 @click.command()
 @click.argument("model")
 @click.argument("data")
-@click.option(
-    "--split",
-    type=click.Choice(["train", "validation", "test"]),
-    default="test",
-    show_default=True,
-    help="Of a corpus.",
-)
-@click.option("--text", default="text", show_default=True, help="Column of the texts, for a file.")
-@click.option(
-    "--label", multiple=True, default=("label",), show_default=True, help="Column of the labels; several 0/1 columns."
-)
-@click.option("--read", type=click.Choice(["all", "end"]), help="What of a long text.  [default: as it was trained]")
+@split_option()
+@column_options
+@read_option
 @click.option("--baselines/--no-baselines", default=True, help="Fit and measure the baselines too.")
-@click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Of the bootstrap.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
+@bootstrap_options
 @click.option(
     "--noise", multiple=True, metavar="KIND:RATE", help="Measure under noise too: typos, asr, yo, case, punctuation."
 )
@@ -45,18 +46,14 @@ __all__ = ["evaluate"]
     help="Write the probabilities of all rows to FILE (Parquet, without texts).",
 )
 @click.option("--record", "keep", is_flag=True, help="Keep the figures in MODEL's manifest and card.")
-@json_option()
-@click.option(
-    "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to FILE: .json, .md or plain text."
-)
-@data_root_option()
-@cache_option()
+@json_option
+@out_option("Write to FILE: .json, .md or plain text.")
+@places_options()
 def evaluate(  # noqa: PLR0913 - click passes each option by name
     model: str,
     data: str,
     split: Literal["train", "validation", "test"],
-    text: str,
-    label: tuple[str, ...],
+    columns: Columns,
     *,
     read: Literal["all", "end"] | None,
     baselines: bool,
@@ -68,8 +65,7 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
     keep: bool,
     as_json: bool,
     out: Path | None,
-    data_root: Path | None,
-    cache: Path,
+    places: Places,
 ) -> None:
     """Measure MODEL on DATA.
 
@@ -88,43 +84,43 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
     from ottenok.inference.api import load
     from ottenok.studies.evaluation import EvaluationSpec
     from ottenok.studies.evaluation import evaluate as run
-    from ottenok.studies.rows import Columns
     from ottenok.studies.stress import StressSpec
-    from ottenok.training.inputs import Places
 
     spec = EvaluationSpec(
         split=split,
-        columns=Columns(text=text, label=label[0] if len(label) == 1 else label),
+        columns=columns,
         baselines=baselines,
         resamples=resamples,
         seed=seed,
         stress=StressSpec.parse(noise, emoji),
         predictions=predictions,
-        places=Places(cache=cache, root=data_root),
+        places=places,
     )
     if keep and read is not None:
         raise click.UsageError("--record keeps figures of a classifier as it is used: leave --read out.")
     bars = Bars()
-    classifier = load(model, read=read, cache=cache, progress=bars)
+    classifier = load(model, read=read, cache=places.cache, progress=bars)
     found = run(classifier, data, spec=spec, progress=bars)
     if keep:
         from ottenok.inference.places import find_folder
         from ottenok.studies.cards import record
 
-        record(find_folder(model, cache=cache, progress=None), found)
+        record(find_folder(model, cache=places.cache, progress=None), found)
     _show(found, as_json=as_json, out=out)
 
 
 def _show(found: Evaluation, *, as_json: bool, out: Path | None) -> None:
-    suffix = ".json" if as_json else (out.suffix.lower() if out else "")
-    text = _rendered(found, suffix)
+    if out is None and as_json:
+        write_json(found.to_json())
+        return
+    text = _rendered(found, ".json" if as_json else (out.suffix.lower() if out else ""))
     if out is None:
-        click.echo(text)
+        say(text)
         return
     from ottenok.core.files import atomic_write_text
 
     atomic_write_text(out, text + "\n")
-    click.echo(f"Written to {out}", err=True)
+    tell(f"Written to {out}")
 
 
 def _rendered(found: Evaluation, suffix: str) -> str:

@@ -3,51 +3,33 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ottenok.cli.places import cache_option, data_root_option
+from ottenok.cli.options import column_options, json_option, places_options
+from ottenok.cli.screen import say, write_json
 
 if TYPE_CHECKING:
-    from ottenok.cli.bars import Bars
-    from ottenok.core.schemes import LabelScheme
     from ottenok.studies.rows import Columns
-    from ottenok.tasks.baselines import LabelledTexts
     from ottenok.training.inputs import Places
 
 __all__ = ["export"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sample:
-    texts: list[str]
-    labels: list[tuple[str, ...]]
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--int8", "data", metavar="DATA", help="Write int8 too, measured on DATA: a corpus, recipe or table.")
 @click.option(
-    "--light", type=click.Path(path_type=Path, file_okay=False), help="Copy what prediction needs to a folder."
+    "--light", type=click.Path(path_type=Path, file_okay=False), help="Copy what prediction needs to this folder."
 )
-@click.option("--text", default="text", show_default=True, help="Column of the texts, for a table.")
-@click.option("--label", default="label", show_default=True, help="Column of the labels, for a table.")
+@column_options
 @click.option("--rows", type=click.IntRange(min=100), default=2000, show_default=True, help="Most rows to measure on.")
-@data_root_option()
-@cache_option()
+@json_option
+@places_options()
 def export(
-    model: Path,
-    data: str | None,
-    text: str,
-    label: str,
-    rows: int,
-    *,
-    light: Path | None,
-    data_root: Path | None,
-    cache: Path,
+    model: Path, data: str | None, columns: Columns, rows: int, *, light: Path | None, as_json: bool, places: Places
 ) -> None:
     """Write MODEL, the folder of a trained classifier, as ONNX.
 
@@ -60,41 +42,51 @@ def export(
     from ottenok.bundle.folder import copy_light, open_bundle
     from ottenok.bundle.manifest import ONNX, ONNX_INT8
     from ottenok.cli.bars import Bars
-    from ottenok.core.lazy import load_object
-    from ottenok.studies.rows import Columns
-    from ottenok.training.inputs import Places
-
-    bars = Bars()
-    if light is None or data is not None or not any(map(open_bundle(model).has, (ONNX, ONNX_INT8))):
-        exported = load_object("ottenok.export.onnx:export", extra="train")(model, progress=bars)
-        click.echo(f"{exported.file}: torch's logits to {exported.difference:.1e}")
-    if data is not None:
-        _quantise(model, data, Columns(text=text, label=label), rows, Places(cache=cache, root=data_root), bars)
-    if light is not None:
-        copied = copy_light(open_bundle(model), light)
-        size = sum(facts.bytes for facts in copied.manifest.files.values())
-        click.echo(f"{light}: {size / 1e6:.0f} MB, what prediction needs")
-
-
-def _quantise(model: Path, data: str, columns: Columns, rows: int, places: Places, bars: Bars) -> None:
-    from ottenok.bundle.folder import open_bundle
-    from ottenok.core.lazy import load_object
+    from ottenok.core.lazy import need
     from ottenok.studies.rows import read_rows
 
-    scheme = open_bundle(model).manifest.scheme.canonical_scheme()
-    found = read_rows(data, scheme, split="validation", columns=columns, places=places, progress=bars)
-    sample = _sampled(found.test, scheme, rows)
-    quantise = load_object("ottenok.export.quantise:quantise", extra="train")
-    done = quantise(model, texts=sample.texts, labels=sample.labels, progress=bars)
-    click.echo(f"{done.file}: {done.bytes / 1e6:.0f} MB, made by {done.method}")
-    click.echo(f"{done.same:.1%} of the labels of {done.texts:,} texts are those of fp32")
-    click.echo(f"macro F1 {done.macro_f1:.3f}; in fp32 {done.macro_f1_fp32:.3f}")
-
-
-def _sampled(rows: LabelledTexts, scheme: LabelScheme, most: int) -> _Sample:
-    """Return at most so many rows, the same ones every time."""
-    count = len(rows.texts)
-    picked = sorted(random.Random(0).sample(range(count), min(most, count)))  # noqa: S311 - a sample, no secret
-    truth = rows.truth.tolist()
-    names = [tuple(label for label, there in zip(scheme.labels, row, strict=True) if there) for row in truth]
-    return _Sample(texts=[rows.texts[i] for i in picked], labels=[names[i] for i in picked])
+    bars = Bars()
+    lines: list[str] = []
+    facts: dict[str, Any] = {}
+    if light is None or data is not None or not any(map(open_bundle(model).has, (ONNX, ONNX_INT8))):
+        with need("train"):
+            from ottenok.export.onnx import export as run
+        exported = run(model, progress=bars)
+        lines.append(f"{exported.file}: torch's logits to {exported.difference:.1e}")
+        facts["fp32"] = {"file": str(exported.file), "difference": float(exported.difference)}
+    if data is not None:
+        with need("train"):
+            from ottenok.export.quantise import quantise
+        scheme = open_bundle(model).manifest.scheme.canonical_scheme()
+        found = read_rows(data, scheme, split="validation", columns=columns, places=places, progress=bars).test
+        # The same rows every time.
+        count = len(found.texts)
+        picked = sorted(random.Random(0).sample(range(count), min(rows, count)))  # noqa: S311 - a sample, no secret
+        truth = found.truth.tolist()
+        done = quantise(
+            model,
+            texts=[found.texts[row] for row in picked],
+            labels=[tuple(x for x, there in zip(scheme.labels, truth[row], strict=True) if there) for row in picked],
+            progress=bars,
+        )
+        lines.append(f"{done.file}: {done.bytes / 1e6:.0f} MB, made by {done.method}")
+        lines.append(f"{done.same:.1%} of the labels of {done.texts:,} texts are those of fp32")
+        lines.append(f"macro F1 {done.macro_f1:.3f}; in fp32 {done.macro_f1_fp32:.3f}")
+        facts["int8"] = {
+            "file": str(done.file),
+            "bytes": done.bytes,
+            "method": done.method,
+            "same_labels": done.same,
+            "texts": done.texts,
+            "macro_f1": done.macro_f1,
+            "macro_f1_fp32": done.macro_f1_fp32,
+        }
+    if light is not None:
+        copied = copy_light(open_bundle(model), light)
+        size = sum(file.bytes for file in copied.manifest.files.values())
+        lines.append(f"{light}: {size / 1e6:.0f} MB, what prediction needs")
+        facts["light"] = {"folder": str(light), "bytes": size}
+    if as_json:
+        write_json(facts)
+    else:
+        say("\n".join(lines))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ottenok.cli.places import json_option, write_json
+from ottenok.cli.options import json_option, keys_argument, recipe_keys
+from ottenok.cli.screen import say, write_json
 
 if TYPE_CHECKING:
     from ottenok.generate.recipe import GenerationRecipe
@@ -47,8 +48,8 @@ languages = ["{language}"]"""
     show_default=True,
     help="Environment variable that holds the server's key.",
 )
-@json_option()
-@click.argument("keys", nargs=-1, type=click.UNPROCESSED, metavar="[--SECTION.KEY VALUE]...")
+@json_option
+@keys_argument
 def generate(  # noqa: PLR0913 - click passes each option by name
     recipe: str,
     keys: tuple[str, ...],
@@ -83,13 +84,12 @@ def generate(  # noqa: PLR0913 - click passes each option by name
     if as_json:
         write_json(_as_tree(summary))
     else:
-        click.echo(_report(summary, chosen.prices.currency))
-        click.echo(f"\nThe texts are in {out}")
-        click.echo(_SOURCE.format(file=out.absolute().as_posix(), language=chosen.language))
+        say(_report(summary, chosen.prices.currency))
+        say(f"\nThe texts are in {out}")
+        say(_SOURCE.format(file=out.absolute().as_posix(), language=chosen.language))
 
 
 def _recipe(name: str, keys: tuple[str, ...], max_cost: float | None) -> GenerationRecipe:
-    from ottenok.cli.keys import recipe_keys
     from ottenok.core.config import merge
     from ottenok.generate.recipe import GenerationRecipe, load_generation_recipe
     from ottenok.recipes.files import recipe_file
@@ -132,8 +132,8 @@ def _show_plan(recipe: GenerationRecipe, out: Path | None, *, resume: bool, as_j
         write_json({"prompts": prompts, "estimate": asdict(spent)})
         return
     for request in requests:
-        click.echo(f"--- {request.id}, {request.prompt.name}, seed {request.seed}\n{request.text}\n")
-    click.echo(
+        say(f"--- {request.id}, {request.prompt.name}, seed {request.seed}\n{request.text}\n")
+    say(
         f"Roughly: {_spent(spent, recipe.prices.currency)}, if every text is a new one. "
         "Tokens are guessed, 40 for a text; no server was asked."
     )

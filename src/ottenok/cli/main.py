@@ -5,13 +5,17 @@ Exit codes: 0 done; 1 a fault of ottenok; 2 something that the user can mend; 13
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from pathlib import Path
 
 import click
 
 from ottenok.cli.lazy import LazyGroup
+from ottenok.cli.screen import harmless, tell, tolerate
 from ottenok.core.errors import OttenokError
+from ottenok.core.lazy import no_telemetry
 from ottenok.core.version import __version__
 
 __all__ = ["cli", "main", "run"]
@@ -19,7 +23,7 @@ __all__ = ["cli", "main", "run"]
 _COMMANDS = {
     "classify": ("ottenok.cli.classify:classify", "Label a text, lines from standard input, or a whole file."),
     "compare": ("ottenok.cli.compare:compare", "Put trained classifiers side by side, with paired tests."),
-    "data": ("ottenok.cli.data.group:data", "Data sets, and corpora made of them."),
+    "data": ("ottenok.cli.data:data", "Data sets, and corpora made of them."),
     "evaluate": ("ottenok.cli.evaluate:evaluate", "Measure a classifier beside its baselines."),
     "export": ("ottenok.cli.export:export", "Write a classifier as ONNX, in full and in int8."),
     "generate": ("ottenok.cli.generate:generate", "Have a language model write examples of rare labels."),
@@ -29,6 +33,9 @@ _COMMANDS = {
     "train": ("ottenok.cli.train:train", "Train a classifier from a recipe."),
     "tune": ("ottenok.cli.tune:tune", "Fit a classifier's temperature and thresholds anew."),
 }
+
+# What libraries are kept from telling because ottenok tells it itself; plots become files and need no display.
+_QUIET = {"TRANSFORMERS_VERBOSITY": "error", "MPLBACKEND": "agg", "MLFLOW_LOGGING_LEVEL": "WARNING"}
 
 
 @click.group(
@@ -45,24 +52,41 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell: `>&-`
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for as long as it runs
+    tolerate(sys.stdout, sys.stderr)
+    for variable, value in _QUIET.items():
+        os.environ.setdefault(variable, value)
+    no_telemetry()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run the command line in this process and return its exit code; `main` without the end of the process."""
-    arguments, debug = _take_debug(arguments)
+    # Nobody should have to know where --debug belongs: it is taken wherever it stands before a `--`.
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = [argument for argument in arguments[:end] if argument != "--debug"]
+    debug = len(options) < end
     try:
-        code = cli.main(arguments, prog_name="ottenok", standalone_mode=False)
+        code = cli.main(
+            [_readable(argument) for argument in options + arguments[end:]], prog_name="ottenok", standalone_mode=False
+        )
         sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        context = getattr(error, "ctx", None)
+        if context is not None:
+            tell(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n")
+        tell(error.format_message(), fault=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped.", err=True)
+        tell("Stopped.")
         return 130
     except BrokenPipeError:
         # The reader has gone (`| head`); what Python would still flush goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
         return 0
     except Exception as error:
         if debug:
@@ -71,30 +95,44 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
-    """Take `--debug` out, wherever it stands before a `--`: nobody should have to know where it belongs."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    options = [argument for argument in arguments[:end] if argument != "--debug"]
-    return options + arguments[end:], len(options) < end
+def _readable(argument: str) -> str:
+    """Return an argument as the UTF-8 that it is where the locale (LC_ALL=C) could not read it; files stay as they are.
+
+    Raises:
+        UsageError: It is neither UTF-8 nor a file.
+    """
+    if argument.isascii() or not any("\ud800" <= character <= "\udfff" for character in argument):
+        return argument
+    raw = os.fsencode(argument)
+    if os.path.lexists(raw):
+        return argument
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise click.UsageError(
+            f"the argument {argument!r} is not UTF-8, and no file has this name. Convert it, or put it into a file."
+        ) from None
 
 
 def _fail(error: Exception) -> int:
     """Tell what happened and what to do next; return the exit code."""
     if isinstance(error, OttenokError):
-        return _tell(error.message, where=error.where, hint=error.hint)
-    if isinstance(error, OSError) and error.strerror:
-        return _tell(error.strerror, where=error.filename, hint="Check the path, its permissions and the disk's space.")
-    _tell(
-        f"{type(error).__name__}: {error}",
-        where=None,
-        hint="This is a fault of ottenok. The same command with --debug shows where it is.",
-    )
-    return 1
-
-
-def _tell(message: str, *, where: object, hint: str | None) -> int:
-    place = f"{where}: " if where else ""
-    click.echo(f"{click.style('Error:', fg='red', bold=True)} {place}{message}", err=True)
+        code, where, message, hint = 2, error.where, error.message, error.hint
+    elif isinstance(error, UnicodeEncodeError) and error.encoding in {"ascii", sys.getfilesystemencoding()}:
+        code, where, message = 2, "", f"this system's encoding ({error.encoding}) can't name the file {error.object!r}"
+        hint = "Set the locale, for example LC_ALL=C.UTF-8, or PYTHONUTF8=1."
+    elif isinstance(error, OSError) and (error.strerror or error.errno):
+        code, where, message = 2, str(error.filename or ""), error.strerror or str(error)
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        hint = (
+            "Make room on the disk; the same command then goes on."
+            if full
+            else "Check the path, its permissions and the disk's space."
+        )
+    else:
+        code, where, message = 1, "", f"{type(error).__name__}: {error}"
+        hint = "This is a fault of ottenok. The same command with --debug shows where it is."
+    tell(f"{harmless(where)}: {message}" if where else message, fault=True)
     if hint:
-        click.echo(hint, err=True)
-    return 2
+        tell(hint)
+    return code

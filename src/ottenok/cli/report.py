@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ottenok.cli.places import cache_option, data_root_option
+from ottenok.cli.options import bootstrap_options, column_options, out_option, places_options, split_option
+from ottenok.cli.screen import tell
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ottenok.studies.report.folder import WrittenReport
+    from ottenok.studies.rows import Columns
+    from ottenok.training.inputs import Places
 
 __all__ = ["report"]
 
 
 @click.command()
 @click.argument("model")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The report's folder.  [default: MODEL-report in the working directory]",
-)
+@out_option("The report's folder.  [default: MODEL-report in the working directory]", folder=True)
 @click.option("--data", help="A corpus folder, the name of a corpus recipe, or a file with texts and labels.")
-@click.option(
-    "--split",
-    type=click.Choice(["train", "validation", "test"]),
-    default="test",
-    show_default=True,
-    help="Of the corpus, if the model has to be run on it.",
-)
-@click.option("--text", default="text", show_default=True, help="Column of the texts, for a file.")
-@click.option(
-    "--label", multiple=True, default=("label",), show_default=True, help="Column of the labels; several 0/1 columns."
-)
+@split_option()
+@column_options
 @click.option("--title", help="Of the page.")
 @click.option(
     "--mistakes",
@@ -43,24 +33,20 @@ __all__ = ["report"]
     show_default=True,
     help="How many of the worst mistakes to list.",
 )
-@click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Of the bootstrap.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
-@data_root_option()
-@cache_option()
+@bootstrap_options
+@places_options()
 def report(  # noqa: PLR0913 - click passes each option by name
     model: str,
     *,
     out: Path | None,
     data: str | None,
     split: Literal["train", "validation", "test"],
-    text: str,
-    label: tuple[str, ...],
+    columns: Columns,
     title: str | None,
     mistakes: int,
     resamples: int,
     seed: int,
-    data_root: Path | None,
-    cache: Path,
+    places: Places,
 ) -> None:
     """Write a report on MODEL: one HTML page that needs no network, and each plot as SVG and PNG.
 
@@ -74,23 +60,21 @@ def report(  # noqa: PLR0913 - click passes each option by name
     from ottenok.cli.bars import Bars
     from ottenok.studies.reporting import ReportSpec
     from ottenok.studies.reporting import report as run
-    from ottenok.studies.rows import Columns
-    from ottenok.training.inputs import Places
 
     spec = ReportSpec(
         data=data,
         split=split,
-        columns=Columns(text=text, label=label[0] if len(label) == 1 else label),
+        columns=columns,
         title=title,
         mistakes=mistakes,
         resamples=resamples,
         seed=seed,
-        places=Places(cache=cache, root=data_root),
+        places=places,
     )
-    _tell(run(model, out, spec=spec, progress=Bars()))
+    _told(run(model, out, spec=spec, progress=Bars()))
 
 
-def _tell(written: WrittenReport) -> None:
-    click.echo(f"Written to {written.page}, with {written.plots} plots beside it.", err=True)
+def _told(written: WrittenReport) -> None:
+    tell(f"Written to {written.page}, with {written.plots} plots beside it.")
     if written.has_texts:
-        click.echo("It contains texts of the data: mind their terms before you pass it on.", err=True)
+        tell("It contains texts of the data: mind their terms before you pass it on.")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ottenok.cli.places import cache_option, data_root_option, quiet_libraries, tracking_option
+from ottenok.cli.options import json_option, keys_argument, out_option, places_options, recipe_keys
+from ottenok.cli.screen import heading, say, show_table, write_json
 
 if TYPE_CHECKING:
     from ottenok.studies.search.run import Found
+    from ottenok.training.inputs import Places
 
 __all__ = ["search"]
 
@@ -19,7 +22,7 @@ _SHOWN = 10
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("recipe")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the search.")
+@out_option("Folder of the search.", required=True, folder=True)
 @click.option("--trials", type=click.IntRange(min=1), required=True, help="Trials in all, resumed ones included.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="MIN", help="Begin no trial after MIN.")
 @click.option("--arm", metavar="NAME", help="Which of the recipe's arms, if it has some.")
@@ -30,10 +33,9 @@ _SHOWN = 10
     help="TOML file with a [search] table, for the recipe's.",
 )
 @click.option("--corpus", type=click.Path(path_type=Path), help="A built corpus to learn from.")
-@data_root_option()
-@cache_option()
-@tracking_option()
-@click.argument("keys", nargs=-1, type=click.UNPROCESSED, metavar="[--SECTION.KEY VALUE]...")
+@json_option
+@places_options(tracking=True)
+@keys_argument
 def search(  # noqa: PLR0913 - click passes each option by name
     recipe: str,
     keys: tuple[str, ...],
@@ -45,9 +47,8 @@ def search(  # noqa: PLR0913 - click passes each option by name
     resume: bool,
     space: Path | None,
     corpus: Path | None,
-    data_root: Path | None,
-    cache: Path,
-    tracking: str | None,
+    as_json: bool,
+    places: Places,
 ) -> None:
     """Look for better values of RECIPE's keys.
 
@@ -58,13 +59,11 @@ def search(  # noqa: PLR0913 - click passes each option by name
     Leaves best.toml (for `ottenok train`), trials.csv, trials.json and plots. A search that was stopped or killed goes
     on with --resume.
     """
-    quiet_libraries()
-    from ottenok.cli.trials import TrialBars
+    from ottenok.cli.bars import TrialBars
     from ottenok.core.lazy import require
     from ottenok.recipes.train import load_recipe
     from ottenok.studies.search.run import Budget
     from ottenok.studies.search.run import search as run
-    from ottenok.training.inputs import Places
 
     # What Optuna tells, the bar and the lines of trials tell too.
     require("optuna", extra="search").logging.set_verbosity(30)
@@ -76,17 +75,19 @@ def search(  # noqa: PLR0913 - click passes each option by name
             out,
             budget=Budget(trials=trials, minutes=timeout),
             resume=resume,
-            places=Places(cache=cache, root=data_root, tracking=tracking),
+            places=places,
             progress=(bars.outer, bars.inner),
         )
     except KeyboardInterrupt:
         bars.tell("The search goes on from here with --resume.")
         raise
+    if as_json:
+        write_json(json.loads((found.folder / "trials.json").read_text(encoding="utf-8")))
+        return
     _show(found)
 
 
 def _over(keys: tuple[str, ...], space: Path | None, corpus: Path | None) -> dict[str, Any]:
-    from ottenok.cli.keys import recipe_keys
     from ottenok.core.config import merge, read_toml
     from ottenok.core.errors import ConfigError
     from ottenok.recipes.train import TrainRecipe
@@ -102,8 +103,6 @@ def _over(keys: tuple[str, ...], space: Path | None, corpus: Path | None) -> dic
 
 
 def _show(found: Found) -> None:
-    from ottenok.cli.tables import heading, show_table, write
-
     rows = found.trials.dropna(subset="value").sort_values("value", ascending=not found.higher, kind="stable")
     failed = int((found.trials["state"] == "failed").sum())
     keys = list(rows.columns[5:-2])
@@ -116,14 +115,14 @@ def _show(found: Found) -> None:
         cells.append([f"{row['number']}{state}", f"{row['value']:.4f}", str(row["epochs"]), minutes, *values])
     show_table(["trial", f">{found.metric}", ">epochs", ">minutes", *keys], cells)
     if failed:
-        write(f"{failed} trials failed or were stopped; trials.csv says why.")
+        say(f"{failed} trials failed or were stopped; trials.csv says why.")
     if found.best is None:
-        write("No trial ran to its end, so there is no best recipe.")
+        say("No trial ran to its end, so there is no best recipe.")
         return
     folder = found.trials.set_index("number").loc[found.best, "folder"]
-    write(f"Train the best one:   ottenok train {found.recipe} -o FOLDER")
-    write(
+    say(f"Train the best one:   ottenok train {found.recipe} -o FOLDER")
+    say(
         "Weights of the others are deleted; the best one's are still there, and become a classifier with\n"
         f"                      ottenok train {found.recipe} -o {found.folder / 'trials' / folder} --resume"
     )
-    write(f"{len(found.plots)} plots are in {found.folder / 'plots'}; trials.csv and trials.json are in {found.folder}")
+    say(f"{len(found.plots)} plots are in {found.folder / 'plots'}; trials.csv and trials.json are in {found.folder}")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ottenok.cli.places import cache_option, data_root_option, quiet_libraries, tracking_option
+from ottenok.cli.options import json_option, keys_argument, out_option, places_options, recipe_keys
+from ottenok.cli.screen import say, write_json
+
+if TYPE_CHECKING:
+    from ottenok.training.inputs import Places
 
 __all__ = ["study"]
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("recipe")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
+@out_option("Folder of the study.", required=True, folder=True)
 @click.option("--only", multiple=True, metavar="ARM", help="Train this arm and leave the others; several.")
 @click.option("--corpus", type=click.Path(path_type=Path), help="A built corpus, for arms without data of their own.")
 @click.option(
@@ -25,10 +29,9 @@ __all__ = ["study"]
 @click.option("--common", is_flag=True, help="Compare on the rows that all arms have, where test rows differ.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Figure to compare; several; the first rules.")
 @click.option("--baseline", metavar="ARM", help="Arm to test the others against.  [default: the recipe's, or the best]")
-@data_root_option()
-@cache_option()
-@tracking_option()
-@click.argument("keys", nargs=-1, type=click.UNPROCESSED, metavar="[--SECTION.KEY VALUE]...")
+@json_option
+@places_options(tracking=True)
+@keys_argument
 def study(  # noqa: PLR0913 - click passes each option by name
     recipe: str,
     keys: tuple[str, ...],
@@ -40,9 +43,8 @@ def study(  # noqa: PLR0913 - click passes each option by name
     common: bool,
     metrics: tuple[str, ...],
     baseline: str | None,
-    data_root: Path | None,
-    cache: Path,
-    tracking: str | None,
+    as_json: bool,
+    places: Places,
 ) -> None:
     """Train all [[arms]] of RECIPE with all its seeds, and compare them on the same test rows.
 
@@ -52,15 +54,12 @@ def study(  # noqa: PLR0913 - click passes each option by name
 
     Leaves results.md and results.json: figures with intervals, paired tests, costs, the epochs of every arm.
     """
-    quiet_libraries()
     from ottenok.cli.bars import Bars
-    from ottenok.cli.keys import recipe_keys
     from ottenok.core.errors import ModelError
     from ottenok.recipes.train import TrainRecipe
     from ottenok.studies.compare_tables import as_text
     from ottenok.studies.study import StudySpec
     from ottenok.studies.study import study as run
-    from ottenok.training.inputs import Places
 
     spec = StudySpec(
         only=only,
@@ -69,7 +68,7 @@ def study(  # noqa: PLR0913 - click passes each option by name
         common=common,
         metrics=metrics,
         baseline=baseline,
-        places=Places(cache=cache, root=data_root, tracking=tracking),
+        places=places,
     )
     over = recipe_keys(keys, top=(*TrainRecipe.model_fields, "seeds"))
     found = run(recipe, out, over=over, spec=spec, progress=Bars())
@@ -78,5 +77,8 @@ def study(  # noqa: PLR0913 - click passes each option by name
             f"none of the {len(found.failed) + len(found.waiting)} runs could be trained",
             hint=f"{next(iter(found.failed.values()), '')} The reasons are in {found.folder / 'results.md'}",
         )
-    click.echo(as_text(found.comparison))
-    click.echo(f"\nThe results are in {found.folder / 'results.md'} and results.json")
+    if as_json:
+        write_json(found.comparison.to_json())
+        return
+    say(as_text(found.comparison))
+    say(f"\nThe results are in {found.folder / 'results.md'} and results.json")

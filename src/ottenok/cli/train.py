@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ottenok.cli.places import cache_option, data_root_option, quiet_libraries, tracking_option
+from ottenok.cli.options import keys_argument, out_option, places_options, recipe_keys
+from ottenok.cli.screen import say
+
+if TYPE_CHECKING:
+    from ottenok.training.inputs import Places
 
 __all__ = ["train"]
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("recipe")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of the trained classifier.")
+@out_option("Folder of the trained classifier.", required=True, folder=True)
 @click.option("--corpus", type=click.Path(path_type=Path), help="A built corpus to learn from.")
 @click.option("--arm", metavar="NAME", help="Which of the recipe's arms; all of them: ottenok study.")
 @click.option("--resume", is_flag=True, help="Go on with the run that is in the folder.")
-@data_root_option()
-@cache_option()
-@tracking_option()
-@click.argument("keys", nargs=-1, type=click.UNPROCESSED, metavar="[--SECTION.KEY VALUE]...")
-def train(  # noqa: PLR0913 - click passes each option by name
+@places_options(tracking=True)
+@keys_argument
+def train(
     recipe: str,
     keys: tuple[str, ...],
     *,
@@ -29,9 +32,7 @@ def train(  # noqa: PLR0913 - click passes each option by name
     corpus: Path | None,
     arm: str | None,
     resume: bool,
-    data_root: Path | None,
-    cache: Path,
-    tracking: str | None,
+    places: Places,
 ) -> None:
     """Train a classifier from RECIPE, a TOML file or the name of a recipe.
 
@@ -44,19 +45,15 @@ def train(  # noqa: PLR0913 - click passes each option by name
 
     # Before the recipe is read: whoever lacks torch should not mend other things first.
     check_extra("train")
-    quiet_libraries()
     from ottenok.cli.bars import Bars
-    from ottenok.cli.keys import recipe_keys
     from ottenok.core.config import merge
     from ottenok.recipes.train import TrainRecipe, load_recipe
     from ottenok.studies.training import train as run
-    from ottenok.training.inputs import Places
 
     over = recipe_keys(keys, top=TrainRecipe.model_fields)
     if corpus is not None:
         over = merge(over, {"data": {"corpus": str(corpus)}})
-    places = Places(cache=cache, root=data_root, tracking=tracking)
     resolved = load_recipe(recipe, over, arm=arm)
     trained = run(resolved, out, resume=resume, places=places, progress=Bars())
     if trained is not None:
-        click.echo(f"The classifier is in {trained.bundle.folder}")
+        say(f"The classifier is in {trained.bundle.folder}")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import click
 
-from ottenok.cli.places import cache_option, data_root_option, json_option, write_json
+from ottenok.cli.options import column_options, json_option, out_option, places_options, split_option
+from ottenok.cli.screen import say, tell, write_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ottenok.studies.rows import Columns
     from ottenok.studies.tuning import Retuned
     from ottenok.tasks.thresholds import ThresholdMetric, ThresholdOptions
+    from ottenok.training.inputs import Places
 
 __all__ = ["tune"]
 
@@ -29,20 +33,9 @@ def _known_metric(_context: click.Context, _option: click.Parameter, value: str 
 @click.command()
 @click.argument("model")
 @click.argument("data")
-@click.option(
-    "-o", "--out", type=click.Path(path_type=Path, file_okay=False), help="Write a tuned copy here; leave MODEL."
-)
-@click.option(
-    "--split",
-    type=click.Choice(["validation", "train", "test"]),
-    default="validation",
-    show_default=True,
-    help="Of a corpus.",
-)
-@click.option("--text", default="text", show_default=True, help="Column of the texts, for a file.")
-@click.option(
-    "--label", multiple=True, default=("label",), show_default=True, help="Column of the labels; several 0/1 columns."
-)
+@out_option("Write a tuned copy here; leave MODEL as it is.", folder=True)
+@split_option("validation")
+@column_options
 @click.option("--metric", callback=_known_metric, help="What thresholds maximise.  [default: macro_f1]")
 @click.option("--per-label/--one", default=None, help="One threshold per label, or one for all.  [default: per label]")
 @click.option(
@@ -54,16 +47,14 @@ def _known_metric(_context: click.Context, _option: click.Parameter, value: str 
 @click.option("--exclusive", help="Label that is left out beside others, or none.  [default: as before]")
 @click.option("--temperature/--no-temperature", default=True, help="Fit the temperature too.")
 @click.option("--dry-run", is_flag=True, help="Only tell; change nothing.")
-@json_option()
-@data_root_option()
-@cache_option()
+@json_option
+@places_options()
 def tune(  # noqa: PLR0913 - click passes each option by name
     model: str,
     data: str,
     out: Path | None,
     split: Literal["train", "validation", "test"],
-    text: str,
-    label: tuple[str, ...],
+    columns: Columns,
     *,
     metric: ThresholdMetric | None,
     per_label: bool | None,
@@ -73,8 +64,7 @@ def tune(  # noqa: PLR0913 - click passes each option by name
     temperature: bool,
     dry_run: bool,
     as_json: bool,
-    data_root: Path | None,
-    cache: Path,
+    places: Places,
 ) -> None:
     """Fit temperature and thresholds of MODEL anew on DATA, without training.
 
@@ -85,21 +75,19 @@ def tune(  # noqa: PLR0913 - click passes each option by name
     Thresholds are for labels that may come together. Figures "after" are of rows judged by what was found on others.
     """
     from ottenok.cli.bars import Bars
-    from ottenok.studies.rows import Columns
     from ottenok.studies.tuning import TuneSpec
     from ottenok.studies.tuning import tune as run
-    from ottenok.training.inputs import Places
 
     spec = TuneSpec(
         split=split,
-        columns=Columns(text=text, label=label[0] if len(label) == 1 else label),
+        columns=columns,
         temperature=temperature,
         thresholds=_thresholds(metric, minimum, per_label=per_label),
         empty=empty,
         exclusive="" if exclusive == "none" else exclusive,
         write=not dry_run,
         out=out,
-        places=Places(cache=cache, root=data_root),
+        places=places,
     )
     found = run(model, data, spec=spec, progress=Bars())
     if as_json:
@@ -123,14 +111,14 @@ def _show(found: Retuned, *, written: bool) -> None:
     from ottenok.tasks.tuning import tuning_sentences, tuning_table
 
     for sentence in tuning_sentences(found.report):
-        click.echo(sentence)
+        say(sentence)
     table = tuning_table(found.report)
     if table is not None:
-        click.echo(f"\n{table.text()}\n")
+        say(f"\n{table.text()}\n")
     for reason, rows in found.left_out.items():
-        click.echo(f"Rows left out, {reason}: {rows:,}.")
+        say(f"Rows left out, {reason}: {rows:,}.")
     if not written:
-        click.echo("Nothing was changed.")
+        say("Nothing was changed.")
         return
-    click.echo(f"The new decision is in {found.bundle.folder}")
-    click.echo("Earlier figures are of the old one: measure it again with `ottenok evaluate ... --record`.", err=True)
+    say(f"The new decision is in {found.bundle.folder}")
+    tell("Earlier figures are of the old one: measure it again with `ottenok evaluate ... --record`.")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ottenok.cli.places import cache_option, data_root_option, json_option, write_json
+from ottenok.cli.options import cache_option, folder_option, json_option, keys_argument, label_map_option, recipe_keys
+from ottenok.cli.screen import say, write_json
 from ottenok.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,14 +24,12 @@ __all__ = ["build"]
 @click.option("--text", help="Text column of a file of your own.")
 @click.option("--label", "labels", multiple=True, help="Its label column; repeat it for several 0/1 columns.")
 @click.option("--scheme", help="Label scheme of the corpus.  [default: the recipe's, or a file's labels as they are]")
-@click.option(
-    "--label-map", "label_map", multiple=True, metavar="THEIRS=OURS", help="Rename a label; THEIRS= drops it."
-)
-@data_root_option()
-@cache_option()
-@json_option()
-@click.argument("overrides", nargs=-1, type=click.UNPROCESSED, metavar="[--SECTION.KEY VALUE]...")
-def build(out: Path, data_root: Path | None, cache: Path, as_json: bool, **given: Any) -> None:  # noqa: FBT001, ANN401 - click passes options by name
+@label_map_option
+@folder_option
+@cache_option
+@json_option
+@keys_argument
+def build(out: Path, data_root: Path | None, cache: Path, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click passes options by name
     """Make a corpus.
 
     From a recipe, by name or as a TOML file:
@@ -57,14 +56,13 @@ def _recipe(
     text: str | None,
     labels: tuple[str, ...],
     scheme: str | None,
-    label_map: tuple[str, ...],
-    overrides: tuple[str, ...],
+    label_map: dict[str, str],
+    keys: tuple[str, ...],
 ) -> CorpusRecipe:
-    from ottenok.cli.keys import recipe_keys
     from ottenok.core.config import merge, parse
     from ottenok.recipes.corpus import CorpusRecipe, load_recipe
 
-    over = recipe_keys(overrides, top=CorpusRecipe.model_fields)
+    over = recipe_keys(keys, top=CorpusRecipe.model_fields)
     if text is None and not labels:
         if label_map:
             raise ConfigError("a recipe has label maps of its own", hint="Change them there.", key="--label-map")
@@ -93,7 +91,7 @@ def _recipe_path(source: str) -> Path:
 
 
 def _own_recipe(
-    source: str, *, text: str, labels: tuple[str, ...], scheme: str | None, label_map: tuple[str, ...]
+    source: str, *, text: str, labels: tuple[str, ...], scheme: str | None, label_map: dict[str, str]
 ) -> dict[str, Any]:
     """The recipe that stands for one file and its columns."""
     name = Path(source).stem
@@ -104,7 +102,7 @@ def _own_recipe(
         "label": _column(labels[0]) if len(labels) == 1 else list(labels),
     }
     if label_map:
-        own["label_map"] = dict(_pair(entry) for entry in label_map)
+        own["label_map"] = label_map
     return {"name": name, "scheme": scheme or "own", "sources": [{"own": own}]}
 
 
@@ -119,13 +117,6 @@ def _column(name: str) -> str | int:
     return int(name) if name.isascii() and name.isdigit() else name
 
 
-def _pair(entry: str) -> tuple[str, str]:
-    theirs, equals, ours = entry.partition("=")
-    if not equals:
-        raise ConfigError(f"expected THEIRS=OURS, found {entry!r}", key="--label-map")
-    return theirs, ours
-
-
 def _report(corpus: Corpus, *, as_json: bool) -> None:
     from ottenok.data.corpus import REJECTS_FILE
     from ottenok.data.stats import corpus_stats
@@ -135,12 +126,12 @@ def _report(corpus: Corpus, *, as_json: bool) -> None:
         write_json({"folder": str(corpus.folder), **found.to_json()})
         return
     kept = ", ".join(f"{split} {rows:,}" for split, rows in found.rows.items())
-    click.echo(f"{corpus.folder}: {sum(found.rows.values()):,} texts ({kept})")
+    say(f"{corpus.folder}: {sum(found.rows.values()):,} texts ({kept})")
     rejected = {source.name: source.rejected for source in found.sources if source.rejected}
     for name, reasons in rejected.items():
         told = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.items())
         whole = sum(reasons.values())
-        click.echo(f"{name}: {whole:,} {'record was' if whole == 1 else 'records were'} rejected ({told})")
+        say(f"{name}: {whole:,} {'record was' if whole == 1 else 'records were'} rejected ({told})")
     if rejected:
-        click.echo(f"The rejected records are in {corpus.folder / REJECTS_FILE}")
-    click.echo(f"What was dropped and why: ottenok data stats {corpus.folder}")
+        say(f"The rejected records are in {corpus.folder / REJECTS_FILE}")
+    say(f"What was dropped and why: ottenok data stats {corpus.folder}")

@@ -1,0 +1,231 @@
+"""`ottenok data stats`: what is in a corpus, and what is not and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import click
+
+from ottenok.cli.options import json_option
+from ottenok.cli.screen import bar, heading, number, say, share, show_table, width, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ottenok.data.stats import CorpusStats, SourceStats
+
+__all__ = ["stats"]
+
+_SPLITS = ("train", "validation", "test")
+_OVERLAPS = 10
+_REJECTED = "rejected: "
+# The beginning of a reason to the column that counts it, so that a source is one line.
+_COLUMNS = {
+    _REJECTED: "Rejected",
+    "label left out": "No label",
+    "no label": "No label",
+    "several labels": "No label",
+    "too few raters": "No label",
+    "raters disagree": "No label",
+    "conflicting": "Conflict",
+    "duplicate": "Same",
+    "another rating": "Same",
+    "near duplicate in": "In test",
+    "same text in": "In test",
+    "near duplicate": "Near",
+}
+_OTHER = "Other"
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--all", "everything", is_flag=True, help="Show also what was dropped for which source, and all overlaps."
+)
+@json_option
+def stats(folder: Path, *, everything: bool, as_json: bool) -> None:
+    """Show what is in the corpus FOLDER: rows, labels, languages, licences, and what was dropped and why."""
+    from ottenok.data.corpus import open_corpus
+    from ottenok.data.stats import corpus_stats
+
+    found = corpus_stats(open_corpus(folder))
+    if as_json:
+        write_json(found.to_json())
+        return
+
+    heading(f"{found.name}: {sum(found.rows.values()):,} texts, labels {found.scheme}")
+    _show_sources(found)
+    _show_licences(found)
+    _show_labels(found)
+    _show_dropped(found, everything=everything)
+    _show_overlaps(found, everything=everything)
+    for one in found.skipped:
+        say(f"Left out: {one.name}: {one.why}")
+
+
+def _show_sources(found: CorpusStats) -> None:
+    rows = [
+        (
+            one.name,
+            *(number(one.kept.get(split, 0)) for split in _SPLITS),
+            number(one.read - sum(one.kept.values())),
+            _languages(one),
+            "/".join(str(one.lengths.get(point, "")) for point in ("50", "95")),
+        )
+        for one in found.sources
+    ]
+    total = (
+        "all",
+        *(number(found.rows.get(split, 0)) for split in _SPLITS),
+        number(sum(one.read for one in found.sources) - sum(found.rows.values())),
+        "",
+        "",
+    )
+    columns = ("Source", ">Train", ">Valid.", ">Test", ">Dropped", "In", ">Length*")
+    show_table(columns, [*rows, total] if len(rows) > 1 else rows)
+
+
+def _languages(one: SourceStats) -> str:
+    most = sorted(one.languages.items(), key=lambda item: -item[1])
+    whole = sum(one.languages.values())
+    # A stray language is noise of the detection by script; the JSON has it.
+    return ", ".join(language for language, rows in most if rows >= whole / 100)
+
+
+def _show_licences(found: CorpusStats) -> None:
+    say("* In characters: median and 95th percentile.")
+    say()
+    by_licence: dict[str, list[str]] = {}
+    for one in found.sources:
+        forbidden = " (no commercial use)" if one.commercial is False else ""
+        by_licence.setdefault(one.licence + forbidden, []).append(one.name)
+    show_table(("Licence", "Sources"), ((licence, ", ".join(names)) for licence, names in sorted(by_licence.items())))
+
+
+def _show_labels(found: CorpusStats) -> None:
+    counts = {one.name: _labels(one) for one in found.sources}
+    labels = list(dict.fromkeys(label for count in counts.values() for label in count))
+    heading("Labels, all splits")
+    # A cell is `12,345  67 %` or as wide as its label.
+    needed = max(map(len, counts)) + sum(max(len(label), 12) + 2 for label in labels)
+    if needed <= width():
+        _show_label_columns(counts, labels)
+    else:
+        _show_label_bars(counts)
+
+
+def _show_label_columns(counts: Mapping[str, Counter[str]], labels: list[str]) -> None:
+    show_table(
+        ("Source", *(f">{label}" for label in labels)),
+        (
+            (
+                name,
+                *(
+                    f"{number(count[label])} {share(count[label], count.total()):>4}" if count[label] else ""
+                    for label in labels
+                ),
+            )
+            for name, count in counts.items()
+        ),
+    )
+
+
+def _show_label_bars(counts: Mapping[str, Counter[str]]) -> None:
+    rows = []
+    for name, count in counts.items():
+        most = max(count.values(), default=0)
+        for place, (label, times) in enumerate(count.items()):
+            rows.append(
+                (name if place == 0 else "", label, number(times), share(times, count.total()), bar(times, most))
+            )
+    show_table(("Source", "Label", ">Rows", ">Share", ""), rows)
+
+
+def _labels(one: SourceStats) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for split in one.labels.values():
+        counts.update(split)
+    return counts
+
+
+def _show_dropped(found: CorpusStats, *, everything: bool) -> None:
+    """Write how many rows of each source were dropped, and the reasons; with `everything`, for which source's rows."""
+    drops = {one.name: list(_drops(one)) for one in found.sources}
+    drops = {name: rows for name, rows in drops.items() if rows}
+    if not drops:
+        return
+    heading("Dropped")
+    if len(drops) > 1:
+        _show_matrix(drops)
+    if everything:
+        rows = (
+            (name if place == 0 else "", *row[:2], number(row[2]))
+            for name in drops
+            for place, row in enumerate(drops[name])
+        )
+        show_table(("Source", "Why", "In favour of", ">Rows"), rows)
+    else:
+        reasons: Counter[str] = Counter()
+        for rows_of_one in drops.values():
+            for reason, _, count in rows_of_one:
+                reasons[reason] += count
+        show_table(("Why", ">Rows"), ((reason, number(count)) for reason, count in reasons.most_common()))
+
+
+def _show_matrix(drops: dict[str, list[tuple[str, str, int]]]) -> None:
+    counts: dict[str, Counter[str]] = {}
+    for name, rows in drops.items():
+        counts[name] = Counter()
+        for reason, _, count in rows:
+            counts[name][_column(reason)] += count
+    columns = [
+        column for column in (*dict.fromkeys(_COLUMNS.values()), _OTHER) if any(c[column] for c in counts.values())
+    ]
+    show_table(
+        ("Source", *(f">{column}" for column in columns)),
+        ((name, *(number(count[column]) for column in columns)) for name, count in counts.items()),
+    )
+    say()
+
+
+def _column(reason: str) -> str:
+    return next((column for start, column in _COLUMNS.items() if reason.startswith(start)), _OTHER)
+
+
+def _drops(one: SourceStats) -> Iterator[tuple[str, str, int]]:
+    """Yield reason, source of the row that was kept instead, and rows."""
+    for reason, count in one.rejected.items():
+        yield f"{_REJECTED}{reason}", "", count
+    sums: Counter[tuple[str, str]] = Counter()
+    for drop in one.dropped:
+        sums[drop.reason, drop.of or ""] += drop.rows
+    for (reason, of), count in sums.most_common():
+        yield reason, "itself" if of == one.name else of, count
+
+
+def _show_overlaps(found: CorpusStats, *, everything: bool) -> None:
+    """Write the texts that files share, most first."""
+    if not found.overlaps:
+        return
+    heading("Same texts in two files, before anything was dropped")
+    shown = found.overlaps if everything else found.overlaps[:_OVERLAPS]
+    single = {one.name for one in found.sources if len(one.files) == 1}
+    show_table(
+        ("File", "File", ">Texts", ">6+*"),
+        (
+            (_short(one.first, single), _short(one.second, single), number(one.texts), number(one.long_texts))
+            for one in shown
+        ),
+        whole=0,
+    )
+    if len(shown) < len(found.overlaps):
+        say(f"{len(found.overlaps) - len(shown)} smaller ones are not shown; see --all.")
+    say("* Texts of at least six letters or digits; shorter ones meet by chance.")
+
+
+def _short(file: str, single: set[str]) -> str:
+    """Name a file by its source alone where that has one file, and never by its folders or its format."""
+    source, _, path = file.partition(":")
+    return source if source in single else f"{source}: {PurePosixPath(path).stem}"

@@ -1,0 +1,225 @@
+"""Options that several commands share, each written once.
+
+A decorator adds one or more options to a command; groups of options reach the command as one object.
+"""
+
+from __future__ import annotations
+
+import difflib
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ottenok.core.errors import ConfigError
+from ottenok.core.home import cache_home
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+__all__ = [
+    "bootstrap_options",
+    "cache_option",
+    "column_options",
+    "folder_option",
+    "json_option",
+    "keys_argument",
+    "label_map_option",
+    "out_option",
+    "places_options",
+    "read_option",
+    "recipe_keys",
+    "split_option",
+]
+
+_Command = TypeVar("_Command", bound="Callable[..., Any]")
+# Names of what can't be typed well in a shell.
+_MARKS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " ", "none": ""}
+
+
+def _grouped(name: str, options: Sequence[Callable[..., Any]], make: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return a decorator that adds options and hands what `make` makes of them to the command as `name`."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def wrapped(**given: Any) -> Any:  # noqa: ANN401 - click passes what each option is
+            made = make(**{key: given.pop(key) for key in keys})
+            return command(**given, **{name: made})
+
+        before = len(getattr(wrapped, "__click_params__", ()))
+        for option in reversed(options):
+            option(wrapped)
+        added = wrapped.__click_params__[before:]  # type: ignore[attr-defined] # click puts it there
+        keys = [parameter.name for parameter in added]
+        return wrapped
+
+    return decorate
+
+
+_ROOT = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    envvar="OTTENOK_DATA",
+    show_envvar=True,
+    help="Folder of data sets that is looked into first.",
+)
+_CACHE = click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    envvar="OTTENOK_CACHE",
+    show_envvar=True,
+    default=cache_home,
+    help="Folder of what was fetched and converted.  [default: the user's cache folder]",
+)
+_TRACKING = click.option(
+    "--tracking",
+    metavar="URI",
+    envvar="MLFLOW_TRACKING_URI",
+    show_envvar=True,
+    help="Store of MLflow, for run.mlflow.  [default: an SQLite file in the folder]",
+)
+
+
+def cache_option(command: _Command) -> _Command:
+    """`--cache`: where fetched data sets and converted models are."""
+    return _CACHE(command)
+
+
+def folder_option(command: _Command) -> _Command:
+    """`--data-root`: a folder of data sets that is looked into before the cache."""
+    return _ROOT(command)
+
+
+def places_options(*, tracking: bool = False) -> Callable[[_Command], _Command]:
+    """`--data-root`, `--cache` and, for trainings, `--tracking`, as one `places`."""
+
+    def make(data_root: Path | None, cache: Path, **more: Any) -> Any:  # noqa: ANN401 - imported when it is made
+        from ottenok.training.inputs import Places
+
+        return Places(cache=cache, root=data_root, **more)
+
+    return _grouped("places", [_ROOT, _CACHE, *([_TRACKING] if tracking else [])], make)
+
+
+def json_option(command: _Command) -> _Command:
+    """`--json`: the same for a program."""
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON instead of tables.")(command)
+
+
+def out_option(text: str, *, required: bool = False, folder: bool = False) -> Callable[[_Command], _Command]:
+    """`-o`, `--out`: the file or folder that is written."""
+    kind = click.Path(path_type=Path, file_okay=not folder, dir_okay=folder)
+    return click.option("-o", "--out", type=kind, required=required, help=text)
+
+
+def split_option(default: str = "test") -> Callable[[_Command], _Command]:
+    """`--split`: the rows of a corpus."""
+    kind = click.Choice(["train", "validation", "test"])
+    return click.option("--split", type=kind, default=default, show_default=True, help="Rows of the corpus to take.")
+
+
+def read_option(command: _Command) -> _Command:
+    """`--read`: how long texts are read."""
+    return click.option(
+        "--read",
+        type=click.Choice(["all", "end"]),
+        help="Read all of a long text, in windows, or its end alone.  [default: as the classifier was trained]",
+    )(command)
+
+
+def bootstrap_options(command: _Command) -> _Command:
+    """`--resamples` and `--seed` of intervals."""
+    resamples = click.option(
+        "--resamples",
+        type=click.IntRange(min=0),
+        default=1000,
+        show_default=True,
+        help="Resamples of the bootstrap that intervals rest on; 0 leaves them out.",
+    )
+    seed = click.option(
+        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."
+    )
+    return resamples(seed(command))
+
+
+def label_map_option(command: _Command) -> _Command:
+    """`--label-map THEIRS=OURS`, as a mapping."""
+
+    def read(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+        pairs = [entry.partition("=") for entry in given]
+        for entry, (_, equals, _) in zip(given, pairs, strict=True):
+            if not equals:
+                raise ConfigError(f"expected THEIRS=OURS, found {entry!r}", key="--label-map")
+        return {theirs: ours for theirs, _, ours in pairs}
+
+    return click.option(
+        "--label-map",
+        multiple=True,
+        metavar="THEIRS=OURS",
+        callback=read,
+        help="Rename a label; THEIRS= drops it. May be repeated.",
+    )(command)
+
+
+def column_options(command: _Command) -> _Command:
+    """`--text` and `--label` of a labelled file, as one `columns`."""
+
+    def make(text: str, label: tuple[str, ...]) -> Any:  # noqa: ANN401 - imported when it is made
+        from ottenok.studies.rows import Columns
+
+        return Columns(text=text, label=label[0] if len(label) == 1 else label)
+
+    options = [
+        click.option("--text", default="text", show_default=True, help="Column of the texts, for a file."),
+        click.option(
+            "--label",
+            multiple=True,
+            default=("label",),
+            show_default=True,
+            help="Column of the labels, for a file; repeat it for several 0/1 columns.",
+        ),
+    ]
+    return _grouped("columns", options, make)(command)  # type: ignore[no-any-return] # it is the command itself
+
+
+def mark(given: str | None) -> str | None:
+    """Return the character that a word as `tab` stands for; other values as they are."""
+    return _MARKS.get(given, given) if given else None
+
+
+def recipe_keys(arguments: Sequence[str], *, top: Collection[str]) -> dict[str, Any]:
+    """Turn what click did not know into a nested table of recipe keys.
+
+    Args:
+        arguments: What is left of the command line: `--section.key value` or `--section.key=value`.
+        top: The recipe's keys that are in no section, as `seed`.
+
+    Raises:
+        UsageError: An argument is neither an option of the command nor a key; the nearest option is named.
+        ConfigError: A key has no value.
+    """
+    from ottenok.core.config import assignments, override
+
+    context = click.get_current_context(silent=True)
+    for name in (argument.partition("=")[0] for argument in arguments if argument.startswith("-")):
+        if "." in name or name[2:] in top or _is_number(name):
+            continue
+        options = [option for one in context.command.params for option in one.opts] if context else []
+        known = {option for option in options if option.startswith("--")} | {f"--{key}" for key in top}
+        raise click.NoSuchOption(name, possibilities=difflib.get_close_matches(name, sorted(known)), ctx=context)
+    return override(assignments(arguments, top=top))
+
+
+def _is_number(text: str) -> bool:
+    """Whether this is a negative number, the value of a key."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def keys_argument(command: _Command) -> _Command:
+    """What is left of the command line: keys of the recipe, as `keys`."""
+    return click.argument("keys", nargs=-1, type=click.UNPROCESSED, metavar="[--SECTION.KEY VALUE]...")(command)

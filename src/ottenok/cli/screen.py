@@ -1,0 +1,150 @@
+"""The border to the terminal: everything that a command writes goes through here.
+
+Names, labels, columns and paths come from files that anybody may have written. `harmless` makes one line of plain
+characters of them, so that they can neither move the cursor, nor forge lines, nor turn the writing direction. What the
+terminal's encoding does not have becomes an escape, and never an error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+
+__all__ = [
+    "bar",
+    "harmless",
+    "heading",
+    "number",
+    "say",
+    "share",
+    "show_table",
+    "tell",
+    "tolerate",
+    "width",
+    "write_json",
+]
+
+_FILE_WIDTH = 160
+_LEAST_WIDTH = 80  # a narrower terminal wraps lines: that reads better than columns of single letters
+# Control characters, line and paragraph separators, marks that turn the writing direction, and halves of characters.
+_HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+_LINES = re.compile(_HARMFUL.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
+
+
+def harmless(value: object) -> str:
+    """Return a value as one line on which nothing but characters to be read stands; others become escapes."""
+    return _HARMFUL.sub(_escape, str(value))
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    short = {9: "\\t", 10: "\\n", 13: "\\r"}.get(code)
+    return short or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def tolerate(*streams: IO[str]) -> None:
+    """Let streams write an escape for a character that their encoding does not have."""
+    for stream in streams:
+        # Streams that tests or programs put in the place of the real ones need not know the method.
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def say(text: str = "") -> None:
+    """Write lines of plain text to standard output."""
+    click.echo(_LINES.sub(_escape, text), file=sys.stdout)
+
+
+def tell(text: str, *, fault: bool = False) -> None:
+    """Write lines of plain text to standard error, with a red `Error:` before a fault."""
+    start = f"{click.style('Error:', fg='red', bold=True)} " if fault else ""
+    click.echo(start + _LINES.sub(_escape, text), file=sys.stderr)
+
+
+def write_json(value: Any, *, indent: int | None = 1) -> None:  # noqa: ANN401 - any JSON value
+    """Write one JSON value to standard output; in ASCII where its encoding could not hold every character."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    ascii_only = not encoding.startswith("utf")
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent, allow_nan=False)
+    # Half of a surrogate pair, which no encoding has, can stand in a path.
+    click.echo(_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text), file=sys.stdout)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        return Console(highlight=False, width=_FILE_WIDTH)
+    return console if console.width >= _LEAST_WIDTH else Console(highlight=False, width=_LEAST_WIDTH)
+
+
+def width() -> int:
+    """Return how many characters a line holds."""
+    return _console().width
+
+
+def bar(part: int, whole: int, *, cells: int = 20) -> str:
+    """Return a horizontal bar of at most `cells` cells; what is there at all shows at least a sliver."""
+    eighths = round(8 * cells * part / whole) if whole else 0
+    eighths = max(eighths, 1) if part else 0
+    return "█" * (eighths // 8) + (" ▏▎▍▌▋▊▉"[eighths % 8] if eighths % 8 else "")
+
+
+def number(value: int) -> str:
+    """Return a count with thousands separated; nothing for zero, so that what is there stands out."""
+    return f"{value:,}" if value else ""
+
+
+def share(part: int, whole: int) -> str:
+    """Return `part` of `whole` in per cent, without decimals; nothing where the whole is zero."""
+    return f"{part / whole:.0%}" if whole else ""
+
+
+def heading(text: str) -> None:
+    """Write a heading, set off by an empty line."""
+    from rich.text import Text
+
+    console = _console()
+    console.print()
+    console.print(Text(harmless(text), style="bold"))
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, whole: int = 1) -> None:
+    """Write a table; without a terminal it is as wide as it needs to be, so that nothing is cut in a file.
+
+    Args:
+        columns: Headings; one that begins with `>` is a column of numbers, set to the right.
+        rows: Cells, as many per row as there are columns; shown as they are, never read as markup.
+        whole: So many of the first columns are never broken into lines, and numbers never are.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for place, column in enumerate(columns):
+        right = column.startswith(">")
+        unbroken = right or place < whole
+        table.add_column(
+            Text(harmless(column.removeprefix(">"))),
+            justify="right" if right else "left",
+            no_wrap=unbroken,
+            overflow="ellipsis" if unbroken else "fold",
+        )
+    for row in rows:
+        table.add_row(*(Text(harmless(cell)) for cell in row))
+    _console().print(table)
