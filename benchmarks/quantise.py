@@ -34,6 +34,7 @@ from ottenok.inference.api import classifier_of
 from ottenok.studies.rows import Columns, read_rows
 from ottenok.tasks.decision import chosen
 from ottenok.tasks.report import EvaluationOptions, evaluate
+from ottenok.tasks.task import Task
 from ottenok.training.inputs import Places
 
 if TYPE_CHECKING:
@@ -265,7 +266,7 @@ def quality(classifier: Classifier, file: Path, texts: list[str], truth: Mask, e
     """Return labels kept, macro F1, and what company does to a text's probabilities."""
     decision, scheme = classifier.manifest.decision, classifier.scheme
     found = classifier.predict_proba(texts)
-    report = evaluate(truth, found, scheme=scheme, decision=decision, options=EvaluationOptions(resamples=0))
+    report = evaluate(Task.of(scheme, decision), truth, found, options=EvaluationOptions(resamples=0))
     same = (chosen(found, scheme, decision) == chosen(expected, scheme, decision)).all(axis=1)
     rows = list(range(0, len(texts), max(1, len(texts) // ALONE)))
     alone = np.concatenate([classifier.predict_proba([texts[row]]) for row in rows])

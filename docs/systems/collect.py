@@ -94,6 +94,7 @@ def translations(run: str, corpus: str, name: str) -> None:
     from ottenok.bundle.folder import read_manifest
     from ottenok.tasks.predictions import load_predictions, predictions_file
     from ottenok.tasks.report import EvaluationOptions, evaluate
+    from ottenok.tasks.task import Task
 
     found = load_predictions(predictions_file(run))
     rows = {row["id"]: row for row in open_corpus(corpus).table(columns=("id", "text", "source", "split")).to_pylist()}
@@ -107,10 +108,9 @@ def translations(run: str, corpus: str, name: str) -> None:
     for title, chosen in (("All", near >= 0), ("The others", near < ALIKE), ("Those", near >= ALIKE)):
         part = found.take(np.flatnonzero(chosen))
         report = evaluate(
+            Task.of(manifest.scheme.canonical_scheme(), manifest.decision),
             part.truth,
             part.probs,
-            scheme=manifest.scheme.canonical_scheme(),
-            decision=manifest.decision,
             options=EvaluationOptions(),
         )
         one = report.metrics["weighted_f1"]

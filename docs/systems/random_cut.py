@@ -33,6 +33,7 @@ from ottenok.studies.rows import read_rows
 from ottenok.tasks.baselines import LabelledTexts, fit_tfidf
 from ottenok.tasks.decision import Decision, indicator, probabilities
 from ottenok.tasks.report import EvaluationOptions, evaluate
+from ottenok.tasks.task import Task
 from ottenok.training.inputs import Places
 from ottenok.training.run import train
 
@@ -106,7 +107,7 @@ def linear(learned: LabelledTexts, test: LabelledTexts, scheme: LabelScheme) -> 
 
 def measured(probs: npt.NDArray[Any], test: LabelledTexts, scheme: LabelScheme, decision: Decision) -> dict[str, float]:
     """Measure probabilities."""
-    return figures(evaluate(test.truth, probs, scheme=scheme, decision=decision, options=_OPTIONS))
+    return figures(evaluate(Task.of(scheme, decision), test.truth, probs, options=_OPTIONS))
 
 
 def both_ways(root: Path, name: str, scheme: LabelScheme, official: LabelledTexts) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ottenok.studies.cards import card_tables, record, rewrite_card
 from ottenok.studies.evaluation import Evaluation
 from ottenok.tasks.decision import Decision
 from ottenok.tasks.report import EvaluationOptions, evaluate
+from ottenok.tasks.task import Task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,10 +29,9 @@ SENTIMENT = load_scheme("sentiment-3")
 def _report(system: str) -> Report:
     truth = np.eye(3, dtype=bool)[[0, 0, 1, 1, 2, 2]]
     return evaluate(
+        Task.of(SENTIMENT, Decision(activation="softmax")),
         truth,
         np.eye(3)[[0, 1, 1, 1, 2, 2]],
-        scheme=SENTIMENT,
-        decision=Decision(activation="softmax"),
         sources=["a", "a", "a", "b", "b", "b"],
         options=EvaluationOptions(system=system, resamples=0),
     )

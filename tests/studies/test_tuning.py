@@ -35,6 +35,7 @@ from ottenok.studies.tuning import TuneSpec, tune
 from ottenok.tasks.decision import Decision, probabilities
 from ottenok.tasks.predictions import Predictions, load_predictions, predictions_file, save_predictions
 from ottenok.tasks.report import EvaluationOptions, evaluate
+from ottenok.tasks.task import Task
 from ottenok.tasks.thresholds import ThresholdOptions
 from ottenok.tasks.tuning import TuningOptions, TuningReport, fit_decision
 from toys import character_tokenizer
@@ -195,7 +196,7 @@ def _report(folder: Path) -> dict[str, Any]:
     truth = np.eye(7, dtype=bool)
     decision = open_bundle(folder).manifest.decision
     options = EvaluationOptions(resamples=0)
-    return evaluate(truth, truth * 0.9, scheme=EMOTIONS, decision=decision, options=options).to_json()
+    return evaluate(Task.of(EMOTIONS, decision), truth, truth * 0.9, options=options).to_json()
 
 
 def test_figures_of_the_old_decision_are_kept_under_another_name(model: Path, corpus: Path) -> None:
@@ -393,7 +394,7 @@ def test_a_fit_of_few_or_senseless_rows() -> None:
     decision = Decision(activation="sigmoid")
     logits, truth = rng.normal(size=(6, 7)), rng.random((6, 7)) < 0.5
 
-    fit = fit_decision(logits, truth, scheme=EMOTIONS, decision=decision, options=TuningOptions())
+    fit = fit_decision(Task.of(EMOTIONS, decision), logits, truth, options=TuningOptions())
 
     assert fit.report.temperature is not None
     assert fit.report.temperature.loss_after <= fit.report.temperature.loss_before

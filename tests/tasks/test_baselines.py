@@ -11,8 +11,9 @@ import pytest
 from ottenok.core.errors import DataError
 from ottenok.core.schemes import load_scheme
 from ottenok.tasks.baselines import LabelledTexts, baseline_reports, fit_majority, fit_tfidf
-from ottenok.tasks.decision import decide, indicator, probabilities
+from ottenok.tasks.decision import Decision, decide, indicator, probabilities
 from ottenok.tasks.report import EvaluationOptions
+from ottenok.tasks.task import Task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +99,9 @@ def test_reports_share_the_models_metric_code() -> None:
     """Both baselines are reported on the test rows under their names, with the model's intervals and sources."""
     test = LabelledTexts(texts=GOOD + BAD, truth=_rows().truth[:10], sources=["ru"] * 3 + ["zh"] * 2 + ["ru"] * 5)
 
-    majority, linear = baseline_reports(_rows(), test, scheme=SENTIMENT, options=EvaluationOptions(resamples=20))
+    majority, linear = baseline_reports(
+        Task.of(SENTIMENT, Decision(activation="sigmoid")), _rows(), test, options=EvaluationOptions(resamples=20)
+    )
 
     assert (majority.system, linear.system) == ("majority", "TF-IDF linear")
     assert majority.value("accuracy") == 0.5
@@ -118,8 +121,8 @@ def test_thresholds_are_tuned_on_rows_of_their_own() -> None:
     )
     options = EvaluationOptions(resamples=0)
 
-    _, plain = baseline_reports(rows, rows, scheme=CEDR, options=options)
-    _, tuned = baseline_reports(rows, rows, scheme=CEDR, options=options, tuning=rows)
+    _, plain = baseline_reports(Task.of(CEDR, Decision(activation="sigmoid")), rows, rows, options=options)
+    _, tuned = baseline_reports(Task.of(CEDR, Decision(activation="sigmoid")), rows, rows, options=options, tuning=rows)
 
     assert plain.labels[0].f1.value == 0.0
     assert tuned.labels[0].f1.value > 0.5
@@ -148,7 +151,9 @@ def test_the_linear_baseline_is_a_strong_one(data_root: Path) -> None:
         for name in ("random_posts", "test")
     )
 
-    majority, linear = baseline_reports(train, test, scheme=SENTIMENT, options=EvaluationOptions(resamples=0))
+    majority, linear = baseline_reports(
+        Task.of(SENTIMENT, Decision(activation="sigmoid")), train, test, options=EvaluationOptions(resamples=0)
+    )
 
     assert majority.value("macro_f1") < 0.3
     assert linear.value("macro_f1") > 0.68

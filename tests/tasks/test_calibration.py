@@ -12,6 +12,7 @@ from ottenok.core.schemes import load_scheme
 from ottenok.tasks.calibration import calibration, reliability
 from ottenok.tasks.decision import Decision, probabilities, softmax
 from ottenok.tasks.report import EvaluationOptions, Report, evaluate
+from ottenok.tasks.task import Task
 
 
 def test_bins_are_scikit_learns_calibration_curve() -> None:
@@ -106,10 +107,9 @@ def test_a_report_tells_of_before_and_after_the_temperature(scheme: str, activat
     truth = np.arange(logits.shape[1]) == rng.integers(0, 3, (300, 1))
 
     report = evaluate(
+        Task.of(facts, decision),
         truth,
         probabilities(logits / 3, decision),
-        scheme=facts,
-        decision=decision,
         options=EvaluationOptions(resamples=0, temperature=3.0),
     )
 

@@ -17,6 +17,7 @@ from ottenok.core.schemes import LabelScheme, load_scheme
 from ottenok.tasks.decision import Decision
 from ottenok.tasks.metrics import METRICS, Kind, group, resampled
 from ottenok.tasks.report import EvaluationOptions, Report, evaluate
+from ottenok.tasks.task import Task
 
 SENTIMENT = load_scheme("sentiment-3")
 STARS = load_scheme("stars-5")
@@ -47,7 +48,7 @@ def _mask(codes: np.ndarray, labels: int = 5) -> np.ndarray:
 
 
 def _quick(truth: np.ndarray, probs: np.ndarray, scheme: LabelScheme = STARS, decision: Decision = SOFTMAX) -> Report:
-    return evaluate(truth, probs, scheme=scheme, decision=decision, options=QUICK)
+    return evaluate(Task.of(scheme, decision), truth, probs, options=QUICK)
 
 
 def _averages(truth: np.ndarray, answer: np.ndarray, average: str) -> list[float]:
@@ -275,10 +276,9 @@ def test_figures_per_source() -> None:
     """Each source is judged by its own rows, sorted by name."""
     codes = np.array([0, 2, 0, 2])
     report = evaluate(
+        Task.of(SENTIMENT, SOFTMAX),
         _mask(codes, 3),
         np.eye(3)[[0, 2, 2, 2]],
-        scheme=SENTIMENT,
-        decision=SOFTMAX,
         sources=["news", "news", "blogs", "blogs"],
         options=QUICK,
     )
@@ -295,7 +295,7 @@ def test_intervals_are_those_of_a_plain_bootstrap() -> None:
     probs = np.eye(3)[np.where(rng.random(400) < 0.7, codes, rng.integers(0, 3, 400))]
     answer = probs.argmax(axis=1)
 
-    found = evaluate(_mask(codes, 3), probs, scheme=SENTIMENT, decision=SOFTMAX).metrics["macro_f1"]
+    found = evaluate(Task.of(SENTIMENT, SOFTMAX), _mask(codes, 3), probs).metrics["macro_f1"]
 
     draws = (rng.integers(0, 400, 400) for _ in range(600))
     plain = [reference.f1_score(codes[rows], answer[rows], average="macro") for rows in draws]
@@ -309,7 +309,7 @@ def test_an_interval_averages_over_the_labels_of_its_figure() -> None:
     codes = np.array([0, 2] * 100)
     answer = np.where(np.arange(200) == 7, 1, codes)
 
-    report = evaluate(_mask(codes, 3), np.eye(3)[answer], scheme=SENTIMENT, decision=SOFTMAX)
+    report = evaluate(Task.of(SENTIMENT, SOFTMAX), _mask(codes, 3), np.eye(3)[answer])
 
     assert report.metrics["macro_f1"].value == pytest.approx(0.665, abs=0.001)
     assert report.metrics["macro_f1"].high == pytest.approx(2 / 3)
@@ -323,10 +323,9 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         right = rng.random(300) < 0.8
         answer = np.where(right, 0, 1)
         report = evaluate(
+            Task.of(SENTIMENT, SOFTMAX),
             _mask(np.zeros(300, dtype=int), 3),
             np.eye(3)[answer],
-            scheme=SENTIMENT,
-            decision=SOFTMAX,
             options=EvaluationOptions(resamples=200, seed=seed),
         )
         interval = report.metrics["accuracy"]
@@ -342,7 +341,7 @@ def test_intervals_repeat_with_their_seed() -> None:
 
     def run(seed: int) -> Report:
         options = EvaluationOptions(resamples=50, seed=seed)
-        return evaluate(truth, probs, scheme=CEDR, decision=SIGMOID, options=options)
+        return evaluate(Task.of(CEDR, SIGMOID), truth, probs, options=options)
 
     assert run(1) == run(1)
     assert run(1).metrics["macro_f1"] != run(2).metrics["macro_f1"]
@@ -364,9 +363,7 @@ def test_a_report_survives_json() -> None:
     """What is written as strict JSON is read back as the same report."""
     rng = np.random.default_rng(5)
     codes = rng.integers(0, 2, 50)
-    report = evaluate(
-        _mask(codes, 3), rng.dirichlet([1, 1, 1], 50), scheme=SENTIMENT, decision=SOFTMAX, sources=["a"] * 50
-    )
+    report = evaluate(Task.of(SENTIMENT, SOFTMAX), _mask(codes, 3), rng.dirichlet([1, 1, 1], 50), sources=["a"] * 50)
 
     assert Report.from_json(json.loads(json.dumps(report.to_json(), allow_nan=False))) == report
 
@@ -412,7 +409,7 @@ def test_what_can_not_be_evaluated_is_refused(
 ) -> None:
     """No rows, other shapes and NaN are refused."""
     with pytest.raises(error):
-        evaluate(truth, probs, scheme=SENTIMENT, decision=SOFTMAX, sources=sources, options=QUICK)
+        evaluate(Task.of(SENTIMENT, SOFTMAX), truth, probs, sources=sources, options=QUICK)
 
 
 def test_a_decision_of_another_kind_is_refused() -> None:

@@ -16,6 +16,7 @@ from ottenok.tasks.decision import Decision
 from ottenok.tasks.metrics import Kind
 from ottenok.tasks.paired import Areas, PairedOptions, Rows, System, holm, mcnemar
 from ottenok.tasks.report import EvaluationOptions, evaluate
+from ottenok.tasks.task import Task
 
 _THREE = Kind.of(load_scheme("sentiment-3"))
 _MANY = Kind(one_label=False, ranks=None)
@@ -50,10 +51,9 @@ def test_estimates_are_those_of_reports() -> None:
     system = _system(truth, 0.6)
     found = Rows(_onehot(truth), _THREE, _NAMES, PairedOptions()).estimates(system)
     report = evaluate(
+        Task.of(load_scheme("sentiment-3"), Decision(activation="softmax")),
         _onehot(truth),
         system.probs[0],
-        scheme=load_scheme("sentiment-3"),
-        decision=Decision(activation="softmax"),
         options=EvaluationOptions(),
     )
     for name in ("macro_f1", "accuracy", "weighted_f1", "mae"):

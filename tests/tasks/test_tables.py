@@ -13,6 +13,7 @@ from ottenok.core.schemes import load_scheme
 from ottenok.tasks.decision import Decision
 from ottenok.tasks.report import EvaluationOptions, evaluate
 from ottenok.tasks.tables import Grid, confusion_table, label_table, source_table, system_table
+from ottenok.tasks.task import Task
 
 if TYPE_CHECKING:
     from ottenok.tasks.report import Report
@@ -25,10 +26,9 @@ def _report(system: str = "model", resamples: int = 0, rows: int = 6) -> Report:
     truth = np.eye(3, dtype=bool)[[0, 0, 1, 1, 2, 2][:rows]]
     probs = np.eye(3)[[0, 1, 1, 1, 2, 2][:rows]]
     return evaluate(
+        Task.of(SENTIMENT, Decision(activation="softmax")),
         truth,
         probs,
-        scheme=SENTIMENT,
-        decision=Decision(activation="softmax"),
         sources=["a", "a", "a", "b", "b", "b"][:rows],
         options=EvaluationOptions(system=system, resamples=resamples),
     )
@@ -50,9 +50,7 @@ def test_the_label_table_is_laid_out_as_published() -> None:
 def test_multi_label_tables_have_the_micro_average() -> None:
     """Where a row may have several labels the micro average says something of its own."""
     rng = np.random.default_rng(0)
-    report = evaluate(
-        rng.random((20, 5)) < 0.5, rng.random((20, 5)), scheme=CEDR, decision=Decision(activation="sigmoid")
-    )
+    report = evaluate(Task.of(CEDR, Decision(activation="sigmoid")), rng.random((20, 5)) < 0.5, rng.random((20, 5)))
 
     assert label_table(report).header == ("", *CEDR.labels, "macro avg", "weighted avg", "micro avg")
 

@@ -503,17 +503,25 @@ class BundleManifest(Table):
     def reports(self, rows: str, task: str | None = None) -> list[Report]:
         """Return the reports on a set of rows for a task (None: the first): the model's, then those of the baselines.
 
-        The list is empty where there is none.
+        The list is empty where the model has none.
 
         Raises:
             DataError: One in the manifest is no report.
         """
         from ottenok.tasks.report import Report
 
-        name = self.facts(task).name
-        own = self.metrics.get(rows, {}).get(name)
-        trees = [] if own is None else [own, *self.baselines.get(rows, {}).get(name, ())]
-        return [Report.from_json(tree) for tree in trees]
+        own = self.metrics.get(rows, {}).get(self.facts(task).name)
+        return [] if own is None else [Report.from_json(own), *self.baseline_reports(rows, task)]
+
+    def baseline_reports(self, rows: str, task: str | None = None) -> list[Report]:
+        """Return the reports of the baselines on a set of rows for a task (None: the first).
+
+        Raises:
+            DataError: One in the manifest is no report.
+        """
+        from ottenok.tasks.report import Report
+
+        return [Report.from_json(tree) for tree in self.baselines.get(rows, {}).get(self.facts(task).name, ())]
 
     def tuning_report(self, task: str | None = None) -> TuningReport | None:
         """Return what fitting the decision of a task (None: the first) found; None where it is not known.

@@ -20,6 +20,7 @@ from ottenok.core.progress import SILENT
 from ottenok.inference.api import classifier_of
 from ottenok.tasks.decision import chosen, indicator
 from ottenok.tasks.report import EvaluationOptions, evaluate
+from ottenok.tasks.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,10 +191,9 @@ def _same(classifier: Classifier, expected: Probabilities, found: Probabilities)
 
 def _macro_f1(classifier: Classifier, probs: Probabilities, labels: Sequence[Sequence[str]] | None) -> float:
     report = evaluate(
+        Task.of(classifier.scheme, classifier.manifest.decision),
         indicator(labels or (), classifier.manifest.scheme.canonical_scheme()),
         probs,
-        scheme=classifier.scheme,
-        decision=classifier.manifest.decision,
         options=EvaluationOptions(resamples=0),
     )
     return report.metrics["macro_f1"].value

@@ -15,6 +15,7 @@ from ottenok.studies.compare_runs import align, find_runs, group_runs, in_order,
 from ottenok.tasks.metrics import METRICS, Kind, fitting, goodness
 from ottenok.tasks.paired import AREAS, Difference, Estimate, McNemar, PairedOptions, Rows, System, holm, mcnemar
 from ottenok.tasks.report import EvaluationOptions, evaluate
+from ottenok.tasks.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -230,7 +231,7 @@ def _report(run: Run) -> Report:
     predictions = in_order(run.predictions, scheme.labels)
     options = EvaluationOptions(resamples=0)
     decision = run.manifest.decision
-    return evaluate(predictions.truth, predictions.probs, scheme=scheme, decision=decision, options=options)
+    return evaluate(Task.of(scheme, decision), predictions.truth, predictions.probs, options=options)
 
 
 def _baseline(systems: Sequence[Compared], metric: str, asked: str | None) -> str:

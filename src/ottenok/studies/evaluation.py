@@ -19,6 +19,7 @@ from ottenok.tasks.paired import PairedOptions
 from ottenok.tasks.predictions import Predictions, save_predictions
 from ottenok.tasks.report import EvaluationOptions
 from ottenok.tasks.report import evaluate as measure
+from ottenok.tasks.task import Task
 from ottenok.tasks.tuning import fitted_temperature
 from ottenok.training.inputs import Places
 
@@ -150,19 +151,13 @@ def evaluate_on(classifier: Classifier, rows: Rows, *, spec: EvaluationSpec, pro
         decision=_in_terms_of(decision, classifier.scheme, scheme),
         read=lambda texts: _probabilities(classifier, texts, progress),
     )
-    report = measure(
-        clean.truth,
-        clean.probs,
-        scheme=scheme,
-        decision=clean.decision,
-        sources=rows.test.sources,
-        options=options,
-    )
+    task = Task.of(scheme, clean.decision)
+    report = measure(task, clean.truth, clean.probs, sources=rows.test.sources, options=options)
     if spec.predictions is not None:
         _keep(spec.predictions, rows, clean, classifier)
     paired = PairedOptions(resamples=spec.resamples, permutations=0, seed=spec.seed)
     noisy = under_noise(clean, spec.stress.changes(spec.seed), paired)
-    baselines, notes = _baselines(rows, spec, options, scheme, progress=progress, tuned=bool(decision.thresholds))
+    baselines, notes = _baselines(rows, spec, options, task, progress=progress, tuned=bool(decision.thresholds))
     return Evaluation(
         data=rows.name,
         corpus=rows.corpus,
@@ -191,7 +186,7 @@ def _baselines(
     rows: Rows,
     spec: EvaluationSpec,
     options: EvaluationOptions,
-    scheme: LabelScheme,
+    task: Task,
     *,
     tuned: bool,
     progress: Progress,
@@ -204,7 +199,14 @@ def _baselines(
     train = _sample(rows.train, spec.seed)
     note = f"The baselines were fitted on {len(train.texts):,} of {len(rows.train.texts):,} training rows."
     tuning = rows.tuning if tuned else None
-    reports = baseline_reports(train, rows.test, scheme=scheme, options=options, tuning=tuning, progress=progress)
+    reports = baseline_reports(
+        task,
+        train,
+        rows.test,
+        options=options,
+        tuning=tuning,
+        progress=progress,
+    )
     return reports, (note,)
 
 

@@ -19,6 +19,7 @@ from ottenok.studies.report_rows import SPLITS, kept_predictions, named_corpus, 
 from ottenok.studies.rows import Columns, read_rows
 from ottenok.tasks.predictions import Predictions
 from ottenok.tasks.report import EvaluationOptions, Report, evaluate
+from ottenok.tasks.task import Task
 from ottenok.tasks.tuning import fitted_temperature
 from ottenok.training.history import HISTORY_FILE, read_history
 from ottenok.training.inputs import Places
@@ -218,16 +219,15 @@ def _measured(
 ) -> Measured:
     manifest, spec = model.bundle.manifest, model.spec
     found = evaluate(
+        Task.of(model.scheme, model.decision),
         rows.truth,
         rows.probs,
-        scheme=model.scheme,
-        decision=model.decision,
         sources=rows.sources if any(rows.sources) else None,
         options=EvaluationOptions(
             system=manifest.name, resamples=spec.resamples, seed=spec.seed, temperature=model.temperature
         ),
     )
-    baselines = manifest.reports(name)[1:]
+    baselines = manifest.baseline_reports(name)
     return Measured(
         name=name,
         title=title,

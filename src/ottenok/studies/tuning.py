@@ -22,6 +22,7 @@ from ottenok.studies.rows import Columns, Rows, read_rows
 from ottenok.tasks.calibration import logits_of, untempered
 from ottenok.tasks.decision import check_fit
 from ottenok.tasks.predictions import PREDICTIONS, load_predictions, predictions_file, save_predictions
+from ottenok.tasks.task import Task
 from ottenok.tasks.thresholds import ThresholdOptions
 from ottenok.tasks.tuning import TuningOptions, TuningReport, check_tuning, fit_decision, tuning_sentences
 from ottenok.training.inputs import Places
@@ -133,10 +134,9 @@ def tune(
     probs = _probabilities(bundle, rows, progress)
     read = probs.any(axis=1)
     fit = fit_decision(
+        Task.of(bundle.manifest.scheme.scheme(), decision),
         logits_of(probs[read], decision.activation) * decision.temperature,
         rows.test.truth[read],
-        scheme=bundle.manifest.scheme.scheme(),
-        decision=decision,
         options=replace(options, data=rows.name),
     )
     if spec.write:

@@ -7,7 +7,7 @@ no word borders, which makes the linear baseline a fair one for Chinese too. Nee
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ottenok.core.lazy import require
 from ottenok.core.progress import SILENT, Progress, tracked
 from ottenok.tasks.decision import Decision, log_sigmoid, probabilities
 from ottenok.tasks.report import EvaluationOptions, evaluate
+from ottenok.tasks.task import Task
 from ottenok.tasks.thresholds import fit_thresholds
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Mask = npt.NDArray[np.bool_]
 
-__all__ = ["Baseline", "LabelledTexts", "Majority", "TfidfLinear", "baseline_reports", "fit_majority", "fit_tfidf"]
+__all__ = ["LabelledTexts", "Majority", "TfidfLinear", "baseline_reports", "fit_majority", "fit_tfidf"]
 
 # Hashed n-grams keep memory bounded and need no vocabulary. Collisions at these sizes cost nothing measurable.
 _WORD_BITS, _CHARACTER_BITS = 18, 19
@@ -47,30 +48,17 @@ class LabelledTexts:
         texts: Normalised as in the corpus.
         truth: bool `[rows, labels]`.
         sources: Each row's source, or None.
+        languages: Each row's language, or None.
     """
 
     texts: Sequence[str]
     truth: Mask
     sources: Sequence[str] | None = None
+    languages: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.texts) or len(self.texts) != len(self.truth):
             raise DataError(f"found {len(self.texts)} texts for {len(self.truth)} labelled rows")
-
-
-class Baseline(Protocol):
-    """A fitted baseline."""
-
-    @property
-    def name(self) -> str:
-        """Name for tables."""
-
-    @property
-    def decision(self) -> Decision:
-        """How its logits become answers."""
-
-    def logits(self, texts: Sequence[str]) -> Floats:
-        """Return float64 `[rows, labels]`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,10 +170,10 @@ def _fit_label(matrix: Any, truth: npt.NDArray[np.bool_], seed: int) -> tuple[Fl
 
 
 def baseline_reports(
+    task: Task,
     train: LabelledTexts,
     test: LabelledTexts,
     *,
-    scheme: LabelScheme,
     options: EvaluationOptions,
     tuning: LabelledTexts | None = None,
     progress: Progress = SILENT,
@@ -193,32 +181,29 @@ def baseline_reports(
     """Fit both baselines on training rows and evaluate them, for the table that the model stands in too.
 
     Args:
-        train: Training rows of the corpus.
+        task: Whose labels the columns are; the baselines have decisions of their own.
+        train: Training rows of the corpus that have a label for the task.
         test: The rows that the model is evaluated on.
-        scheme: The labels, in the order of the columns.
         options: Intervals as the model's; the systems' names are the baselines' own.
         tuning: Validation rows on which a multi-label linear baseline chooses thresholds; give them where the model has
             thresholds of its own, or the comparison is not fair.
         progress: Told about the fitting.
     """
-    linear = fit_tfidf(train, scheme, progress=progress)
-    if tuning is not None and scheme.kind == "multi-label":
-        linear = _tuned(linear, tuning)
-    fitted: tuple[Baseline, ...] = (fit_majority(train.truth, scheme), linear)
-    return tuple(_report(baseline, test, scheme, options) for baseline in fitted)
-
-
-def _tuned(baseline: TfidfLinear, rows: LabelledTexts) -> TfidfLinear:
-    fit = fit_thresholds(probabilities(baseline.logits(rows.texts), baseline.decision), rows.truth)
-    return replace(baseline, decision=replace(baseline.decision, thresholds=fit.thresholds))
-
-
-def _report(baseline: Baseline, test: LabelledTexts, scheme: LabelScheme, options: EvaluationOptions) -> Report:
-    return evaluate(
-        test.truth,
-        probabilities(baseline.logits(test.texts), baseline.decision),
-        scheme=scheme,
-        decision=baseline.decision,
-        sources=test.sources,
-        options=replace(options, system=baseline.name, temperature=None),
-    )
+    linear = fit_tfidf(train, task.scheme, progress=progress)
+    if tuning is not None and task.scheme.kind == "multi-label":
+        fit = fit_thresholds(probabilities(linear.logits(tuning.texts), linear.decision), tuning.truth)
+        linear = replace(linear, decision=replace(linear.decision, thresholds=fit.thresholds))
+    reports = []
+    for baseline in (fit_majority(train.truth, task.scheme), linear):
+        own = Task.of(task.scheme, baseline.decision, name=task.name)
+        reports.append(
+            evaluate(
+                own,
+                test.truth,
+                own.probabilities(baseline.logits(test.texts)),
+                sources=test.sources,
+                languages=test.languages,
+                options=replace(options, system=baseline.name, temperature=None),
+            )
+        )
+    return tuple(reports)

@@ -7,7 +7,7 @@ probability that the system gave. No texts, so that such files may be handed on 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-__all__ = ["PREDICTIONS", "Predictions", "load_predictions", "predictions_file", "save_predictions"]
+    from ottenok.tasks.task import Task
+
+__all__ = ["PREDICTIONS", "Predictions", "load_predictions", "prediction_files", "predictions_file", "save_predictions"]
 
 # Folder of a run's predictions, one file per split.
 PREDICTIONS = "predictions"
@@ -45,9 +47,11 @@ class Predictions:
         sources: Name of each row's source; `""` where it is unknown.
         labels: In the order of the columns of `truth` and `probs`.
         truth: bool `[rows, labels]`.
-        probs: float32 `[rows, labels]` in 0..1, from `ottenok.tasks.decision.probabilities`.
+        probs: float32 `[rows, labels]` in 0..1, from `Task.probabilities`.
         system: Name of the system.
         scheme: Name of the label scheme.
+        task: Name of the task; "" in files of older versions.
+        languages: Code of each row's language; empty in files of older versions.
     """
 
     ids: tuple[str, ...]
@@ -57,6 +61,8 @@ class Predictions:
     probs: npt.NDArray[np.float32]
     system: str = ""
     scheme: str = ""
+    task: str = ""
+    languages: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -64,26 +70,38 @@ class Predictions:
     def take(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> Predictions:
         """Return the given rows, in the given order."""
         places = np.asarray(rows, dtype=np.int64)
-        return Predictions(
+        return replace(
+            self,
             ids=tuple(self.ids[i] for i in places),
             sources=tuple(self.sources[i] for i in places),
-            labels=self.labels,
+            languages=tuple(self.languages[i] for i in places) if self.languages else (),
             truth=self.truth[places],
             probs=self.probs[places],
-            system=self.system,
-            scheme=self.scheme,
         )
 
 
-def predictions_file(folder: str | Path, split: str = "test") -> Path:
-    """Return where a run keeps its predictions for a split (`validation`, `test`)."""
-    return Path(folder) / PREDICTIONS / f"{split}.parquet"
+def predictions_file(folder: str | Path, split: str = "test", *, task: str | None = None) -> Path:
+    """Return where a run keeps its predictions for a split (`validation`, `test`).
+
+    Args:
+        folder: Of the run.
+        split: Of its corpus.
+        task: Which of the run's several tasks; None for a run with one task.
+    """
+    return Path(folder) / PREDICTIONS / (f"{split}.parquet" if task is None else f"{split}.{task}.parquet")
+
+
+def prediction_files(folder: str | Path, split: str, tasks: Sequence[Task]) -> dict[str, Path]:
+    """Return where a run keeps the predictions of each of its tasks, by name; the files need not be there."""
+    several = len(tasks) > 1
+    return {task.name: predictions_file(folder, split, task=task.name if several else None) for task in tasks}
 
 
 def save_predictions(path: str | Path, predictions: Predictions) -> Path:
     """Write predictions as Parquet, whole or not at all.
 
-    The columns are `id`, `source`, and for each label `true:LABEL` (boolean) and `p:LABEL` (float32).
+    The columns are `id`, `source`, `language` where languages are known, and for each label `true:LABEL` (boolean) and
+    `p:LABEL` (float32).
 
     Returns:
         The file.
@@ -100,6 +118,8 @@ def save_predictions(path: str | Path, predictions: Predictions) -> Path:
         "id": pa.array(predictions.ids, pa.string()),
         "source": pa.array(predictions.sources, pa.string()).dictionary_encode(),
     }
+    if predictions.languages:
+        columns["language"] = pa.array(predictions.languages, pa.string()).dictionary_encode()
     for i, label in enumerate(predictions.labels):
         columns[f"{_TRUE}{label}"] = pa.array(predictions.truth[:, i])
         columns[f"{_SCORE}{label}"] = pa.array(predictions.probs[:, i].astype(np.float32))
@@ -108,6 +128,7 @@ def save_predictions(path: str | Path, predictions: Predictions) -> Path:
         "labels": list(predictions.labels),
         "system": predictions.system,
         "scheme": predictions.scheme,
+        "task": predictions.task,
     }
     table = pa.table(columns).replace_schema_metadata({_FACTS: json.dumps(facts, ensure_ascii=False).encode()})
     with atomic_path(path) as temporary:
@@ -126,7 +147,8 @@ def load_predictions(path: str | Path) -> Predictions:
     table = _table(Path(path))
     facts = _facts(table, file)
     labels = tuple(facts["labels"])
-    needed = ["id", "source", *(f"{mark}{label}" for label in labels for mark in (_TRUE, _SCORE))]
+    language = ["language"] if "language" in table.column_names else []
+    needed = ["id", "source", *language, *(f"{mark}{label}" for label in labels for mark in (_TRUE, _SCORE))]
     if missing := [name for name in needed if name not in table.column_names]:
         raise DataError(f"the column {missing[0]!r} is missing", hint=_AGAIN, file=file, key=missing[0])
     if empty := [name for name in needed if table.column(name).null_count]:
@@ -139,6 +161,8 @@ def load_predictions(path: str | Path) -> Predictions:
         probs=_matrix(table, _SCORE, labels, np.float32, file),
         system=str(facts.get("system", "")),
         scheme=str(facts.get("scheme", "")),
+        task=str(facts.get("task", "")),
+        languages=tuple(table.column("language").to_pylist()) if "language" in table.column_names else (),
     )
     _check(found, file=file)
     return found
@@ -199,8 +223,9 @@ def _check(predictions: Predictions, *, file: str) -> None:
     for name, numbers in (("truth", predictions.truth), ("probs", predictions.probs)):
         if numbers.shape != (rows, labels):
             raise DataError(f"expected shape [{rows}, {labels}], found {list(numbers.shape)}", file=file, key=name)
-    if len(predictions.sources) != rows:
-        raise DataError(f"found {len(predictions.sources)} sources for {rows} rows", file=file, key="sources")
+    for name, values in (("sources", predictions.sources), ("languages", predictions.languages or predictions.sources)):
+        if len(values) != rows:
+            raise DataError(f"found {len(values)} {name} for {rows} rows", file=file, key=name)
     if len(set(predictions.labels)) < labels:
         raise DataError("two labels have the same name", file=file, key="labels")
     if len(set(predictions.ids)) < rows:

@@ -23,7 +23,6 @@ from ottenok.tasks.calibration import (
     calibration,
     untempered,
 )
-from ottenok.tasks.decision import chosen
 from ottenok.tasks.metrics import (
     OPEN,
     Interval,
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     from ottenok.tasks.calibration import Calibration
     from ottenok.tasks.decision import Decision
     from ottenok.tasks.metrics import Tally
+    from ottenok.tasks.task import Task
 
     Floats = npt.NDArray[np.float64]
     Probabilities = npt.NDArray[np.float32]
@@ -62,6 +62,7 @@ __all__ = [
     "LabelMetrics",
     "Report",
     "SourceMetrics",
+    "epoch_metrics",
     "evaluate",
     "upgraded_report",
 ]
@@ -268,11 +269,10 @@ class _Counted:
 
 
 def evaluate(
+    task: Task,
     truth: Mask,
     probs: npt.ArrayLike,
     *,
-    scheme: LabelScheme,
-    decision: Decision,
     sources: Sequence[str] | None = None,
     languages: Sequence[str] | None = None,
     options: EvaluationOptions = _USUAL,
@@ -280,10 +280,9 @@ def evaluate(
     """Compare a system's probabilities with the truth.
 
     Args:
-        truth: bool `[rows, labels]`, from `ottenok.tasks.decision.indicator`.
-        probs: `[rows, labels]`, from `ottenok.tasks.probabilities`.
-        scheme: The labels, in the order of the columns.
-        decision: How probabilities become answers.
+        task: The labels, in the order of the columns, and how probabilities become answers.
+        truth: bool `[rows, labels]`, from `ottenok.tasks.decision.indicator`; rows that have a label for the task.
+        probs: `[rows, labels]`, from `Task.probabilities`.
         sources: Each row's source, for metrics per source.
         languages: Each row's language, for metrics per language and label.
         options: The system's name and the intervals.
@@ -291,9 +290,9 @@ def evaluate(
     Raises:
         DataError: There are no rows, or their numbers differ.
         ModelError: Probabilities have another shape than the labels, or are not finite.
-        SchemeError: The decision does not fit the scheme.
     """
-    answer = chosen(probs, scheme, decision)
+    scheme, decision = task.scheme, task.decision
+    answer = task.chosen(probs)
     _check(truth, answer, sources, languages)
     numbers = np.asarray(probs, dtype=np.float32)
     kind = Kind.of(scheme)
@@ -321,6 +320,7 @@ def evaluate(
         calibration=believed,
         uncalibrated=_uncalibrated(truth, numbers, kind, decision, options),
         cells=cells,
+        task=task.name,
     )
 
 
@@ -475,11 +475,39 @@ def _means(sources: tuple[SourceMetrics, ...], cells: tuple[CellMetrics, ...], k
     name = "macro_f1_present" if kind.one_label else "macro_f1"
     if told := [one for one in sources if one.rows >= LEAST_ROWS] or sources:
         found["source_f1"] = Interval(value=float(np.mean([one.metrics[name].value for one in told])))
-    true = [one for one in cells if one.rows]
-    if known := [one for one in true if one.rows >= LEAST_ROWS] or true:
-        found["cell_f1"] = Interval(value=float(np.mean([one.f1 for one in known])))
+    if (mean := _cell_f1(cells)) is not None:
+        found["cell_f1"] = Interval(value=mean)
     return found
+
+
+def _cell_f1(cells: Sequence[CellMetrics]) -> float | None:
+    true = [one for one in cells if one.rows]
+    known = [one.f1 for one in true if one.rows >= LEAST_ROWS] or [one.f1 for one in true]
+    return float(np.mean(known)) if known else None
 
 
 def _confusion(counts: Tally) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(int(cell) for cell in row) for row in counts.confusion)
+
+
+def epoch_metrics(reports: Mapping[str, Report]) -> dict[str, float]:
+    """Return the metrics of several tasks on the same rows as one flat table, name to value.
+
+    One task gives its metrics by their own names. Several give `<task>/<metric>` for each, and under the plain name the
+    mean over the tasks that have the metric; `cell_f1` is the mean over all cells of all tasks.
+
+    Args:
+        reports: Task to its report.
+    """
+    if len(reports) == 1:
+        (report,) = reports.values()
+        return {name: found.value for name, found in report.metrics.items()}
+    every = {name: {metric: found.value for metric, found in one.metrics.items()} for name, one in reports.items()}
+    names = dict.fromkeys(metric for values in every.values() for metric in values)
+    means = {
+        metric: float(np.mean([values[metric] for values in every.values() if metric in values])) for metric in names
+    }
+    cells = [cell for report in reports.values() for cell in report.cells]
+    if (mean := _cell_f1(cells)) is not None:
+        means["cell_f1"] = mean
+    return means | {f"{name}/{metric}": value for name, values in every.items() for metric, value in values.items()}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ottenok.core.errors import ConfigError, SchemeError
-from ottenok.tasks.decision import ACTIVATIONS, check_fit, decide, ordered_score, output_count, probabilities
+from ottenok.tasks.decision import ACTIVATIONS, check_fit, chosen, decide, ordered_score, output_count, probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,6 +58,14 @@ class Task:
             )
         check_fit(self.decision, self.scheme)
 
+    @classmethod
+    def of(cls, scheme: LabelScheme, decision: Decision, *, name: str | None = None) -> Task:
+        """Return the task that a scheme and a decision make, called by the scheme unless it has a name."""
+        problem = next(one for one, activations in ACTIVATIONS.items() if decision.activation in activations)
+        return cls(
+            name=task_name(scheme.name) if name is None else name, scheme=scheme, problem=problem, decision=decision
+        )
+
     @property
     def outputs(self) -> int:
         """How many logits the task has."""
@@ -71,8 +79,16 @@ class Task:
         """
         return probabilities(logits, self.decision)
 
+    def chosen(self, probs: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Say which labels are in each row's answer, bool `[rows, labels]`; see `ottenok.tasks.decision.chosen`.
+
+        Raises:
+            ModelError: The probabilities have another shape than `[rows, labels]`, or are not finite.
+        """
+        return chosen(probs, self.scheme, self.decision)
+
     def decide(self, probs: npt.ArrayLike) -> list[tuple[str, ...]]:
-        """Return each row's labels, in the scheme's order; see `ottenok.tasks.decision.chosen` for the rule.
+        """Return each row's labels, in the scheme's order.
 
         Raises:
             ModelError: The probabilities have another shape than `[rows, labels]`, or are not finite.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ottenok.core.schemes import LabelScheme
+    from ottenok.tasks.task import Task
 
     Floats = npt.NDArray[np.float64]
     Mask = npt.NDArray[np.bool_]
@@ -150,23 +151,20 @@ def check_tuning(thresholds: ThresholdOptions | None, scheme: LabelScheme) -> No
         )
 
 
-def fit_decision(
-    logits: npt.ArrayLike, truth: Mask, *, scheme: LabelScheme, decision: Decision, options: TuningOptions
-) -> DecisionFit:
+def fit_decision(task: Task, logits: npt.ArrayLike, truth: Mask, *, options: TuningOptions) -> DecisionFit:
     """Fit what the options ask for, on rows that the model was not trained on.
 
     Args:
-        logits: `[rows, outputs]`.
+        task: The labels, and the decision as it was before: what the fit begins at and is compared with.
+        logits: `[rows, outputs]`, of rows that have a label for the task.
         truth: bool `[rows, labels]`.
-        scheme: The labels.
-        decision: As it was before: what the fit begins at and is compared with.
         options: What is fitted.
 
     Raises:
         ConfigError: Thresholds are asked for in a one-label scheme, or a temperature for a regression.
         ModelError: There are too few rows, or the logits are not finite.
-        SchemeError: The decision does not fit the scheme.
     """
+    scheme, decision = task.scheme, task.decision
     check_tuning(options.thresholds, scheme)
     numbers = np.asarray(logits, dtype=np.float64)
     fitted, temperature, thresholds = decision, None, None

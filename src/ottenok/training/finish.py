@@ -134,10 +134,9 @@ def _reports(parts: Parts, tuned: Tuned, folder: RunFolder) -> dict[str, Report]
 
 def _report(parts: Parts, tuned: Tuned, examples: Examples, scores: npt.NDArray[np.float32]) -> Report:
     return evaluate(
+        Task.of(parts.scheme, tuned.decision),
         examples.truth,
         probabilities(scores, tuned.decision),
-        scheme=parts.scheme,
-        decision=tuned.decision,
         sources=examples.sources.tolist(),
         options=EvaluationOptions(system=parts.recipe.name, temperature=tuned.temperature),
     )

@@ -14,6 +14,7 @@ from ottenok.models.problems import PROBLEMS
 from ottenok.tasks.decision import Decision, check_fit, probabilities
 from ottenok.tasks.metrics import Kind, fitting
 from ottenok.tasks.report import EvaluationOptions, evaluate
+from ottenok.tasks.task import Task
 from ottenok.tasks.tuning import check_tuning
 from ottenok.training.batches import length_order
 from ottenok.training.tokens import pad
@@ -180,10 +181,9 @@ def check_metric(name: str, scheme: LabelScheme) -> None:
 def measures(scores: Scores, examples: Examples, scheme: LabelScheme, decision: Decision) -> dict[str, float]:
     """Return every figure of `ottenok.tasks.report` that is defined for these rows, without intervals."""
     report = evaluate(
+        Task.of(scheme, decision),
         examples.truth,
         probabilities(scores, decision),
-        scheme=scheme,
-        decision=decision,
         sources=examples.sources.tolist(),
         options=EvaluationOptions(resamples=0),
     )

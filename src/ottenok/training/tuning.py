@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ottenok.models.scaling import fold_temperature
+from ottenok.tasks.task import Task
 from ottenok.tasks.tuning import TuningOptions, fit_decision, tuning_sentences, tuning_table
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def tune(parts: Parts, decision: Decision) -> Tuned:
         return Tuned(decision=decision, scores=scores)
     options = TuningOptions(temperature=temperature, thresholds=asked.thresholds)
     truth = parts.validation.examples.truth
-    fit = fit_decision(scores, truth, scheme=parts.scheme, decision=decision, options=options)
+    fit = fit_decision(Task.of(parts.scheme, decision), scores, truth, options=options)
     tuned = _folded(parts, fit, scores)
     _tell(tuned, parts.progress)
     return tuned

@@ -26,6 +26,7 @@ from ottenok.studies.reporting import ReportSpec, report
 from ottenok.tasks.decision import Decision, probabilities
 from ottenok.tasks.predictions import Predictions, predictions_file, save_predictions
 from ottenok.tasks.report import EvaluationOptions, evaluate
+from ottenok.tasks.task import Task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,10 +69,9 @@ def _rows(scheme: LabelScheme, decision: Decision) -> Predictions:
 def _manifest(scheme: LabelScheme, decision: Decision, rows: Predictions) -> BundleManifest:
     several = scheme.kind == "multi-label"
     other = evaluate(
+        Task.of(scheme, Decision(activation=decision.activation)),
         rows.truth,
         np.full(rows.probs.shape, 0.4, dtype=np.float32),
-        scheme=scheme,
-        decision=Decision(activation=decision.activation),
         sources=rows.sources,
         options=EvaluationOptions(system="majority", resamples=0),
     )

@@ -21,6 +21,7 @@ from ottenok.studies.report.plots.curves import roc_plots
 from ottenok.studies.report.theme import DARK, DASHES, LIGHT, SERIES
 from ottenok.tasks.decision import Decision
 from ottenok.tasks.report import EvaluationOptions, evaluate
+from ottenok.tasks.task import Task
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -130,7 +131,7 @@ def test_many_labels_go_into_several_figures(one_label: Run) -> None:
 
 def _measured(run: Run, decision: Decision) -> Measured:
     report = evaluate(
-        run.rows.truth, run.rows.probs, scheme=run.scheme, decision=decision, options=EvaluationOptions(resamples=0)
+        Task.of(run.scheme, decision), run.rows.truth, run.rows.probs, options=EvaluationOptions(resamples=0)
     )
     return Measured(name="test", title="Test", origin="", report=report, predictions=run.rows)
 
