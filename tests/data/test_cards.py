@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from ottenok.data.card import ReaderSpec
 
 PAGE = Path(__file__).parents[2] / "docs/data.md"
-DOMAINS = {"reviews", "news", "social", "blogs", "mixed"}
-AUTHORS = {"author", "author_id", "author_name", "Username", "user", "username", "id", "twitid"}
+DOMAINS = {"reviews", "news", "social", "blogs", "dialogue", "mixed"}
+AUTHORS = {
+    "author", "author_id", "author_name", "Username", "user", "username", "id", "twitid", "Speaker", "公司", "代码",
+    "mid", "entity",
+}  # fmt: skip
 # The sets that the published systems used, by the names of their cards.
 USED = {
     "rusentiment", "rureviews", "kaggle-news", "linis-2015", "linis-2016", "mokoron", "sentirueval-2016-banks",
@@ -34,6 +37,8 @@ USED = {
 }  # fmt: skip
 LARGE = {"dmsc", "kaggle-news", "kinopoisk", "linis-2015", "linis-2016", "mokoron", "rureviews"}
 every_card = pytest.mark.parametrize("card", [load_card(name) for name in card_names()], ids=card_names())
+LABELLED = [card for card in map(load_card, card_names()) if card.kind == "labelled"]
+every_set = pytest.mark.parametrize("card", LABELLED, ids=[card.name for card in LABELLED])
 
 
 def readers(card: Card) -> list[ReaderSpec]:
@@ -57,7 +62,7 @@ def test_a_wrong_name_is_answered_with_the_nearest() -> None:
         load_card("rusentimant")
 
 
-@every_card
+@every_set
 def test_labels_lead_into_the_scheme(card: Card) -> None:
     """Each published label leads to a label of the card's scheme or is dropped, and each choice has its reason."""
     labels = load_scheme(card.label.scheme).labels
@@ -103,7 +108,7 @@ def test_overlaps_are_told_on_both_sides(card: Card) -> None:
 def test_readers_exist_and_read_no_authors(card: Card) -> None:
     """Each reader is registered, and no column of people or ids is among the columns that it reads."""
     for spec in readers(card):
-        assert spec.kind in READERS
+        assert spec.kind in READERS or card.kind == "lexicon"
         assert not AUTHORS & {spec.text, spec.label, spec.part, *spec.labels}
 
 
@@ -111,7 +116,8 @@ def test_readers_exist_and_read_no_authors(card: Card) -> None:
 def test_files_are_named_once_and_pinned(card: Card) -> None:
     """A checksum comes with a size, and a checked file on GitHub is addressed by its commit, not by a branch."""
     assert card.files
-    assert len({file.path for file in card.files}) == len(card.files)
+    members = {(file.path, (file.reader or card.reader).options.get("member")) for file in card.files}
+    assert len(members) == len(card.files)
     for file in card.files:
         assert (file.sha256 is None) == (file.bytes is None)
         assert file.url is None or file.url.startswith("https://")
@@ -122,7 +128,7 @@ def test_files_are_named_once_and_pinned(card: Card) -> None:
 @every_card
 def test_a_train_set_is_not_optional(card: Card) -> None:
     """Each card has a file that is needed, so that a source is never silently empty."""
-    assert any(not file.optional and not file.alternative for file in card.files)
+    assert any(not file.optional and not file.alternative and not file.beside for file in card.files)
 
 
 def test_the_page_is_what_the_cards_say() -> None:
@@ -135,7 +141,9 @@ def test_the_page_is_written_where_it_is_asked_for(tmp_path: Path) -> None:
     """The command writes a page with a section per card."""
     write_page(tmp_path / "docs" / "data.md")
     text = (tmp_path / "docs" / "data.md").read_text(encoding="utf-8")
-    assert re.findall(r"^## (.+)$", text, flags=re.MULTILINE) == list(card_names())
+    shown = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
+    assert sorted(shown) == list(card_names())
+    assert shown[: len(LABELLED)] == [card.name for card in LABELLED]
 
 
 def test_the_page_shows_what_is_dropped_and_escapes_bars() -> None:
@@ -182,16 +190,106 @@ def test_real_rows_and_labels_are_those_of_the_card(card: Card, data_root: Path)
     """Each file at hand has as many records as its card says, and no label that the card does not map."""
     for file in card.files:
         path = data_root / file.path
-        if not path.is_file():
-            continue
         spec = file.reader or card.reader
+        if not path.is_file() or file.beside or not spec.kind:
+            continue
         # Merged rows are fewer than published ones; what is counted is what is published.
         options = {name: value for name, value in spec.options.items() if name != "merge_repeats"}
-        rows = list(read(path, spec.model_copy(update={"options": options}), label=file.label))
+        kind = spec.kind.removesuffix("-pairs")
+        label = file.label if card.kind == "labelled" else "none"
+        rows = list(read(path, spec.model_copy(update={"kind": kind, "options": options}), label=label))
         assert len(rows) == file.rows, file.path
         published = Counter(label for row in rows if isinstance(row, Record) for label in row.labels)
-        assert set(published) <= set(card.label.map), file.path
-        assert {row.reason for row in rows if isinstance(row, Rejected)} <= {"empty text"}, file.path
+        assert set(published) <= set(card.label.map) or card.kind != "labelled", file.path
+        rejects = {row.reason for row in rows if isinstance(row, Rejected)}
+        assert rejects <= {"empty text"}, file.path
+
+
+# Labels of files as their publishers or a count by other means give them; a file of texts with aspects by its aspects.
+COUNTS = {
+    "rusentne-2023/train_data.csv": {"0": 4774, "-1": 1007, "1": 856},
+    "from-rnc-with-love/dataset.csv": {
+        "neutral": 413, "joy": 301, "disgust": 269, "surprise": 268, "sadness": 246, "fear": 222, "anger": 200,
+    },
+    "wildberries-5star/wildberries_reviews.csv": {"1": 787, "2": 772, "3": 804, "4": 788, "5": 777},
+    "covid19-weibo/labeledData.csv": {
+        "2": 3595, "0": 3227, "6": 3175, "3": 3145, "4": 3072, "5": 2756, "1": 2203,
+    },
+    "tw-news-titles/NewsTitle.csv": {"5": 1448, "0": 1444, "6": 890, "1": 869, "2": 671, "4": 436, "3": 402},
+    "cluemotion-2020/test.txt": {
+        "sadness": 1448, "happiness": 978, "disgust": 471, "like": 453, "anger": 447, "surprise": 103, "fear": 67,
+    },
+    "weibo-moods/lstm_sentiment_classification_8_total.txt": {
+        "sadness": 6029, "happiness": 5195, "disgust": 3951, "anger": 3687, "none": 3305, "like": 3269,
+        "surprise": 1817, "fear": 952,
+    },
+    "msctd/chinese_train_enzh.txt": {"0": 27762, "1": 23908, "2": 18478},
+    "msctd/chinese_train_zhen.txt": {"0": 24074, "1": 21617, "2": 16902},
+    "msctd/chinese_dev.txt": {"0": 1764, "1": 1845, "2": 1454},
+    "multilingual-sentiments/valid.csv": {"negative": 1000, "neutral": 1000, "positive": 1000},
+    "conversation-sentiment/sentiment_XS_30k.txt": {"positive": 17194, "negative": 12419},
+    "finance-news/test_data.csv": {"0": 1200, "1": 1200},
+    "hotels-absa/room_test.tsv": {"0.0": 1472, "1.0": 1472},
+    "fewclue-eprstmt/test_public.json": {"Negative": 305, "Positive": 305},
+    "bdci-car-2018/train_2.csv": {"0": 8488, "1": 2048, "-1": 2036},
+    "weibo2018/train.txt": {"1": 5496, "0": 4504},
+    "chnsenticorp-splits/chnsenticorp.zip": {"1": 6000, "0": 6000},
+}  # fmt: skip
+# The two sentiments and emotions of one file.
+DOUBLE_COUNTS = {
+    "cped": {"negative": 12977, "neutral": 7991, "positive": 6470},
+    "cped-emotions": {
+        "neutral": 7991, "anger": 3031, "depress": 2792, "happy": 2604, "negative-other": 2395, "relaxed": 2150,
+        "positive-other": 1685, "worried": 1489, "astonished": 1433, "fear": 872, "sadness": 530, "disgust": 435,
+        "grateful": 31,
+    },
+    "bmeld": {"neutral": 460, "negative": 393, "positive": 231},
+    "bmeld-emotions": {
+        "neutral": 460, "joy": 162, "surprise": 146, "anger": 146, "sadness": 109, "fear": 40, "disgust": 21,
+    },
+}  # fmt: skip
+
+
+def counted(card: Card, root: Path) -> dict[str, Counter[str]]:
+    """Count the published labels of each file of a card, rejected rows left out and pairs not joined."""
+    found: dict[str, Counter[str]] = {}
+    for file in card.files:
+        spec = file.reader or card.reader
+        if file.beside or not (root / file.path).is_file():
+            continue
+        rows = read(root / file.path, spec.model_copy(update={"kind": spec.kind.removesuffix("-pairs")}))
+        labels = Counter(label for row in rows if isinstance(row, Record) for label in row.labels)
+        found[file.path] = found.get(file.path, Counter()) + labels
+    return found
+
+
+@pytest.mark.data
+def test_labels_are_as_many_as_counted_elsewhere(data_root: Path) -> None:
+    """Each label of the newer sets is read as often as it stands in the file."""
+    found: dict[str, Counter[str]] = {}
+    for card in LABELLED:
+        if card.name not in DOUBLE_COUNTS and {file.path for file in card.files} & set(COUNTS):
+            found |= counted(card, data_root)
+    for path, counts in COUNTS.items():
+        assert found[path] == counts, path
+    for name, counts in DOUBLE_COUNTS.items():
+        card = load_card(name)
+        [test] = [file.path for file in card.files if file.split == "test"]
+        assert counted(card, data_root)[test] == counts, name
+
+
+@pytest.mark.data
+def test_texts_with_several_aspects_come_once(data_root: Path) -> None:
+    """A sentence of RuSentNE or a post of BDCI comes once with all its labels, a text of DimABSA with all polarities."""
+    for name, texts, mixed in (("rusentne-2023", 3716, 719), ("bdci-car-2018", 10654, 475)):
+        [file] = load_card(name).files
+        rows = [row for row in read(data_root / file.path, load_card(name).reader) if isinstance(row, Record)]
+        assert len(rows) == len({row.text for row in rows}) == texts
+        assert sum(len(row.labels) > 1 for row in rows) == mixed
+    card = load_card("dimabsa-2026")
+    rows = [row for file in card.files for row in read(data_root / file.path, card.reader) if isinstance(row, Record)]
+    assert len(rows) == 10540
+    assert Counter(row.labels[0] for row in rows if len(row.labels) == 1) == {"POS": 6847, "NEG": 1326, "NEU": 865}
 
 
 @pytest.mark.data

@@ -82,7 +82,7 @@ def list_cards(data_root: Path | None, cache: Path, *, as_json: bool) -> None:
     """List the data sets that have a card: what they are, and whether their files are here."""
     from ottenok.data.card import card_names, load_card
 
-    cards = [load_card(name) for name in card_names()]
+    cards = sorted((load_card(name) for name in card_names()), key=lambda card: (card.kind != "labelled", card.name))
     here = {card.name: _is_here(card, data_root, cache) for card in cards}
     rows = {card.name: sum(file.rows or 0 for file in card.files if not file.alternative) for card in cards}
     if as_json:
@@ -92,8 +92,9 @@ def list_cards(data_root: Path | None, cache: Path, *, as_json: bool) -> None:
                     "name": card.name,
                     "title": card.title,
                     "languages": card.languages,
+                    "kind": card.kind,
                     "domain": card.domain,
-                    "scheme": card.label.scheme,
+                    "scheme": card.label.scheme or None,
                     "annotation": card.annotation,
                     "rows": rows[card.name] or None,
                     "licence": card.licence.id,
@@ -109,7 +110,7 @@ def list_cards(data_root: Path | None, cache: Path, *, as_json: bool) -> None:
             (
                 card.name,
                 ", ".join(card.languages),
-                card.label.scheme,
+                card.label.scheme or card.kind,
                 card.annotation,
                 number(rows[card.name]),
                 card.licence.id,
@@ -119,7 +120,11 @@ def list_cards(data_root: Path | None, cache: Path, *, as_json: bool) -> None:
         ),
         whole=4,
     )
-    say(f"{len(cards)} data sets, {sum(here.values())} of them here (✓). More on one: ottenok data info NAME")
+    labelled = sum(card.kind == "labelled" for card in cards)
+    say(
+        f"{labelled} data sets, {len(cards) - labelled} lexicons and sets of unlabelled texts; {sum(here.values())} of "
+        "them here (✓). More on one: ottenok data info NAME"
+    )
 
 
 def _is_here(card: Card, root: Path | None, cache: Path) -> bool:

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ottenok.core.config import parse, suggest
 from ottenok.core.errors import DataError
@@ -61,6 +61,8 @@ class CardFile(Table):
         reader: Overrides the card's reader for this file.
         optional: True for a file that a corpus can do without: it is used where it is present.
         alternative: True for a second form of rows that another file of the card holds: documented, never read.
+        beside: True for what another file's reader reads beside it, such as its labels: fetched and checked, and no
+            file of rows itself.
     """
 
     path: str
@@ -74,6 +76,7 @@ class CardFile(Table):
     reader: ReaderSpec | None = None
     optional: bool = False
     alternative: bool = False
+    beside: bool = False
 
     @field_validator("path")
     @classmethod
@@ -88,7 +91,7 @@ class Label(Table):
     """How published labels become labels of a scheme.
 
     Attributes:
-        scheme: Name of the scheme in `core/schemes.toml` that the map leads to.
+        scheme: Name of the scheme in `core/schemes.toml` that the map leads to; "" where there are no labels.
         map: Published label to a scheme's label; `""` drops the row (multi-class) or the label (multi-label).
         empty: The label of a row that is published without labels; None keeps it empty.
         several: What several different labels of one row mean in a one-label scheme (per-company tweets): `drop` the
@@ -138,12 +141,14 @@ class Card(Table):
 
     Attributes:
         name: Short name, the name of the card's file.
+        kind: `labelled` texts, a `lexicon` of words or signs with their polarity, or `unlabelled` texts. Corpora are
+            made of labelled texts only.
         title: As its publisher calls it.
         task: In words: what was annotated, by whom (people, emoticons, translation), on which texts.
         languages: ISO 639-1 codes.
-        domain: `reviews`, `news`, `social`, `blogs`.
+        domain: `reviews`, `news`, `social`, `blogs`, `dialogue`, or `mixed`.
         annotation: `human`, `author` (the author's own stars), `distant` (emoticons), `translated` or `unknown`.
-        reader: The default reader of the files.
+        reader: The default reader of the files; kind "" where none is needed.
         files: The files; empty for hub-only sets, whose Parquet files are looked up on the hub.
         hub: `owner/name` on the hub, if the set is there.
         label: The label map.
@@ -157,15 +162,16 @@ class Card(Table):
     """
 
     name: str
+    kind: Literal["labelled", "lexicon", "unlabelled"] = "labelled"
     title: str
     task: str
     languages: tuple[str, ...]
     domain: str
     annotation: Literal["human", "author", "distant", "translated", "unknown"]
-    reader: ReaderSpec
+    reader: ReaderSpec = ReaderSpec(kind="")
     files: tuple[CardFile, ...] = ()
     hub: str | None = None
-    label: Label
+    label: Label = Label(scheme="", map={})
     raters: Raters | None = None
     emoticons: bool = False
     licence: Licence
@@ -173,6 +179,12 @@ class Card(Table):
     homepage: str
     faults: tuple[str, ...] = ()
     overlaps: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_labels(self) -> Card:
+        if (self.kind == "labelled") != bool(self.label.scheme) or (self.kind == "labelled" and not self.reader.kind):
+            raise ValueError("a set of labelled texts has a reader and labels, the other kinds have no labels")
+        return self
 
 
 @cache

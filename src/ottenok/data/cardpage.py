@@ -37,12 +37,18 @@ it has it. Where there is no address, `ottenok data fetch` says what to put wher
 A licence that is `unknown` means that the source states none. Such a set may do to train and to measure with, but that
 is for you to judge; the card of a model names every set that the model has seen.
 """
+_OTHERS = """\
+Lexicons, and texts without labels. No corpus is made of them.
+"""
 
 
 def render(cards: Iterable[Card]) -> str:
-    """Return the page in Markdown, the cards in the given order; the same for the same cards."""
-    cards = list(cards)
-    blocks = [_HEAD, _overview(cards), *(render_card(card) for card in cards)]
+    """Return the page in Markdown: sets of labelled texts, then lexicons and unlabelled texts, each by name."""
+    cards = sorted(cards, key=lambda card: (card.kind != "labelled", card.name))
+    others = [card for card in cards if card.kind != "labelled"]
+    blocks = [_HEAD, _overview([card for card in cards if card.kind == "labelled"])]
+    blocks += [_OTHERS, _overview(others)] if others else []
+    blocks += [render_card(card) for card in cards]
     return "\n".join(blocks)
 
 
@@ -57,7 +63,7 @@ def _overview(cards: Sequence[Card]) -> str:
             f"[{card.name}](#{card.name})",
             ", ".join(_LANGUAGES.get(code, code) for code in card.languages),
             card.domain,
-            card.label.scheme,
+            card.label.scheme or card.kind,
             _MAKERS[card.annotation],
             _rows(card),
             card.licence.id,
@@ -87,7 +93,10 @@ def render_card(card: Card) -> str:
 
 
 def _facts(card: Card) -> Iterator[str]:
-    yield f"- Labels: `{card.label.scheme}`. {_map(card)}"
+    if card.kind == "labelled":
+        yield f"- Labels: `{card.label.scheme}`. {_map(card)}"
+    else:
+        yield f"- No labelled texts: {card.kind}."
     if card.label.rule:
         yield f"- Why so: {' '.join(card.label.rule.split())}"
     if card.raters:
@@ -144,6 +153,7 @@ def _remark(file: CardFile) -> str:
         file.part or "",
         "optional" if file.optional else "",
         "a second form of other rows, not read" if file.alternative else "",
+        "read beside the file before it" if file.beside else "",
         "" if file.url else "no address",
     )
     return ", ".join(remark for remark in remarks if remark)

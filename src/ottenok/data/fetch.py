@@ -47,7 +47,8 @@ class Located:
 def locate(card: Card, *, root: Path | None, cache: Path) -> list[Located]:
     """Find and check the files of a card, in its order: each first under `root`, then under `cache`.
 
-    Optional files that are nowhere are left out; second forms of other files always are.
+    Optional files that are nowhere are left out; second forms of other files always are. A file that another one's
+    reader reads is checked, and left out too.
 
     Raises:
         ChecksumError: A file is not what the card says; a wrong file under `root` is not passed over.
@@ -58,7 +59,8 @@ def locate(card: Card, *, root: Path | None, cache: Path) -> list[Located]:
     missing = [file for file, path in places if path is None and not file.optional]
     if missing:
         raise _missing(card, missing, into=folders[0])
-    return [_located(card, file, path, cache=cache) for file, path in places if path is not None]
+    found = [_located(card, file, path, cache=cache) for file, path in places if path is not None]
+    return [located for located in found if not located.file.beside]
 
 
 def absent(card: Card, *, root: Path | None, cache: Path) -> tuple[CardFile, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ottenok.core.errors import SchemeError
+from ottenok.core.errors import DataError, SchemeError
 from ottenok.core.progress import SILENT
 from ottenok.core.schemes import LabelScheme, load_scheme, load_schemes
 from ottenok.data.card import Card, load_card
@@ -25,11 +25,17 @@ def source_card(spec: SourceSpec, recipe: CorpusRecipe, *, cache: Path, progress
     """Return the card of a source: ottenok's own, or one made by looking at the user's data.
 
     Raises:
-        DataError: There is no such card, or the user's data can't be read.
+        DataError: There is no such card, it is one of words or unlabelled texts, or the user's data can't be read.
         SchemeError: The user's labels have no place in the scheme.
     """
     if spec.own is None:
-        return load_card(spec.name)
+        card = load_card(spec.name)
+        if card.kind != "labelled":
+            raise DataError(
+                f"{card.name} holds no labelled texts ({card.kind}), so no corpus can be made of it",
+                hint="The sets of labelled texts are those that `ottenok data list` shows with labels.",
+            )
+        return card
     own = spec.own
     places: dict[Split | None, str | None] = {None: own.file or own.hub}
     if own.files:

@@ -31,10 +31,15 @@ __all__ = ["READERS", "Reader", "read"]
 Reader = Callable[..., Iterator[Record | Rejected]]
 
 READERS: dict[str, str] = {
+    "aligned-lines": "ottenok.data.readers.lines:read_aligned",
+    "conllu": "ottenok.data.readers.lines:read_conllu",
     "csv": "ottenok.tables.delimited:read_csv",
+    "csv-pairs": "ottenok.data.readers.aspects:read_pairs",
+    "dimabsa": "ottenok.data.readers.aspects:read_dimabsa",
     "hub": "ottenok.tables.parquet:read_hub",
     "json": "ottenok.tables.json_files:read_json",
     "jsonl": "ottenok.tables.json_files:read_jsonl",
+    "labelled-lines": "ottenok.data.readers.lines:read_labelled",
     "label-first": "ottenok.data.readers.plain:read_label_first",
     "nlpcc-reviews": "ottenok.data.readers.nlpcc:read_reviews",
     "nlpcc-weibo": "ottenok.data.readers.nlpcc:read_weibo",
