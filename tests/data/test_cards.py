@@ -280,7 +280,7 @@ def test_labels_are_as_many_as_counted_elsewhere(data_root: Path) -> None:
 
 @pytest.mark.data
 def test_texts_with_several_aspects_come_once(data_root: Path) -> None:
-    """A sentence of RuSentNE or a post of BDCI comes once with all its labels, a text of DimABSA with all polarities."""
+    """A sentence of RuSentNE or a post of BDCI comes once with all its labels, a text of DimABSA with all of them."""
     for name, texts, mixed in (("rusentne-2023", 3716, 719), ("bdci-car-2018", 10654, 475)):
         [file] = load_card(name).files
         rows = [row for row in read(data_root / file.path, load_card(name).reader) if isinstance(row, Record)]
