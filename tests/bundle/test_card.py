@@ -260,6 +260,15 @@ def test_sets_that_were_only_measured_on_bind_nothing(card: Callable[..., str]) 
     assert _first_line(card(OPEN, only_test)) == "# small"
 
 
+def test_what_was_never_learned_is_named(card: Callable[..., str]) -> None:
+    """A label with hardly any training rows in a language is marked in its table and named among the limits."""
+    cells = {"sentiment-3": {"ru": {"negative": 4000, "neutral": 3000}, "zh": {"negative": 5000, "neutral": 12}}}
+    text = card(OPEN, data=DataFacts(name="mine", sources=(OPEN,), cells=cells))
+
+    assert "| zh | 5,000 | **12, not learned** |" in text
+    assert "- Not learned, for want of training rows (under 200): `neutral` of sentiment-3 in Chinese (12)." in text
+
+
 def test_rows_that_chose_the_thresholds_do_bind(make_manifest: Maker) -> None:
     """Validation rows had a part in the model."""
     source = _source("barred", "CC-BY-NC-SA-4.0", False, rows={"validation": 100})

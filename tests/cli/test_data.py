@@ -178,6 +178,20 @@ def test_stats_tell_what_was_dropped(strange: Path, capsys: pytest.CaptureFixtur
     assert sum(found["rows"].values()) == 4
 
 
+def test_stats_name_what_is_not_learned(strange: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Language by label with training rows; a label with too few of them is said to be not learned."""
+    _build(strange)
+    capsys.readouterr()
+    assert run(["data", "stats", str(strange.parent / "corpus")]) == 0
+    assert "not learned" in capsys.readouterr().out
+    assert run(["data", "stats", str(strange.parent / "corpus"), "--json"]) == 0
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    assert {(cell["language"], cell["label"], cell["learned"]) for cell in cells} == {
+        ("ru", "минус", False),
+        ("ru", "плюс", False),
+    }
+
+
 def test_stats_fit_a_terminal(tmp_path: Path, terminal: Terminal) -> None:
     """On a terminal of 80 columns no line is longer, and names, counts and bars stand whole on their lines."""
     path = tmp_path / "many.csv"

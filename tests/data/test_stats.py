@@ -12,7 +12,7 @@ from ottenok.core.config import parse
 from ottenok.core.errors import DataError
 from ottenok.data.build import build
 from ottenok.data.corpus import open_corpus
-from ottenok.data.stats import corpus_stats
+from ottenok.data.stats import corpus_cells, corpus_stats, training_rows
 from ottenok.recipes.corpus import CorpusRecipe
 
 if TYPE_CHECKING:
@@ -66,6 +66,20 @@ def test_numbers_are_plain_json(corpus: Corpus) -> None:
     """They can be written and read again, and are those of the manifest."""
     found = json.loads(json.dumps(corpus_stats(corpus).to_json()))
     assert found.items() <= json.loads((corpus.folder / "manifest.json").read_text(encoding="utf-8")).items()
+
+
+def test_cells_of_one_task_are_counted_in_the_rows(corpus: Corpus) -> None:
+    """Also a corpus for one task shows language by class, the class without rows too."""
+    cells = {(one.language, one.label): one for one in corpus_cells(corpus)}
+    rows = corpus.table().to_pylist()
+    assert list(cells) == [(language, label) for language in ("ru", "zh") for label in corpus.label_scheme.labels]
+    for (language, label), cell in cells.items():
+        own = [row["split"] for row in rows if row["language"] == language and row["labels"] == [label]]
+        assert (cell.train, cell.validation, cell.test) == tuple(
+            own.count(split) for split in ("train", "validation", "test")
+        )
+    assert not cells["zh", "neutral"].learned
+    assert training_rows(cells.values())["sentiment-3"]["zh"]["neutral"] == 0
 
 
 def test_a_manifest_of_another_kind_is_refused(corpus: Corpus) -> None:

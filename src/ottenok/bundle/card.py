@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ottenok.bundle.manifest import CARD, CONFIG, ONNX, ONNX_INT8, WEIGHTS, LicenceFacts, read_json
 from ottenok.core.files import atomic_write_text
+from ottenok.core.schemes import LEARNED_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +79,7 @@ def limits(manifest: BundleManifest) -> list[str]:
         *_weak_labels(manifest),
         *_weak_sources(manifest),
         *_indirect(manifest),
+        *_unlearned(manifest),
         "Irony, quotations and mixed feelings are often read wrongly; so are texts of other kinds than those above.",
         "Not for decisions about single people. A probability is a model's belief and not a fact.",
     ]
@@ -125,6 +127,20 @@ def _indirect(manifest: BundleManifest) -> list[str]:
         if source.annotation in _INDIRECT:
             found.setdefault(source.annotation, []).append(source.title or source.name)
     return [f"Training texts of {', '.join(names)} {_INDIRECT[annotation]}." for annotation, names in found.items()]
+
+
+def _unlearned(manifest: BundleManifest) -> list[str]:
+    """Name what the average over languages and sources hides."""
+    cells = [
+        f"`{label}` of {task} in {_LANGUAGES.get(language, language)} ({rows:,})"
+        for task, languages in (manifest.data.cells if manifest.data else {}).items()
+        for language, counts in languages.items()
+        for label, rows in counts.items()
+        if rows < LEARNED_ROWS and label != "(none)"
+    ]
+    if not cells:
+        return []
+    return [f"Not learned, for want of training rows (under {LEARNED_ROWS}): {', '.join(cells)}."]
 
 
 # Licence names that the hub knows; anything else is `other` with a name.
@@ -383,7 +399,19 @@ def _data(manifest: BundleManifest) -> str:
     if manifest.data.dropped:
         dropped = ", ".join(f"{reason} {rows:,}" for reason, rows in manifest.data.dropped.items())
         text += f"\n\nRows left out: {dropped}."
+    for task, languages in manifest.data.cells.items():
+        labels = list(dict.fromkeys(label for counts in languages.values() for label in counts))
+        counts = [
+            [language, *(_count(counts[label], label) if label in counts else "" for label in labels)]
+            for language, counts in languages.items()
+        ]
+        table = _table(["language", *(f"`{label}`" for label in labels)], counts)
+        text += f"\n\nTraining rows of each label of {task}; under {LEARNED_ROWS} it is not learned:\n\n{table}"
     return text
+
+
+def _count(rows: int, label: str) -> str:
+    return f"{rows:,}" if rows >= LEARNED_ROWS or label == "(none)" else f"**{rows:,}, not learned**"
 
 
 def _source(source: SourceFacts, splits: tuple[str, ...]) -> list[str]:

@@ -355,6 +355,7 @@ class DataFacts(Table):
         rows: Split to number of rows.
         sources: What it was made of.
         dropped: Reason to number of rows that were dropped.
+        cells: Task to language to label to training rows, labels without any too; empty where they were not counted.
         recipe: The resolved corpus recipe.
     """
 
@@ -362,6 +363,7 @@ class DataFacts(Table):
     rows: dict[str, int] = Field(default_factory=dict)
     sources: tuple[SourceFacts, ...] = ()
     dropped: dict[str, int] = Field(default_factory=dict)
+    cells: dict[str, dict[str, dict[str, int]]] = Field(default_factory=dict)
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
 
 

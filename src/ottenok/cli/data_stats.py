@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,12 @@ import click
 
 from ottenok.cli.options import json_option
 from ottenok.cli.screen import bar, heading, number, say, share, show_table, width, write_json
+from ottenok.core.schemes import LEARNED_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from ottenok.data.stats import CorpusStats, SourceStats
+    from ottenok.data.stats import Cell, CorpusStats, SourceStats
 
 __all__ = ["stats"]
 
@@ -48,17 +50,19 @@ _OTHER = "Other"
 def stats(folder: Path, *, everything: bool, as_json: bool) -> None:
     """Show what is in the corpus FOLDER: rows, labels, languages, licences, and what was dropped and why."""
     from ottenok.data.corpus import open_corpus
-    from ottenok.data.stats import corpus_stats
+    from ottenok.data.stats import corpus_cells, corpus_stats
 
-    found = corpus_stats(open_corpus(folder))
+    corpus = open_corpus(folder)
+    found, cells = corpus_stats(corpus), corpus_cells(corpus)
     if as_json:
-        write_json(found.to_json())
+        write_json({**found.to_json(), "cells": [{**asdict(cell), "learned": cell.learned} for cell in cells]})
         return
 
     heading(f"{found.name}: {sum(found.rows.values()):,} texts, labels {found.scheme}")
     _show_sources(found)
     _show_licences(found)
     _show_labels(found)
+    _show_cells(cells)
     _show_dropped(found, everything=everything)
     _show_overlaps(found, everything=everything)
     for one in found.skipped:
@@ -114,6 +118,25 @@ def _show_labels(found: CorpusStats) -> None:
         _show_label_columns(counts, labels)
     else:
         _show_label_bars(counts)
+
+
+def _show_cells(cells: Sequence[Cell]) -> None:
+    heading(f"Language by label, training rows; under {LEARNED_ROWS} a label is not learned")
+    rows = []
+    for place, cell in enumerate(cells):
+        before = cells[place - 1] if place else None
+        new_task = before is None or before.task != cell.task
+        new_language = new_task or before is None or before.language != cell.language
+        rows.append(
+            (
+                cell.task if new_task else "",
+                cell.language if new_language else "",
+                cell.label,
+                *(number(count) for count in (cell.train, cell.validation, cell.test)),
+                "" if cell.learned else "not learned",
+            )
+        )
+    show_table(("Task", "In", "Label", ">Train", ">Valid.", ">Test", ""), rows)
 
 
 def _show_label_columns(counts: Mapping[str, Counter[str]], labels: list[str]) -> None:

@@ -19,7 +19,19 @@ from ottenok.core.errors import SchemeError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["LabelMap", "LabelScheme", "SchemeKind", "find_map", "load_maps", "load_scheme", "load_schemes"]
+__all__ = [
+    "LEARNED_ROWS",
+    "LabelMap",
+    "LabelScheme",
+    "SchemeKind",
+    "find_map",
+    "load_maps",
+    "load_scheme",
+    "load_schemes",
+]
+
+# Fewest training rows from which a model learns what a label is in a language.
+LEARNED_ROWS = 200
 
 SchemeKind = Literal["multi-class", "multi-label", "ordinal"]
 

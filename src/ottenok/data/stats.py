@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from ottenok.core.errors import DataError
+from ottenok.core.schemes import LEARNED_ROWS
 from ottenok.data.corpus import MANIFEST_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ottenok.data.corpus import Corpus
 
 __all__ = [
-    "LEAST_ROWS",
     "NO_LABEL",
     "Cell",
     "CorpusStats",
@@ -28,11 +30,10 @@ __all__ = [
     "corpus_cells",
     "corpus_stats",
     "count_cells",
+    "training_rows",
 ]
 
 NO_LABEL = "(none)"
-# Training rows below which a model does not learn what a class is in a language.
-LEAST_ROWS = 200
 _LEAST_SHARE = 0.01  # of the rows; a language with fewer is noise of the detection by script
 
 
@@ -192,7 +193,7 @@ class Cell:
     @property
     def learned(self) -> bool:
         """Whether there is enough to learn from."""
-        return self.train >= LEAST_ROWS
+        return self.label == NO_LABEL or self.train >= LEARNED_ROWS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +256,14 @@ def corpus_cells(corpus: Corpus) -> tuple[Cell, ...]:
     if "cells" in corpus.manifest:
         return tuple(Cell(**cell) for cell in corpus.manifest["cells"])
     return count_cells(corpus)
+
+
+def training_rows(cells: Iterable[Cell]) -> dict[str, dict[str, dict[str, int]]]:
+    """Return task to language to label to training rows: what a model's manifest keeps of the cells."""
+    rows: dict[str, dict[str, dict[str, int]]] = {}
+    for cell in cells:
+        rows.setdefault(cell.task, {}).setdefault(cell.language, {})[cell.label] = cell.train
+    return rows
 
 
 def count_cells(corpus: Corpus) -> tuple[Cell, ...]:

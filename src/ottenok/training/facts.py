@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ottenok.bundle.manifest import DataFacts, EncoderFacts, LicenceFacts, SourceFacts
 from ottenok.core.errors import ConfigError
 from ottenok.core.version import __version__
+from ottenok.data.stats import corpus_cells, training_rows
 from ottenok.text.normalise import TextOptions
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def data_facts(corpus: Corpus) -> DataFacts:
         rows=manifest.get("rows", {}),
         sources=tuple(sources),
         dropped=dropped,
+        cells=training_rows(corpus_cells(corpus)),
         recipe=manifest.get("recipe", {}),
     )
 
