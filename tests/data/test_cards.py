@@ -17,7 +17,7 @@ from ottenok.data.card import Card, CardFile, card_names, load_card
 from ottenok.data.cardpage import render, write_page
 from ottenok.data.fetch import absent, locate
 from ottenok.data.readers import READERS, read
-from ottenok.tables.rows import Record, Rejected
+from ottenok.tables.records import Record, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -11,7 +11,7 @@ from ottenok.core.errors import ConfigError, DataError
 from ottenok.data.card import ReaderSpec, load_card
 from ottenok.data.fetch import locate
 from ottenok.data.readers import read
-from ottenok.tables.rows import Record, Rejected
+from ottenok.tables.records import Record, Rejected
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ import pytest
 
 from ottenok.data.card import ReaderSpec, load_card
 from ottenok.data.readers import read
-from ottenok.tables.rows import Record, Rejected
+from ottenok.tables.records import Record, Rejected
 
 if TYPE_CHECKING:
     from pathlib import Path

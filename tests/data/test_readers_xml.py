@@ -9,7 +9,7 @@ import pytest
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.data.card import ReaderSpec
 from ottenok.data.readers import read
-from ottenok.tables.rows import Record, Rejected
+from ottenok.tables.records import Record, Rejected
 
 if TYPE_CHECKING:
     from pathlib import Path

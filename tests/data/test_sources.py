@@ -20,7 +20,7 @@ from ottenok.core.errors import DataError, SchemeError
 from ottenok.data.card import Card, load_card
 from ottenok.data.fetch import locate
 from ottenok.data.sources import OWN, Source, UserOptions, card_scheme, read_source, user_card
-from ottenok.tables.rows import Record, Rejected
+from ottenok.tables.records import Record, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -251,8 +251,9 @@ def test_a_column_of_texts_is_no_label_column(tmp_path: Path) -> None:
         ("a.csv", "txt,label\nа,б\n", "Did you mean 'txt'"),
         ("a.jsonl", "да\nнет\n", "none of the first 2 records"),
         ("a.xls", "", "save it as .xlsx"),
-        ("a.csv.gz", "", "Unpack it first"),
-        ("a.docx", "", "Known kinds: .csv"),
+        ("a.csv.7z", "", "Unpack it first"),
+        ("a.docx", "", "save|Save"),
+        ("a.foo", "", "Known kinds: .csv"),
         ("a.zip", "", "not a ZIP archive"),
     ],
 )

@@ -15,7 +15,7 @@ from ottenok.core.errors import InputError
 from ottenok.inference import files
 from ottenok.inference.files import FileOptions, classify_file
 from ottenok.inference.records import split_records
-from ottenok.tables.division import Dialect
+from ottenok.tables.delimited import Dialect
 from toys import FakeBackend, fake_classifier
 
 if TYPE_CHECKING:

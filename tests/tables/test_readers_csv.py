@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.data.card import ReaderSpec
 from ottenok.data.readers import READERS, read
-from ottenok.tables.rows import Record, Rejected
+from ottenok.tables.records import Record, Rejected
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -289,12 +289,13 @@ def test_a_megabyte_of_one_line_is_read(tmp_path: Path) -> None:
     assert _read(tmp_path, f'text,label\n"{text}",pos\n') == [Record(row=1, text=text, labels=("pos",))]
 
 
-def test_a_line_past_all_measure_is_an_error(tmp_path: Path) -> None:
-    """A file that is one endless line ends in one clear error before it fills the memory."""
-    with pytest.raises(DataError, match="longer than") as caught:
-        _read(tmp_path, "text,label\nа,b\n" + "x" * 9_500_000)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_line_past_all_measure_costs_itself_only(tmp_path: Path, end: str) -> None:
+    """A line that is longer than a record may be is rejected with the option's name; the others stay."""
+    rows = _read(tmp_path, f"text,label\nа,b\n{'x' * 9_500_000}{end}{'да,c' if end else ''}\n")
 
-    assert caught.value.row is not None
+    assert _pairs(rows)[:2] == [(1, "а", "b"), (2, "", "the record is too long (--max-record)")]
+    assert _pairs(rows)[2:] == ([(3, "да", "c")] if end else [])
 
 
 def test_an_unknown_column_names_the_nearest_and_all(tmp_path: Path) -> None:

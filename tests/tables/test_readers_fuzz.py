@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ottenok.core.errors import DataError
 from ottenok.data.card import ReaderSpec
 from ottenok.data.readers import READERS, read
-from ottenok.tables.rows import Record
+from ottenok.tables.records import Record
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.data.card import ReaderSpec
 from ottenok.data.readers import read
-from ottenok.tables.rows import Record, Rejected
+from ottenok.tables.records import Record, Rejected
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,7 +114,7 @@ def test_what_is_no_object_in_an_array_is_rejected(tmp_path: Path) -> None:
     ("content", "message", "row"),
     [
         ("", "it is empty", None),
-        ('{"text": "а", "label": "b"}\n', "not a JSON array", None),
+        ('"text"\n', "not JSON with objects", None),
         ('[{"text": "а", "label": "b"}, {"text": "в', "breaks off", 2),
         ('[{"text": "а", "label": "b"}, nonsense]', "breaks off or is faulty", 2),
         ('[{"text": "а", "label": "b"}', "breaks off", 2),

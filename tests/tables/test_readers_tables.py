@@ -15,7 +15,7 @@ import pytest
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.data.card import ReaderSpec
 from ottenok.data.readers import read
-from ottenok.tables.rows import Record, Rejected
+from ottenok.tables.records import Record, Rejected
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +67,7 @@ def test_a_sheet_is_chosen_by_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Did you mean 'данные'"):
         list(read(path, _spec("xlsx", options={"sheet": "даные"})))
     with pytest.raises(DataError, match="the sheet is empty"):
-        list(read(_book(tmp_path / "b.xlsx", []), _spec("xlsx")))
+        list(read(_book(tmp_path / "b.xlsx", []), _spec("xlsx", options={"sheet": "данные"})))
 
 
 def test_a_sheet_in_a_zip_is_read(tmp_path: Path) -> None:

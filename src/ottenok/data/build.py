@@ -27,8 +27,7 @@ from ottenok.data.manifest import ManifestBuilder, OverlapCounter
 from ottenok.data.own import corpus_schemes
 from ottenok.data.readers import read
 from ottenok.data.rows import SPLIT_NAMES, Codes, Reason, RowIndexWriter, key_digest, open_staging, write_staging
-from ottenok.tables.rejects import RejectsFile
-from ottenok.tables.rows import Rejected
+from ottenok.tables.records import Rejected, RejectsFile
 from ottenok.text.normalise import dedupe_key
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from ottenok.data.inputs import Inputs
     from ottenok.data.rows import RowIndex, StagingFile, StagingWriter
     from ottenok.recipes.corpus import CorpusRecipe
-    from ottenok.tables.rows import Record
+    from ottenok.tables.records import Record
 
 __all__ = ["ReadPass", "build"]
 

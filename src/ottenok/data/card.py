@@ -32,6 +32,8 @@ class ReaderSpec(Table):
         label: Label column, if the label is in one column.
         labels: 0/1 columns, if each label has its own.
         label_list: How `label` holds several labels: `json`, `numpy` (`[ 2 3]`), `comma`, `space`; None: one label.
+        cells: For users' files, what divides several labels in one cell; lists and objects are read in any form.
+        missing: With `cells`, values that mean that there is no label.
         part: Column that names a sub-source.
         options: Whatever else that reader takes: delimiter, quoting, encoding, header, sheet, member (of a ZIP), ...
     """
@@ -40,7 +42,9 @@ class ReaderSpec(Table):
     text: str | int | None = None
     label: str | int | None = None
     labels: tuple[str, ...] = ()
-    label_list: Literal["json", "numpy", "comma", "space"] | None = None
+    label_list: Literal["json", "numpy", "comma", "space", "semicolon", "pipe", "hash"] | None = None
+    cells: Literal["one", "comma", "semicolon", "pipe", "hash"] | None = None
+    missing: tuple[str, ...] = ()
     part: str | int | None = None
     options: dict[str, str | int | bool | list[str]] = Field(default_factory=dict)
 
@@ -97,6 +101,7 @@ class Label(Table):
         several: What several different labels of one row mean in a one-label scheme (per-company tweets): `drop` the
             row, or `mixed` with the value of `mixed`.
         mixed: The label for contradicting labels when `several = "mixed"`.
+        kind: Of the scheme `own`, what labels of the data make.
         rule: In words: why the map is as it is, with what the published systems did with `skip`, `speech`, mixed.
     """
 
@@ -105,6 +110,7 @@ class Label(Table):
     empty: str | None = None
     several: Literal["drop", "mixed"] = "drop"
     mixed: str | None = None
+    kind: Literal["multi-class", "multi-label"] = "multi-class"
     rule: str = ""
 
 

@@ -21,8 +21,8 @@ from ottenok.core.schemes import LabelScheme, load_scheme
 from ottenok.data.card import Card, CardFile, Label, Licence, ReaderSpec, Split
 from ottenok.data.fetch import Located, fetch, locate
 from ottenok.data.readers import read
-from ottenok.tables.guess import Option, guess_reader, is_file_name
-from ottenok.tables.rows import Record, Rejected
+from ottenok.tables.records import Record, Rejected
+from ottenok.tables.table import is_file_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 __all__ = ["OWN", "Source", "UserOptions", "card_scheme", "read_source", "user_card"]
 
 ListStyle = Literal["json", "numpy", "comma", "space"]
+Option = str | int | bool | list[str]
+
+# Of a user's file everything is found out that is not said.
+_FOUND_OUT: dict[str, Option] = {
+    "encoding": "auto", "delimiter": "auto", "quote": "auto", "escape": "auto", "class_names": True,
+}  # fmt: skip
 
 # Scheme of a card whose labels are in no table: the labels that its map leads to, sorted.
 OWN = "own"
@@ -210,7 +216,7 @@ def _is_hub_name(source: str | Path) -> bool:
 
 def _reader(path: Path | None, text: str | int, label: str | int | Sequence[str], options: UserOptions) -> ReaderSpec:
     if path is not None:
-        kind, guessed = guess_reader(path, member=options.reader.get("member"))
+        kind, guessed = "table", _FOUND_OUT
     else:
         kind, guessed = "hub", _HUB_OPTIONS | ({"config": options.config} if options.config else {})
     one = label if isinstance(label, (str, int)) else None

@@ -13,7 +13,7 @@ from ottenok.core.errors import InputError
 from ottenok.core.suggest import suggest
 from ottenok.inference.records import Record, detect_encoding, open_lines, split_records
 from ottenok.inference.table import BLOCK_CHARACTERS, Block, Reject, excerpt, fault_of, refuse_clash
-from ottenok.tables.division import Dialect
+from ottenok.tables.delimited import Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from ottenok.core.errors import InputError
-from ottenok.tables.division import MAX_RECORD, Broken, Dialect, Lines, split_rows
+from ottenok.tables.delimited import Broken, Dialect, Lines, split_rows
+from ottenok.tables.options import MAX_RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

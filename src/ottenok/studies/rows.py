@@ -15,7 +15,7 @@ from ottenok.data.harmonise import Harmoniser, find_route
 from ottenok.data.rows import Reason
 from ottenok.data.sources import Source, read_source, user_card
 from ottenok.recipes.train import DataOptions
-from ottenok.tables.rows import Rejected
+from ottenok.tables.records import Rejected
 from ottenok.tasks.baselines import LabelledTexts
 from ottenok.tasks.decision import indicator
 from ottenok.training.inputs import Places, corpus_of

@@ -1,122 +1,402 @@
-"""CSV, TSV and their kin (reader kind `csv`)."""
+r"""CSV, TSV and their kin: rows survive unclosed quotes, and what divides them is found out.
+
+Python's `csv` in strict mode splits the rows; lines are held until their record is whole. So an unclosed quote, which
+would swallow the file up to the next quote, costs its own line only: the lines after it are given back and read again.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import csv
+import io
+import re
+import unicodedata
+from collections import Counter, deque
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Literal
 
-from ottenok.core.config import parse
 from ottenok.core.errors import ConfigError, DataError
-from ottenok.tables.dialect import detect_dialect, usual_width
-from ottenok.tables.division import Broken, Dialect, Lines, split_rows
-from ottenok.tables.lines import BlockLines, line_blocks, unpaired_quotes
-from ottenok.tables.options import LineOptions
-from ottenok.tables.rows import Record, Rejected
-from ottenok.tables.shape import Layout, Shaper, excerpt, find_columns, merge_repeats, wanted_columns
-from ottenok.tables.streams import open_bytes
+from ottenok.tables.encoding import Encoding, find_encoding
+from ottenok.tables.options import MAX_RECORD
+from ottenok.tables.records import Rejected, excerpt
+from ottenok.tables.streams import LongLine, text_blocks
+from ottenok.tables.table import Row, Table, fold_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from ottenok.data.card import ReaderSpec
+    from ottenok.core.errors import OttenokError
+    from ottenok.tables.options import TableOptions
+    from ottenok.tables.streams import Source
 
-__all__ = ["CsvOptions", "read_csv"]
+__all__ = ["Broken", "DelimitedTable", "Dialect", "Lines", "split_rows"]
 
-_DEFAULT_QUOTE = '"'
+# In the order of preference where two do equally well.
+_DELIMITERS = ",;\t|"
+_QUOTE = '"'
+# Of a file of one column, whose texts may hold any of those.
+_NOTHING = "\x1f"
 _SAMPLE_LINES = 1000
 _SAMPLE_SIZE = 1_000_000
+_RECORDS = 500
+# A text of more lines than this is taken for an unclosed quote.
+_MAX_LINES = 10_000
+# Lines read again after unclosed quotes, per line of the file, before the file counts as not quoted at all.
+_MOST_AGAIN = 10
+_SEP_LINE = re.compile(r'^"?sep=(.)"?\s*$', re.IGNORECASE)
+_ESCAPES = re.compile(r'(\\+)"')
+_ROW_NAME = re.compile(r"[\w.-]+")
 
 
-class CsvOptions(LineOptions):
-    """Options of the reader `csv`, besides `encoding` and `member`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    r"""How a line is divided.
 
     Attributes:
-        delimiter: One character, or `auto`.
-        quote: One character, or "" where quotes have no meaning; None: found out with delimiter `auto`, else `"`.
-        header: Whether the first record holds the names of the columns.
-        merge_repeats: Join consecutive rows with the same text.
+        delimiter: One character.
+        quote: One character, or "" where quotes have no meaning.
+        escape: Whether `\"` in a quoted field is a quote, as Spark writes it; `""` is one in any case.
     """
 
-    delimiter: str = ","
-    quote: str | None = None
-    header: bool = True
-    merge_repeats: bool = False
+    delimiter: str
+    quote: str
+    escape: bool = False
 
 
-def read_csv(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
-    """Read a file of delimited rows (reader kind `csv`)."""
-    options = parse(CsvOptions, spec.options, file=str(path))
-    rows = _rows(path, spec, options, label)
-    return merge_repeats(rows) if options.merge_repeats else rows
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """A record that can't be divided into the right number of fields: why, and its lines."""
+
+    reason: str
+    lines: tuple[str, ...]
 
 
-def _rows(path: Path, spec: ReaderSpec, options: CsvOptions, label: str | None) -> Iterator[Record | Rejected]:
-    file = str(path)
-    wanted = wanted_columns(spec, label=label, file=file)
-    encoding = options.resolve(path)
-    dialect = _dialect(path, options, encoding, wanted)
-    with open_bytes(path, member=options.member) as stream:
-        source = BlockLines(line_blocks(stream, encoding=encoding, file=file))
-        lines = Lines(source)
-        names = _header(lines, dialect, file=file) if options.header else _numbers(path, options, encoding, dialect)
-        text, *labels = find_columns(names, wanted, file=file)
-        part = labels.pop() if spec.part is not None else None
-        layout = Layout(text=text, labels=tuple(labels), part=part)
-        shape = Shaper(spec, layout, label=label, encoding=encoding)
-        # A broken record is shown only where every column is one that is read: no author's name can be in it.
-        show = set(layout.positions) == set(range(len(names)))
-        split = split_rows(lines, dialect, width=len(names), hopeless=unpaired_quotes(file))
-        rows = enumerate(split, start=1)
-        for row, fields in rows:
-            if type(fields) is list:
-                yield shape(row, fields, clean=source.clean)
-            elif isinstance(fields, Broken):
-                yield Rejected(row=row, reason=fields.reason, content=excerpt("".join(fields.lines)) if show else "")
+class _EndlessRecordError(Exception):
+    """A quoted field goes on past all measure."""
 
 
-def _dialect(path: Path, options: CsvOptions, encoding: str, wanted: Sequence[str | int]) -> Dialect:
-    if options.quote is not None and len(options.quote) > 1:
-        raise _not_one(path, "quote", options.quote)
-    if options.delimiter == "auto":
-        lines = _sample(path, options, encoding)
-        return detect_dialect(lines, wanted, header=options.header, quote=options.quote)
-    quote = _DEFAULT_QUOTE if options.quote is None else options.quote
-    if len(options.delimiter) != 1 or options.delimiter in {quote, "\r", "\n", "\0"}:
-        raise _not_one(path, "delimiter", options.delimiter)
-    return Dialect(delimiter=options.delimiter, quote=quote)
+class Lines:
+    """An iterator of lines that holds those of the current record, so that they can be given back and read again.
+
+    Args:
+        lines: With their ends.
+        limit: Characters of a record.
+    """
+
+    __slots__ = ("_again", "_back", "_limit", "_lines", "_size", "_total", "held")
+
+    def __init__(self, lines: Iterable[str], limit: int = MAX_RECORD) -> None:
+        self._lines = iter(lines)
+        self._limit = limit
+        self._back: deque[str] = deque()
+        self._again = self._total = self._size = 0
+        self.held: list[str] = []
+
+    def __iter__(self) -> Lines:
+        return self
+
+    def __next__(self) -> str:
+        if self._back:
+            line = self._back.popleft()
+        else:
+            line = next(self._lines)
+            self._total += 1
+        held = self.held
+        held.append(line)
+        if len(held) > 1 or type(line) is LongLine:
+            self._size = len(line) + (len(held[0]) if len(held) == 2 else self._size)
+            if type(line) is LongLine or self._size > self._limit or len(held) > _MAX_LINES:
+                raise _EndlessRecordError
+        return line
+
+    def give_back(self, lines: Sequence[str]) -> bool:
+        """Put lines before those still to come; False if by now far more lines were read again than there are."""
+        self._back.extendleft(reversed(lines))
+        self._again += len(lines)
+        return self._again <= _MOST_AGAIN * (self._total + _MAX_LINES)
 
 
-def _not_one(path: Path, key: str, found: str) -> ConfigError:
-    hint = "With delimiter auto both are found out."
-    return ConfigError(f"expected one character, found {found!r}", hint=hint, file=str(path), key=key)
+def split_rows(
+    lines: Lines, dialect: Dialect, *, width: int | None, hopeless: OttenokError, mend: bool = False
+) -> Iterator[list[str] | Broken]:
+    r"""Divide lines into records of `width` fields (None: any number); blank lines are skipped.
+
+    Each yielded record's lines are in `lines.held` until the next one is asked for.
+
+    Args:
+        lines: The lines.
+        dialect: How they are divided.
+        width: Fields of a record.
+        hopeless: Raised where the quotes of the file make no sense.
+        mend: Whether a broken line with `\"` in it is tried with the other meaning of the backslash.
+    """
+    # The limit is the process's, not the reader's; it is only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD, lines._limit))  # noqa: SLF001 - of this file
+    reader = _reader(lines, dialect)
+    while True:
+        try:
+            for fields in reader:
+                if len(fields) == width or (width is None and fields):
+                    yield fields
+                elif fields:
+                    broken = Broken(reason=f"{len(fields)} fields instead of {width}", lines=tuple(lines.held))
+                    yield _mended(broken, lines, dialect, width) if mend else broken
+                lines.held.clear()
+        except (csv.Error, _EndlessRecordError) as error:
+            held = tuple(lines.held)
+            if len(held) == 1 and type(held[0]) is LongLine:
+                broken = Broken(reason="the record is too long (--max-record)", lines=held)
+            elif len(held) == 1 and "unexpected end" not in str(error):
+                broken = Broken(reason="text after a closing quote", lines=held)
+            elif lines.give_back(held[1:]):
+                broken = Broken(reason="unclosed quote", lines=held[:1])
+                lines.held[:] = held[:1]
+            else:
+                raise hopeless from error
+            yield _mended(broken, lines, dialect, width) if mend else broken
+            lines.held.clear()
+        else:
+            return
 
 
-def _header(lines: Lines, dialect: Dialect, *, file: str) -> list[str]:
-    names = next(split_rows(lines, dialect, width=None, hopeless=unpaired_quotes(file)), None)
-    lines.held.clear()
-    if names is None:
-        raise DataError("the file is empty", hint="Expected a header and rows.", file=file)
-    if isinstance(names, Broken):
-        raise DataError(f"the header can't be read: {names.reason}", hint="Try delimiter auto.", file=file)
-    return [name.strip() for name in names]
+def _reader(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
+    if not dialect.quote:
+        return csv.reader(lines, delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE, quotechar=None, strict=True)
+    if dialect.escape:
+        lines = (_ESCAPES.sub(_unescaped, line) if '\\"' in line else line for line in lines)
+    return csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quote, strict=True)
 
 
-def _numbers(path: Path, options: CsvOptions, encoding: str, dialect: Dialect) -> list[str]:
-    """Return the positions as names for a file without a header: as many as most of its first records have fields."""
-    width = usual_width(_sample(path, options, encoding), dialect)
-    if not width:
-        raise DataError("the file is empty", hint="Expected rows.", file=str(path))
-    return [str(position) for position in range(width)]
+def _unescaped(match: re.Match[str]) -> str:
+    """Return backslashes before a quote as Spark means them: two are one, and an odd one makes the quote a text's."""
+    slashes, odd = divmod(len(match[1]), 2)
+    return "\\" * slashes + ('""' if odd else '"')
 
 
-def _sample(path: Path, options: CsvOptions, encoding: str) -> list[str]:
-    """Return the first 1,000 lines of a file, or fewer that make a megabyte."""
-    found: list[str] = []
-    size = 0
-    with open_bytes(path, member=options.member) as stream:
-        for lines, _clean in line_blocks(stream, encoding=encoding, file=str(path)):
-            found += lines[: _SAMPLE_LINES - len(found)]
+def _mended(broken: Broken, lines: Lines, dialect: Dialect, width: int | None) -> list[str] | Broken:
+    """Return the fields of a broken record if the other meaning of its backslashes makes it whole."""
+    if width is None or dialect.quote != _QUOTE or '\\"' not in broken.lines[0]:
+        return broken
+    other = Dialect(delimiter=dialect.delimiter, quote=dialect.quote, escape=not dialect.escape)
+    taken = Lines(broken.lines)
+    try:
+        fields = next(_reader(taken, other), [])
+    except (csv.Error, _EndlessRecordError):
+        return broken
+    if len(fields) != width:
+        return broken
+    # What comes after it among its lines is another record.
+    lines.give_back(broken.lines[len(taken.held) :])
+    lines.held[:] = taken.held
+    return fields
+
+
+class DelimitedTable(Table):
+    """A file of delimited rows. It has row names before its header's columns where R wrote them.
+
+    Attributes:
+        dialect: How its rows are divided.
+        line_end: Of its first line.
+    """
+
+    def __init__(self, source: Source, options: TableOptions, wanted: Sequence[str | int]) -> None:
+        super().__init__(source, options)
+        self.format = "tsv" if options.format == "tsv" else "csv"
+        self._encoding: Encoding = find_encoding(source, options.encoding)
+        self.encoding, self.mark = self._encoding.codec, self._encoding.mark
+        self._skip = options.skip_rows
+        sample = self._sample()
+        if not any(map(str.strip, sample)):
+            raise DataError("the file is empty", hint="Expected a header and rows.", file=self.file)
+        delimiter = None if options.delimiter == "auto" else options.delimiter
+        if options.format == "tsv" and delimiter is None:
+            delimiter = "\t"
+        sep = _SEP_LINE.match(sample[0]) if delimiter is None else None
+        if sep is not None:
+            self._skip += 1
+            self.preamble += sample.pop(0)
+            delimiter = sep[1]
+        self.line_end = next((end for end in ("\r\n", "\r", "\n") if sample and sample[0].endswith(end)), "\n")
+        self.dialect = self._dialect(sample, delimiter, wanted)
+        self._hopeless = DataError(
+            "the quotes in this file do not pair up",
+            hint='If quotes have no meaning in it, say so: --quote none, in a recipe quote = "".',
+            file=self.file,
+        )
+        lines = Lines(sample, options.max_record)
+        split = split_rows(lines, self.dialect, width=None, hopeless=self._hopeless)
+        if not options.header:
+            widths = Counter(len(fields) for fields in split if isinstance(fields, list))
+            if not widths:
+                raise DataError("the file is empty", hint="Expected rows.", file=self.file)
+            self.columns = [str(place) for place in range(widths.most_common(1)[0][0])]
+            return
+        first = next(split, None)
+        if first is None:
+            raise DataError("the file is empty", hint="Expected a header and rows.", file=self.file)
+        if isinstance(first, Broken):
+            hint = "Name the --delimiter and --quote, or pass over lines before the header with --skip-rows."
+            raise DataError(f"the header can't be read: {first.reason}", hint=hint, file=self.file)
+        self.preamble += "".join(lines.held)
+        self.columns = [unicodedata.normalize("NFC", name.strip()) for name in first]
+        if options.escape is None and self._has_row_names(split):
+            self.columns.insert(0, "")
+            self.notes.append("The header is one name shorter than the rows: their first field is taken for row names.")
+
+    def _sample(self) -> list[str]:
+        """Return the first 1,000 lines after those that are skipped, or fewer that make a megabyte."""
+        found: list[str] = []
+        size = 0
+        for lines, _clean in self._line_blocks():
+            found += lines
             size += sum(map(len, lines))
-            if len(found) == _SAMPLE_LINES or size > _SAMPLE_SIZE:
+            if len(found) >= _SAMPLE_LINES + self._skip or size > _SAMPLE_SIZE:
                 break
-    return found
+        self.preamble = "".join(found[: self._skip])
+        return found[self._skip : _SAMPLE_LINES + self._skip]
+
+    def _line_blocks(self) -> Iterator[tuple[list[str], bool]]:
+        with self._source.open() as stream:
+            yield from text_blocks(stream, self._encoding, file=self.file, limit=self._options.max_record)
+
+    def _dialect(self, sample: Sequence[str], delimiter: str | None, wanted: Sequence[str | int]) -> Dialect:
+        quote, escape = self._options.quote, self._options.escape
+        if quote is not None and len(quote) > 1:
+            raise self._not_one("quote", quote)
+        if delimiter is not None and (len(delimiter) != 1 or delimiter in {quote, _QUOTE, "\r", "\n", "\0"}):
+            raise self._not_one("delimiter", delimiter)
+        known = escape is not None and quote is not None and delimiter is not None
+        if known:
+            return Dialect(delimiter=delimiter or ",", quote=quote or "", escape=bool(escape))
+        return _best_dialect(sample, wanted, self._options, delimiter)
+
+    def _not_one(self, key: str, found: str) -> ConfigError:
+        hint = "With auto it is found out."
+        return ConfigError(f"expected one character, found {found!r}", hint=hint, file=self.file, key=key)
+
+    def _has_row_names(self, rows: Iterator[list[str] | Broken]) -> bool:
+        """Whether nearly all rows have one field more than the header, and it looks like R's row names."""
+        records = [fields for fields in rows if isinstance(fields, list)]
+        longer = [fields[0] for fields in records if len(fields) == len(self.columns) + 1]
+        named = len(set(longer)) == len(longer) and all(map(_ROW_NAME.fullmatch, longer))
+        return named and len(longer) >= 0.9 * max(len(records), 1)
+
+    def _rows(self, places: Sequence[int], *, raw: bool) -> Iterator[Row | Rejected]:
+        clean = True
+
+        def flat() -> Iterator[str]:
+            # Once unclean, always looked at: a line that is read again may come from an earlier block.
+            nonlocal clean
+            skip = self._skip
+            for block, sound in self._line_blocks():
+                clean = clean and sound
+                yield from block[skip:] if skip else block
+                skip = max(0, skip - len(block))
+
+        lines = Lines(flat(), self._options.max_record)
+        if self._options.header:
+            next(split_rows(lines, self.dialect, width=None, hopeless=self._hopeless), None)
+            lines.held.clear()
+        # A broken record is shown only where every column is one that is read: no author's name can be in it.
+        show = raw or set(places) == set(range(len(self.columns)))
+        mend = self._options.escape is None
+        split = split_rows(lines, self.dialect, width=len(self.columns), hopeless=self._hopeless, mend=mend)
+        for number, fields in enumerate(split, start=1):
+            if type(fields) is list:
+                yield number, [fields[place] for place in places], "".join(lines.held) if raw else None, clean
+            elif isinstance(fields, Broken):
+                yield Rejected(row=number, reason=fields.reason, content=excerpt("".join(fields.lines)) if show else "")
+
+    def extended(self, raw: str, cells: Sequence[str]) -> str:
+        """Return a row as it stands in the file with cells added at its end.
+
+        Raises:
+            DataError: Without quotes, a cell holds what divides cells.
+        """
+        body = raw.rstrip("\r\n")
+        end = raw[len(body) :] or self.line_end
+        dialect = self.dialect
+        delimiter = dialect.delimiter
+        if delimiter == _NOTHING:
+            delimiter = ","
+            fields = next(_reader(io.StringIO(body, newline=""), dialect), [""])
+            body = self._joined(fields, delimiter)
+        return f"{body}{delimiter}{self._joined(cells, delimiter)}{end}"
+
+    def _joined(self, cells: Sequence[str], delimiter: str) -> str:
+        stream = io.StringIO()
+        quote = self.dialect.quote or (_QUOTE if self.dialect.delimiter == _NOTHING else None)
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+        try:
+            csv.writer(stream, delimiter=delimiter, quotechar=quote, quoting=quoting, lineterminator="").writerow(cells)
+        except csv.Error as error:
+            hint = "Without quotes, labels can't hold the delimiter."
+            raise DataError(f"the answers can't be written: {error}", hint=hint, file=self.file) from error
+        return stream.getvalue()
+
+
+def _best_dialect(
+    lines: Sequence[str], wanted: Sequence[str | int], options: TableOptions, delimiter: str | None
+) -> Dialect:
+    """Return the dialect that divides the first lines best, among those that agree with what is said.
+
+    The wanted columns in the header decide first, then the share of records that have the header's number of fields,
+    then the number of fields. Quotes have their meaning unless they break more records than they enclose fields.
+    """
+    quotes = (_QUOTE, "") if options.quote is None else (options.quote,)
+    escapes = (False, True) if options.escape is None else (options.escape,)
+    if not any('\\"' in line for line in lines):
+        escapes = (bool(options.escape),)
+    merits: dict[Dialect, tuple[bool, float, int]] = {}
+    for mark in _DELIMITERS if delimiter is None else delimiter:
+        misled = True
+        for quote in quotes:
+            for escape in escapes if quote == _QUOTE else (False,):
+                if not (misled or quote):
+                    continue
+                dialect = Dialect(delimiter=mark, quote=quote, escape=escape)
+                records, quoted = _divide(lines, dialect)
+                misled = misled and (not records or sum(not record for record in records) > quoted)
+                if records:
+                    merits[dialect] = _merit(records, wanted, header=options.header)
+    fallback = Dialect(delimiter=delimiter or ",", quote=quotes[0])
+    # max keeps the first of equals.
+    best = max(merits, key=merits.__getitem__, default=fallback)
+    header = next((line for line in lines if line.strip()), "")
+    if delimiter is None and options.header and merits and not any(mark in header for mark in _DELIMITERS):
+        # One column, whose texts may hold any of the marks.
+        return Dialect(delimiter=_NOTHING, quote=best.quote, escape=best.escape)
+    return best
+
+
+def _divide(lines: Sequence[str], dialect: Dialect) -> tuple[list[list[str]], int]:
+    """Return the fields of each record, empty for a broken one, and how many sound records have a quoted field."""
+    source = Lines(lines)
+    records: list[list[str]] = []
+    quoted = 0
+    try:
+        for fields in split_rows(source, dialect, width=None, hopeless=DataError("")):
+            records.append([] if isinstance(fields, Broken) else fields)
+            raw = "".join(source.held)
+            quoted += bool(records[-1]) and (raw.startswith(_QUOTE) or dialect.delimiter + _QUOTE in raw)
+            if len(records) == _RECORDS:
+                break
+    except DataError:
+        return [], 0
+    return records, quoted
+
+
+def _merit(records: Sequence[list[str]], wanted: Sequence[str | int], *, header: bool) -> tuple[bool, float, int]:
+    width = len(records[0]) if header else Counter(map(len, records)).most_common(1)[0][0]
+    rows = records[1:] if header else records
+    names = {fold_name(name) for name in records[0]} if header else {str(place) for place in range(width)}
+    fits = all(column < width if isinstance(column, int) else fold_name(column) in names for column in wanted)
+    share = sum(len(record) == width for record in rows) / len(rows) if rows else 1.0
+    longer = sum(len(record) == width + 1 for record in rows) / len(rows) if rows and header else 0.0
+    # One field per record divides nothing, however regular it is.
+    return fits, max(share, longer * 0.99) if width > 1 else share / 100, width
+
+
+def names_of(fields: Iterable[object]) -> list[str]:
+    """Return the names of columns that a header's cells give, in NFC."""
+    return [unicodedata.normalize("NFC", "" if cell is None else str(cell).strip()) for cell in chain(fields)]

@@ -1,134 +1,382 @@
-"""JSON lines, and JSON arrays of objects; both are read an object at a time."""
+"""JSON: an object a line, arrays of objects, and documents with the objects somewhere inside; read an object at a time.
+
+Columns are keys, those of objects within objects as `review.text`. A path goes through lists:
+`annotations.result.value.choices` is every choice of every result of every annotation.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from ottenok.core.config import parse
 from ottenok.core.errors import DataError
-from ottenok.tables.division import MAX_RECORD
-from ottenok.tables.lines import Piece, lines_of, text_chunks, too_long
-from ottenok.tables.options import LineOptions
-from ottenok.tables.rows import Record, Rejected
-from ottenok.tables.shape import Layout, Shaper, find_columns, wanted_columns
-from ottenok.tables.streams import open_bytes
+from ottenok.tables.encoding import decoded_chunks, find_encoding
+from ottenok.tables.records import Rejected, excerpt
+from ottenok.tables.streams import LongLine, text_blocks, too_long
+from ottenok.tables.table import Row, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from ottenok.data.card import ReaderSpec
+    from ottenok.tables.options import TableOptions
+    from ottenok.tables.streams import Source
 
-__all__ = ["read_json", "read_jsonl"]
+__all__ = ["JsonLinesTable", "JsonTable", "looks_like_lines"]
 
 # Objects looked at to learn which keys there are: a key may be left out of some.
-_PEEK = 100
+_PEEK = 1000
+_PEEK_SIZE = 4 << 20
+_DEPTH = 6
+# Characters of a document that is no list of objects, and so has to be held whole.
+_MAX_DOCUMENT = 64 << 20
 _DECODER = json.JSONDecoder()
 _BETWEEN = re.compile(r"[\s,]*")
+_SPACE = re.compile(r"\s*")
+_HINT = "Fetch the file again, or mend it; if it has one object per line, say --format jsonl."
 
-# A parsed object, or the reason why there is none. A line that does not parse may hold anything, so it is not shown.
-_Item = dict[str, Any] | str
-
-
-def read_jsonl(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
-    """Read one JSON object per line (reader kind `jsonl`)."""
-    options = parse(LineOptions, spec.options, file=str(path))
-    encoding = options.resolve(path)
-    with open_bytes(path, member=options.member) as stream:
-        lines = lines_of(stream, encoding=encoding, file=str(path))
-        yield from _records((_parse_line(line, clean=clean) for line, clean in lines), path, spec, label)
+# A parsed object and its line, or the reason why there is none, and its line.
+_Item = tuple[dict[str, Any] | str, str]
 
 
-def _parse_line(line: str, *, clean: bool) -> _Item:
-    if not clean and any("\udc80" <= char <= "\udcff" for char in line):
-        return "not utf-8"
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return "bad JSON"
-    return value if isinstance(value, dict) else "not a JSON object"
+def looks_like_lines(text: bytes, *, whole: bool) -> bool | None:
+    """Return whether the head of a file is JSON lines (True), another JSON (False), or none (None).
+
+    Args:
+        text: The head, without a byte order mark; it begins with a brace or bracket.
+        whole: Whether it is the whole file.
+    """
+    decoded = text.decode("utf-8", errors="replace")
+    first, newline, rest = decoded.partition("\n")
+    if decoded.startswith("{"):
+        try:
+            if isinstance(json.loads(first), dict):
+                # One object alone is a document, unless a line end says that more were meant to come.
+                return bool(rest.strip()) or not isinstance(next(iter(json.loads(first).values()), None), (list, dict))
+        except (ValueError, RecursionError):
+            pass
+        # An object over several lines, or a first line that is broken or longer than the head.
+        following = rest.lstrip()
+        if following.startswith("{") and newline:
+            return True
+        return None if whole and ":" not in decoded else False
+    inner = decoded[1:].lstrip()
+    return False if inner.startswith(("{", "[", "]")) else None
 
 
-def read_json(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
-    """Read a JSON array of objects (reader kind `json`)."""
-    options = parse(LineOptions, spec.options, file=str(path))
-    encoding = options.resolve(path)
-    with open_bytes(path, member=options.member) as stream:
-        pieces = text_chunks(stream, encoding=encoding, file=str(path))
-        yield from _records(_parse_array(pieces, str(path)), path, spec, label)
+class _Objects(Table):
+    """A table whose rows are JSON objects."""
 
+    kind = "key"
 
-def _parse_array(pieces: Iterator[Piece], file: str) -> Iterator[_Item]:
-    text, at, row = _opened(pieces, file), 0, 0
-    while True:
-        at = _after_gap(text, at)
-        if text.startswith("]", at):
-            return
-        value, end = _next_value(text, at)
-        if isinstance(value, dict) or end < len(text):  # a number that ends with the text may go on in the next piece
-            row, at = row + 1, end
-            yield value if isinstance(value, dict) else "not a JSON object"
-            continue
-        if len(text) - at > MAX_RECORD:
-            raise too_long(row + 1, file=file)
-        more = next(pieces, None)
-        if more is None:
-            raise DataError("the JSON array breaks off or is faulty here", hint=_JSON_HINT, file=file, row=row + 1)
-        text, at = text[at:] + more.text, 0
+    def __init__(self, source: Source, options: TableOptions, wanted: Sequence[str | int]) -> None:
+        super().__init__(source, options)
+        self._encoding = find_encoding(source, options.encoding)
+        self.encoding, self.mark = self._encoding.codec, self._encoding.mark
+        self._wanted = [str(column) for column in wanted]
+        self._results: list[str] = []
+        head = self._head()
+        self._no_records = not head
+        self.columns = list(
+            dict.fromkeys(path for item, _line in head if isinstance(item, dict) for path in _paths(item))
+        )
+        self._results = _result_names(head)
+        if head and not self.columns:
+            reason = next((item for item, _line in head if isinstance(item, str)), "the objects are empty")
+            raise DataError(f"none of the first {len(head)} records can be used: {reason}", hint=_HINT, file=self.file)
 
+    def _head(self) -> list[_Item]:
+        found: list[_Item] = []
+        size = 0
+        for item in self._items():
+            found.append(item)
+            size += len(item[1])
+            if len(found) == _PEEK or size > _PEEK_SIZE:
+                break
+        return found
 
-_JSON_HINT = "Fetch the file again, or mend it; if it has one object per line, use the reader jsonl."
+    def _items(self) -> Iterator[_Item]:
+        raise NotImplementedError
 
+    def find(self, column: str | int) -> int:
+        """Return the place of a key: its name, its path, the end of its path, or the name of a Label Studio result."""
+        name = unicodedata.normalize("NFC", str(column))
+        if self._no_records and name not in self.columns:
+            self.columns.append(name)  # a file without records has every key
+        if name not in self.columns:
+            ends = [path for path in self.columns if path.endswith(f".{name}")]
+            # What a model predicted stands beside what people said.
+            ends = [path for path in ends if not path.startswith("predictions.")] or ends
+            if name in self._results:
+                self.columns.append(f"annotations.result[{name}]")
+                return len(self.columns) - 1
+            if len(ends) == 1:
+                self.notes.append(f"The key {name!r} is taken from {ends[0]!r}.")
+                return self.columns.index(ends[0])
+            if "." in name and any(path == name.partition(".")[0] for path in self.columns):
+                self.columns.append(name)  # a path through a list's positions
+                if any(_value(item, name) is not None for item, _line in self._head() if isinstance(item, dict)):
+                    return len(self.columns) - 1
+                self.columns.pop()
+        return super().find(name)
 
-def _opened(pieces: Iterator[Piece], file: str) -> str:
-    text = ""
-    for piece in pieces:
-        text = (text + piece.text).lstrip()
-        if text:
-            break
-    if not text.startswith("["):
-        found = f"it begins with {text[:1]!r}" if text else "it is empty"
-        raise DataError(f"this is not a JSON array of objects: {found}", hint=_JSON_HINT, file=file)
-    return text[1:]
-
-
-def _after_gap(text: str, at: int) -> int:
-    match = _BETWEEN.match(text, at)
-    return match.end() if match else at
-
-
-def _next_value(text: str, at: int) -> tuple[object, int]:
-    """Return the value at a position and where it ends; the end of the text if it is not whole or faulty."""
-    try:
-        return _DECODER.raw_decode(text, at)
-    except (ValueError, RecursionError):
-        return None, len(text)
-
-
-def _records(items: Iterable[_Item], path: Path, spec: ReaderSpec, label: str | None) -> Iterator[Record | Rejected]:
-    items = iter(items)
-    head = list(islice(items, _PEEK))
-    wanted = wanted_columns(spec, label=label, file=str(path))
-    _check_keys(head, wanted, file=str(path))
-    keys = [str(column) for column in wanted]
-    last = len(keys) - (spec.part is not None)
-    layout = Layout(text=0, labels=tuple(range(1, last)), part=last if spec.part is not None else None)
-    shape = Shaper(spec, layout, label=label)
-    for row, item in enumerate(chain(head, items), start=1):
-        if isinstance(item, str):
-            yield Rejected(row=row, reason=item, content="")
-        else:
+    def _rows(self, places: Sequence[int], *, raw: bool) -> Iterator[Row | Rejected]:
+        paths = [self.columns[place] for place in places]
+        plain = not any("." in path or "[" in path for path in paths)
+        for number, (item, line) in enumerate(self._items(), start=1):
+            if isinstance(item, str):
+                yield Rejected(row=number, reason=item, content=excerpt(line) if raw else "")
+                continue
+            get = item.get
+            cells = [get(path) for path in paths] if plain else [_value(item, path) for path in paths]
             # Escapes such as \ud83d may bring in what the bytes do not hold.
-            yield shape(row, [item.get(key) for key in keys], clean=False)
+            yield number, cells, line, False
 
 
-def _check_keys(head: list[_Item], wanted: tuple[str | int, ...], *, file: str) -> None:
-    names = list(dict.fromkeys(key for item in head if isinstance(item, dict) for key in item))
-    if names:
-        find_columns(names, [str(column) for column in wanted], file=file, kind="key")
-    elif head:
-        reason = next((item for item in head if isinstance(item, str)), "the objects are empty")
-        raise DataError(f"none of the first {len(head)} records can be used: {reason}", hint=_JSON_HINT, file=file)
+class JsonLinesTable(_Objects):
+    """A file with one JSON object a line; blank lines are skipped."""
+
+    format = "jsonl"
+
+    def _items(self) -> Iterator[_Item]:
+        skip = self._options.skip_rows
+        with self._source.open() as stream:
+            blocks = text_blocks(stream, self._encoding, file=self.file, limit=self._options.max_record)
+            for line in islice(chain.from_iterable(lines for lines, _clean in blocks), skip, None):
+                stripped = line.strip()
+                if stripped:
+                    yield self._parsed(line, stripped)
+
+    def _parsed(self, line: str, stripped: str) -> _Item:
+        if type(line) is LongLine:
+            return "the record is too long (--max-record)", stripped
+        if not stripped.isascii() and any("\udc80" <= char <= "\udcff" for char in stripped):
+            return f"not {self.encoding}", stripped
+        try:
+            value = json.loads(stripped)
+        except (ValueError, RecursionError):
+            return "bad JSON", stripped
+        return (value if isinstance(value, dict) else "not a JSON object"), stripped
+
+
+class JsonTable(_Objects):
+    """A JSON array of objects, or a document that holds one.
+
+    Also read are several objects one after the other, the tables of pandas (`to_json` in every orientation), and the
+    list of messages in an export. Of several lists, the first that has the wanted keys counts.
+    """
+
+    format = "json"
+
+    def _items(self) -> Iterator[_Item]:
+        with self._source.open() as stream:
+            chunks = (text for text, _clean in decoded_chunks(stream, self._encoding, file=self.file))
+            reader = _Reader(chunks, self.file, self._options.max_record)
+            first = reader.peek()
+            if first == "[":
+                yield from reader.array()
+            elif first == "{":
+                yield from self._document(reader)
+            else:
+                found = f"it begins with {first!r}" if first else "it is empty"
+                raise DataError(f"this is not JSON with objects: {found}", hint=_HINT, file=self.file)
+
+    def _document(self, reader: _Reader) -> Iterator[_Item]:
+        held: dict[str, Any] = {}
+        for key, listed in reader.members():
+            if listed is None:
+                held[key] = reader.value(_MAX_DOCUMENT)
+                continue
+            head = list(islice(listed, 100))
+            paths = {path for item, _text in head if isinstance(item, dict) for path in _paths(item)}
+            if all(_is_among(name, paths) for name in self._wanted) and paths:
+                yield from chain(head, listed)
+                return
+            held[key] = [item for item, _text in chain(head, listed)]
+        yield from ((row, "") for row in _rows_of(held, self._wanted))
+        # Objects one after the other, each over several lines.
+        while reader.peek() == "{":
+            value = reader.value(self._options.max_record)
+            yield value if isinstance(value, dict) else "not a JSON object", ""
+
+
+class _Reader:
+    """Takes values off the front of a text that comes in pieces."""
+
+    def __init__(self, chunks: Iterator[str], file: str, limit: int) -> None:
+        self._chunks = chunks
+        self._file = file
+        self._limit = limit
+        self._text, self._at, self._row = "", 0, 0
+
+    def _more(self) -> bool:
+        text = next(self._chunks, None)
+        if text is None:
+            return False
+        self._text, self._at = self._text[self._at :] + text, 0
+        return True
+
+    def peek(self, gap: re.Pattern[str] = _SPACE) -> str:
+        """Return the next character that is no white space (or `gap`); "" at the end."""
+        while True:
+            match = gap.match(self._text, self._at)
+            self._at = match.end() if match else self._at
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                return ""
+
+    def value(self, limit: int) -> object:
+        """Take the next value."""
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._at)
+            except (ValueError, RecursionError):
+                value, end = None, len(self._text)
+            # A number that ends with the text may go on in the next piece.
+            if end < len(self._text) or isinstance(value, (dict, list, str)):
+                self._at = end
+                return value
+            if len(self._text) - self._at > limit:
+                raise too_long(self._row + 1, file=self._file, limit=limit)
+            if not self._more():
+                raise DataError(
+                    "the JSON array breaks off or is faulty here", hint=_HINT, file=self._file, row=self._row + 1
+                )
+
+    def array(self) -> Iterator[_Item]:
+        """Take the objects of the array that comes next."""
+        self._at += 1
+        while (char := self.peek(_BETWEEN)) != "]":
+            if not char:
+                raise DataError(
+                    "the JSON array breaks off or is faulty here", hint=_HINT, file=self._file, row=self._row + 1
+                )
+            value = self.value(self._limit)
+            self._row += 1
+            yield (value if isinstance(value, dict) else "not a JSON object"), ""
+        self._at += 1
+
+    def members(self) -> Iterator[tuple[str, Iterator[_Item] | None]]:
+        """Take the keys of the object that comes next, each with the objects of its list, or None for another value."""
+        self._at += 1
+        while (char := self.peek(_BETWEEN)) != "}":
+            key = self.value(self._limit) if char else None
+            if not isinstance(key, str) or self.peek() != ":":
+                raise DataError("the JSON breaks off or is faulty", hint=_HINT, file=self._file, row=self._row + 1)
+            self._at += 1
+            is_list = self.peek() == "["
+            if is_list:
+                after = self._text[self._at + 1 :].lstrip()[:1] or (self._more() and self._text[1:].lstrip()[:1])
+                is_list = after == "{"
+            yield key, self.array() if is_list else None
+        self._at += 1
+
+
+def _paths(item: dict[str, Any], before: str = "", depth: int = 0) -> Iterator[str]:
+    """Yield the paths of an object's keys, those of objects within it and of objects in its lists too."""
+    for key, value in item.items():
+        path = f"{before}{unicodedata.normalize('NFC', key)}"
+        yield path
+        if depth < _DEPTH:
+            if isinstance(value, dict):
+                yield from _paths(value, f"{path}.", depth + 1)
+            elif isinstance(value, list):
+                for inner in value[:20]:
+                    if isinstance(inner, dict):
+                        yield from _paths(inner, f"{path}.", depth + 1)
+
+
+def _value(item: dict[str, Any], path: str) -> object:
+    """Return what stands at a path; through a list, the list of what its objects have there."""
+    if path in item:
+        return item[path]
+    if path.startswith("annotations.result["):
+        return _results_of(item, path[len("annotations.result[") : -1])
+    found: object = item
+    for key in path.split("."):
+        if isinstance(found, dict):
+            found = found.get(key)
+        elif isinstance(found, list):
+            if key.isdigit():
+                found = found[int(key)] if int(key) < len(found) else None
+                continue
+            inner = [one[key] for one in found if isinstance(one, dict) and key in one]
+            found = [one for part in inner for one in (part if isinstance(part, list) else [part])]
+        else:
+            return None
+    return found
+
+
+def _results_of(item: dict[str, Any], name: str) -> list[Any] | None:
+    results = [
+        result.get("value")
+        for annotation in item.get("annotations") or ()
+        if isinstance(annotation, dict) and not annotation.get("was_cancelled")
+        for result in annotation.get("result") or ()
+        if isinstance(result, dict) and result.get("from_name") == name
+    ]
+    return results or None
+
+
+def _result_names(head: Iterable[_Item]) -> list[str]:
+    """Return the names that Label Studio's results have in the first objects."""
+    items = (item for item, _line in head if isinstance(item, dict) and isinstance(item.get("annotations"), list))
+    results = (
+        result
+        for item in items
+        for annotation in item["annotations"]
+        if isinstance(annotation, dict)
+        for result in annotation.get("result") or ()
+        if isinstance(result, dict)
+    )
+    return list(dict.fromkeys(str(result["from_name"]) for result in results if "from_name" in result))
+
+
+def _is_among(name: str, paths: set[str]) -> bool:
+    return name in paths or name.partition(".")[0] in paths or any(path.endswith(f".{name}") for path in paths)
+
+
+def _rows_of(document: dict[str, Any], wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows that a document holds: pandas' orientations, a list of objects within it, or itself."""
+    if isinstance(document.get("data"), list) and isinstance(document.get("columns"), list):
+        for row in document["data"]:
+            if isinstance(row, list):
+                yield dict(zip(map(str, document["columns"]), row, strict=False))
+        return
+    values = list(document.values())
+    if values and all(isinstance(value, list) and value and not isinstance(value[0], dict) for value in values):
+        yield from (dict(zip(document, row, strict=False)) for row in zip(*values, strict=False))
+        return
+    if values and all(isinstance(value, dict) for value in values):
+        # By columns: every value has the same keys, which are rows; by rows: its keys are the columns.
+        if any(name in document for name in wanted) or (not wanted and len(document) < len(values[0])):
+            keys = dict.fromkeys(key for value in values for key in value)
+            yield from ({name: value.get(key) for name, value in document.items()} for key in keys)
+            return
+        if not wanted or any(name.partition(".")[0] in value for name in wanted for value in values[:100]):
+            yield from values
+            return
+    found = _best_list(document, wanted, 0)
+    yield from found if found is not None else [document]
+
+
+def _best_list(value: object, wanted: Sequence[str], depth: int) -> list[dict[str, Any]] | None:
+    """Return the first list of objects within a document that has the wanted keys; the first of all if none has."""
+    if depth > _DEPTH or not isinstance(value, dict):
+        return None
+    first: list[dict[str, Any]] | None = None
+    for inner in value.values():
+        found = _best_list(inner, wanted, depth + 1)
+        if isinstance(inner, list) and inner and all(isinstance(one, dict) for one in inner):
+            found = inner
+        if found is not None:
+            paths = {path for one in found[:100] for path in _paths(one)}
+            if all(_is_among(name, paths) for name in wanted):
+                return found
+            first = first or found
+    if first is not None and all(_is_among(name, set(_paths(value))) for name in wanted):
+        return None  # the object itself has them, as one row
+    return first

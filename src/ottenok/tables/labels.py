@@ -1,17 +1,24 @@
-"""Labels as files hold them: one value, several 0/1 columns, or a list in one column."""
+"""Labels as files hold them: one value, several 0/1 columns, or several labels in one cell."""
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Fault", "as_text", "binary_labels", "list_labels", "one_label"]
+__all__ = [
+    "MISSING", "Fault", "LabelCells", "ListStyle", "as_text", "binary_labels", "clean_label", "label_cell",
+    "list_labels", "one_label", "study_cells",
+]  # fmt: skip
 
 LabelReader = Callable[[Sequence[object]], tuple[str, ...]]
-ListStyle = Literal["json", "numpy", "comma", "space"]
+ListStyle = Literal["json", "numpy", "comma", "space", "semicolon", "pipe", "hash", "auto", "one"]
 
 # Distinct values kept ready; a label column has few, and a wrongly chosen one must not fill the memory.
 _MOST_KNOWN = 4096
@@ -19,6 +26,28 @@ _ON = frozenset({"1", "1.0", "true"})
 _OFF = frozenset({"0", "0.0", "false"})
 # numpy prints [ 2 3] and ['a' 'b']; Python prints ['a', 'b'].
 _ITEM = re.compile(r"""'([^']*)'|"([^"]*)"|([^\s,'"\[\]]+)""")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe0e\ufe0f\ufeff]")
+# What programs write where there is no value. "none" in small letters is a label of many sets: no emotion.
+MISSING = frozenset(
+    {"nan", "NaN", "NAN", "None", "null", "NULL", "Null", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaT", "nil", "\\N"}
+)
+_SEPARATORS: dict[str, str] = {"hash": "#", "semicolon": ";", "pipe": "|", "comma": ","}
+_REPR = re.compile(r"^(?:array|set|frozenset|list|tuple)\((.*?)(?:,\s*dtype=[^()]*)?\)$", re.DOTALL)
+# Keys under which exports hold a label, or a list of labels.
+_LABEL_KEYS = (
+    "choices",
+    "choice",
+    "labels",
+    "label",
+    "category",
+    "class",
+    "name",
+    "value",
+    "taxonomy",
+    "result",
+    "annotations",
+)
+_DEPTH = 8
 
 
 class Fault(Exception):  # noqa: N818 - no error for users: it becomes the reason of a `Rejected`
@@ -32,8 +61,10 @@ class Fault(Exception):  # noqa: N818 - no error for users: it becomes the reaso
 def as_text(value: object, what: str) -> str:
     """Return a cell as text: whole numbers without a point, truth values as in JSON, nothing and NaN as "".
 
+    A list of strings and `{"type": ..., "text": ...}`, as Telegram exports a message with links, is its text.
+
     Raises:
-        Fault: The cell holds a list, an object or bytes.
+        Fault: The cell holds another list, an object or bytes.
     """
     if value is None:
         return ""
@@ -42,38 +73,34 @@ def as_text(value: object, what: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return _float_text(value)
+        if math.isnan(value):
+            return ""
+        return str(int(value)) if value.is_integer() else repr(value)
+    if what == "text" and isinstance(value, list) and value:
+        pieces = [piece.get("text") if isinstance(piece, dict) else piece for piece in value]
+        if all(isinstance(piece, str) for piece in pieces) and any(isinstance(piece, dict) for piece in value):
+            return "".join(pieces)
     if isinstance(value, (list, tuple, dict, bytes)):
         raise Fault(f"{what} is not a string")
     return str(value)
 
 
-def _float_text(value: float) -> str:
-    if math.isnan(value):
-        return ""
-    return str(int(value)) if value.is_integer() else repr(value)
+def clean_label(value: str) -> str:
+    """Return a label without what no one sees: invisible characters, other spaces, white space around it, in NFC."""
+    if value.isascii():
+        return " ".join(value.split())
+    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", value)).split())
 
 
-def one_label(position: int) -> LabelReader:
-    """Read one label from one column; a native list (JSON, Parquet) gives several."""
-    known: dict[str, tuple[str, ...]] = {}
-
-    def read(fields: Sequence[object]) -> tuple[str, ...]:
-        value = fields[position]
-        if type(value) is str:
-            found = known.get(value)
-            if found is not None:
-                return found
-        if isinstance(value, (list, tuple)):
-            return _items(value)
-        labels = (as_text(value, "label").strip(),)
-        if not labels[0]:
-            raise Fault("missing label")
-        if type(value) is str and len(known) < _MOST_KNOWN:
-            known[value] = labels
-        return labels
-
-    return read
+def one_label(cells: Sequence[object]) -> tuple[str, ...]:
+    """Read one label from one cell, as it is; a native list (JSON, Parquet) gives several."""
+    value = cells[0]
+    if isinstance(value, (list, tuple)):
+        return _items(value)
+    label = as_text(value, "label").strip()
+    if not label:
+        raise Fault("missing label")
+    return (label,)
 
 
 def _items(values: Sequence[object]) -> tuple[str, ...]:
@@ -81,12 +108,11 @@ def _items(values: Sequence[object]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item for item in items if item))
 
 
-def binary_labels(names: Sequence[str], positions: Sequence[int]) -> LabelReader:
+def binary_labels(names: Sequence[str]) -> LabelReader:
     """Read the names of the columns that hold 1; 1.0 and true count as 1, and the like as 0."""
-    pairs = tuple(zip(names, positions, strict=True))
 
-    def read(fields: Sequence[object]) -> tuple[str, ...]:
-        return tuple(name for name, position in pairs if _is_on(fields[position]))
+    def read(cells: Sequence[object]) -> tuple[str, ...]:
+        return tuple(name for name, cell in zip(names, cells, strict=True) if _is_on(cell))
 
     return read
 
@@ -100,18 +126,22 @@ def _is_on(value: object) -> bool:
     return False
 
 
-def list_labels(position: int, style: ListStyle) -> LabelReader:
-    """Read a list of labels from one column: native (JSON, Parquet), or written as text in a style.
+def list_labels(style: ListStyle) -> LabelReader:
+    """Read a list of labels from one cell: native (JSON, Parquet), or written as text in a style.
 
     An empty cell is a missing label in the bracketed styles, which write `[]`, and no labels in the others.
     """
-    parse = _STYLES[style]
 
-    def read(fields: Sequence[object]) -> tuple[str, ...]:
-        value = fields[position]
+    def read(cells: Sequence[object]) -> tuple[str, ...]:
+        value = cells[0]
         if isinstance(value, (list, tuple)):
             return _items(value)
-        return _items(parse(as_text(value, "label").strip()))
+        text = as_text(value, "label").strip()
+        if style == "json":
+            return _items(_json_list(text))
+        if style == "numpy":
+            return _items(_numpy_list(text))
+        return _items(text.split(_SEPARATORS[style]) if style in _SEPARATORS else text.split())
 
     return read
 
@@ -139,17 +169,177 @@ def _numpy_list(text: str) -> Sequence[object]:
     return [next(group for group in match.groups() if group is not None) for match in _ITEM.finditer(inner)]
 
 
-def _comma_list(text: str) -> Sequence[object]:
-    return text.split(",")
+def label_cell(value: object, *, separator: str | None = None, missing: frozenset[str] = MISSING) -> tuple[str, ...]:
+    """Return the labels that a cell of a user's file holds.
+
+    Args:
+        value: A string, a number, a list, or an object of Label Studio, doccano or spaCy (`{"choices": [...]}`,
+            `{"joy": 1, "anger": 0}`); lists and objects may also be written as JSON, as Python or numpy print them, or
+            as databases write arrays (`{joy,anger}`).
+        separator: What divides several labels in a string, if anything does (see `study_cells`).
+        missing: Strings that mean that there is no label.
+
+    Returns:
+        The labels, cleaned and each once; empty for an empty list.
+
+    Raises:
+        Fault: There is no label, or the cell can't be read.
+    """
+    found = _labels_in(value, separator, missing, 0)
+    if found is None:
+        raise Fault("missing label")
+    return tuple(dict.fromkeys(found))
 
 
-def _space_list(text: str) -> Sequence[object]:
-    return text.split()
+def _labels_in(value: object, separator: str | None, missing: frozenset[str], depth: int) -> list[str] | None:
+    """Return the labels within a value; None where it is no value at all."""
+    if depth > _DEPTH:
+        raise Fault("label is nested too deep")
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return _labels_of_object(value, separator, missing, depth)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        if len(value) == 3 and [type(part) for part in value] == [int, int, str]:
+            raise Fault("label is a span (start, end, name), not a label of the whole text")
+        inside = [_labels_in(item, separator, missing, depth + 1) for item in value]
+        found = [label for labels in inside if labels for label in labels]
+        return found if found or not value else None
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", errors="surrogateescape")
+    text = clean_label(as_text(value, "label"))
+    if not text or text in missing:
+        return None
+    if isinstance(value, str) and text[-1] in ")]}" and len(text) < 1 << 16:
+        written = _written(text)
+        if written is not None:
+            return _labels_in(written, separator, missing, depth + 1)
+    if separator is not None and separator in text:
+        parts = [clean_label(part) for part in text.split(separator)]
+        return [part for part in parts if part and part not in missing] or None
+    return [text]
 
 
-_STYLES: dict[ListStyle, Callable[[str], Sequence[object]]] = {
-    "json": _json_list,
-    "numpy": _numpy_list,
-    "comma": _comma_list,
-    "space": _space_list,
-}
+def _labels_of_object(
+    value: Mapping[object, object], separator: str | None, missing: frozenset[str], depth: int
+) -> list[str] | None:
+    if value.get("was_cancelled"):
+        return None
+    if {"start", "end"} <= value.keys() or {"start_offset", "end_offset"} <= value.keys():
+        raise Fault("label is a span (start, end, name), not a label of the whole text")
+    for key in _LABEL_KEYS:
+        if key in value and not isinstance(value[key], bool):
+            inner = value[key]
+            if not isinstance(inner, (int, float)) or key in {"rating", "label", "value"}:
+                return _labels_in(inner, separator, missing, depth + 1)
+    if isinstance(value.get("rating"), int):
+        return [str(value["rating"])]
+    weights = list(value.values())
+    if weights and all(isinstance(weight, (bool, int, float)) for weight in weights):
+        if any(weight not in {0, 1} for weight in weights):
+            raise Fault("label is a table of numbers that are not 0 or 1")
+        return [clean_label(str(name)) for name, weight in value.items() if weight]
+    if not value:
+        return []
+    raise Fault("label is an object that can't be read")
+
+
+def _written(text: str) -> object | None:
+    """Return the list or object that a string writes out; None where it is a label with brackets in it."""
+    call = _REPR.match(text)
+    if call:
+        text = call[1].strip()
+    first, last = text[:1], text[-1:]
+    if first + last not in {"[]", "{}", "()"}:
+        return None
+    if first == "(" and "," not in text:
+        return None
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            found = parse(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+        # Python reads ['a' 'b'], as numpy prints it, as one string.
+        if isinstance(found, (list, tuple, set, dict)) and not ("' '" in text or "'\n '" in text or '" "' in text):
+            return found
+    inner = text[1:-1]
+    if first == "{" and ":" in inner:
+        raise Fault("label is an object that can't be read")
+    if "," in inner and not any(quote in inner for quote in "'\""):
+        return [part.strip() for part in inner.split(",")]
+    if _ITEM.sub("", inner).strip(" ,\r\n\t"):
+        return None
+    return [next(group for group in match.groups() if group is not None) for match in _ITEM.finditer(inner)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelCells:
+    """What the cells of a label column as a whole say.
+
+    Attributes:
+        style: What divides several labels in one string: `hash`, `semicolon`, `pipe`, `comma`; `one`: nothing does.
+        several: Whether some row has several labels.
+        counts: How often each label is there, once divided.
+        empty: Rows with an empty list.
+        whole: Labels that hold a separator and were not divided.
+    """
+
+    style: ListStyle
+    several: bool
+    counts: Mapping[str, int]
+    empty: int
+    whole: tuple[str, ...] = ()
+
+
+def study_cells(
+    cells: Mapping[tuple[str, ...], int], *, known: Sequence[str] = (), style: ListStyle = "auto"
+) -> LabelCells:
+    """Decide for a column as a whole whether its strings hold several labels.
+
+    Strings are divided at a separator if most of their parts also stand alone in the column, in other company, or are
+    known. `Very good, thanks`, whose parts never do, stays one label.
+
+    Args:
+        cells: How often each cell, read with `label_cell` and no separator, is there.
+        known: Labels that are known to exist, such as those of a scheme.
+        style: What is said of the separator; `auto`: found out.
+    """
+    strings = Counter[str]()
+    for labels, count in cells.items():
+        for label in labels:
+            strings[label] += count
+    chosen: ListStyle = "one" if style == "auto" else style
+    whole: list[str] = []
+    if style == "auto":
+        familiar = {name.casefold() for name in known}
+        for name, mark in _SEPARATORS.items():
+            torn = {
+                label: {clean_label(part).casefold() for part in label.split(mark)} - {""}
+                for label in strings
+                if mark in label.strip(mark)
+            }
+            if not torn:
+                continue
+            alone = familiar | {label.casefold() for label in strings if mark not in label}
+            company = Counter(part for parts in torn.values() for part in parts)
+            divisible = [
+                label
+                for label, parts in torn.items()
+                if label.casefold() not in familiar
+                and 2 * sum(part in alone or company[part] > 1 for part in parts) >= len(parts)
+                and any(part in alone or company[part] > 1 for part in parts)
+            ]
+            if sum(strings[label] for label in divisible) * 2 >= sum(strings[label] for label in torn):
+                chosen = name  # type: ignore[assignment]
+                break
+            whole += torn
+    mark = _SEPARATORS.get(chosen)
+    counts = Counter[str]()
+    several, empty = False, 0
+    for labels, count in cells.items():
+        parts = [clean_label(part) for label in labels for part in (label.split(mark) if mark else [label])]
+        distinct = {part.casefold(): part for part in parts if part}
+        counts.update(dict.fromkeys(distinct.values(), count))
+        several = several or len(distinct) > 1
+        empty += count if not distinct else 0
+    return LabelCells(style=chosen, several=several, counts=counts, empty=empty, whole=tuple(whole))

@@ -1,133 +1,189 @@
-"""Parquet files (reader kinds `parquet` and `hub`): only the wanted columns are ever read from the disk."""
+"""Parquet files: only the wanted columns are ever read from the disk."""
 
 from __future__ import annotations
 
 import json
-from typing import IO, TYPE_CHECKING, Any
+import unicodedata
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from ottenok.core.config import parse
 from ottenok.core.errors import DataError
-from ottenok.core.table import Table
-from ottenok.tables.shape import Layout, Shaper, find_columns, wanted_columns
-from ottenok.tables.streams import open_bytes, seekable
+from ottenok.tables.table import BLOCK_CHARACTERS, Block, Row, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
-    import pyarrow as pa
-
-    from ottenok.data.card import ReaderSpec
-    from ottenok.tables.rows import Record, Rejected
-
-__all__ = ["HubOptions", "ParquetOptions", "read_hub", "read_parquet"]
-
-_BATCH = 8192
-
-
-class ParquetOptions(Table):
-    """Options of the reader `parquet`.
-
-    Attributes:
-        class_names: Give the names of labels that Hugging Face `datasets` wrote as numbers, where the file names them.
-        member: Member of a ZIP archive; without it, an archive's only file.
-    """
-
-    class_names: bool = False
-    member: str | None = None
-
-
-class HubOptions(ParquetOptions):
-    """Options of the reader `hub`, besides those of `parquet`.
-
-    Attributes:
-        config: The data set's configuration, chosen when its files are listed on the hub; here it changes nothing.
-    """
-
-    config: str | None = None
-
-
-def read_parquet(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
-    """Read a Parquet file in batches of 8,192 rows. A label column may hold strings, numbers or lists of them."""
-    return _read(path, spec, parse(ParquetOptions, spec.options, file=str(path)), label)
-
-
-def read_hub(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
-    """Read one of the Parquet files that the hub has of a data set (see `ottenok.data.fetch`)."""
-    return _read(path, spec, parse(HubOptions, spec.options, file=str(path)), label)
-
-
-def _read(path: Path, spec: ReaderSpec, options: ParquetOptions, label: str | None) -> Iterator[Record | Rejected]:
-    file = str(path)
-    wanted = wanted_columns(spec, label=label, file=file)
-    last = len(wanted) - (spec.part is not None)
-    layout = Layout(text=0, labels=tuple(range(1, last)), part=last if spec.part is not None else None)
-    shape = Shaper(spec, layout, label=label)
-    with open_bytes(path, member=options.member) as raw, seekable(raw) as stream:
-        rows = _rows(stream, wanted, class_names=options.class_names, file=file)
-        for row, fields in enumerate(rows, start=1):
-            yield shape(row, fields, clean=False)
-
-
-def _rows(
-    stream: IO[bytes], wanted: Sequence[str | int], *, class_names: bool, file: str
-) -> Iterator[tuple[object, ...]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(stream) as parquet:
-            schema = parquet.schema_arrow
-            columns = [schema.names[at] for at in find_columns(schema.names, wanted, file=file)]
-            _check_text(schema.field(columns[0]), file=file)
-            names = [_class_names(schema, column) if class_names else None for column in columns]
-            for batch in parquet.iter_batches(batch_size=_BATCH, columns=list(dict.fromkeys(columns))):
-                values = (_named(_values(batch.column(column)), of) for column, of in zip(columns, names, strict=True))
-                yield from zip(*values, strict=True)
-    except (pa.ArrowException, ValueError, OverflowError) as error:
-        raise DataError(
-            f"the Parquet file can't be read: {error}", hint="Fetch or write it again.", file=file
-        ) from error
+    from ottenok.tables.options import TableOptions
+    from ottenok.tables.records import Rejected
+    from ottenok.tables.streams import Source
+
+__all__ = ["ParquetTable"]
+
+# Rows that are unpacked at once; a hostile file may give one text to each of them.
+_BATCH = 8192
+_SMALL = 64 << 20
 
 
-def _check_text(field: pa.Field, *, file: str) -> None:
-    import pyarrow as pa
+class ParquetTable(Table):
+    """A Parquet file, whatever its codec, types and writer.
 
-    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    if not (_is_string(kind) or _is_binary(kind) or pa.types.is_null(kind)):
-        raise DataError(
-            f"the column {field.name!r} holds {field.type}, not text", hint="Name another.", file=file, key="text"
-        )
+    Attributes:
+        schema: Its Arrow schema.
+    """
 
+    format = "parquet"
 
-def _is_string(kind: pa.DataType) -> bool:
-    import pyarrow as pa
+    def __init__(self, source: Source, options: TableOptions, wanted: Sequence[str | int]) -> None:  # noqa: ARG002
+        super().__init__(source, options)
+        with self._opened() as parquet:
+            self.schema: pa.Schema = parquet.schema_arrow
+            self.columns = [unicodedata.normalize("NFC", name.strip()) for name in self.schema.names]
+            self.refuse_doubles()
+            metadata = parquet.metadata
+            columns = range(metadata.num_columns)
+            groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+            unpacked = sum(group.column(at).total_uncompressed_size for group in groups for at in columns)
+            if unpacked > max(_SMALL, options.max_expansion * source.size):
+                raise source.bomb(f"the Parquet file unpacks from {source.size:,} to {unpacked:,} bytes")
+            if metadata.num_rows > max(1_000_000, options.max_expansion * source.size):
+                raise source.bomb(f"the Parquet file has {metadata.num_rows:,} rows in {source.size:,} bytes")
+        self._class_names = [
+            _class_names(self.schema, name) if options.class_names else None for name in self.schema.names
+        ]
 
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    @contextmanager
+    def _opened(self, dictionaries: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-
-def _is_binary(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
-
-
-def _values(column: pa.Array) -> list[Any]:
-    """Return a column's values; strings that are not UTF-8 keep their faulty bytes as surrogates."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if not _is_binary(column.type):
         try:
-            return list(column.to_pylist())
+            with (
+                self._source.jump() as stream,
+                pq.ParquetFile(stream, read_dictionary=list(dictionaries) or None) as parquet,
+            ):
+                yield parquet
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            raise DataError(
+                f"the Parquet file can't be read: {error}", hint="Fetch or write it again.", file=self.file
+            ) from error
+
+    def find_text(self, column: str | int) -> int:
+        """Return the place of a column that holds texts.
+
+        Raises:
+            DataError: There is no such column, or it holds no text.
+        """
+        place = self.find(column)
+        kind = self.schema.field(place).type
+        if not _is_text(kind):
+            raise DataError(
+                f"the column {self.columns[place]!r} holds {kind}, not text",
+                hint="Name another.",
+                file=self.file,
+                key="text",
+            )
+        return place
+
+    def _blocks(self, places: Sequence[int], rows: int, *, raw: bool) -> Iterator[Block]:
+        names = self.schema.names if raw else [self.schema.names[place] for place in dict.fromkeys(places)]
+        # Texts that repeat stay packed until their size is known.
+        packed = [name for name in names if _is_text(self.schema.field(name).type)]
+        number = total = 0
+        most = max(256 << 20, self._options.max_expansion * self._source.size)
+        with self._opened(packed) as parquet:
+            for batch in parquet.iter_batches(batch_size=min(rows, _BATCH), columns=names):
+                for piece in self._pieces(batch):
+                    total += _size(piece)
+                    if total > most:
+                        raise self._source.bomb(f"the Parquet file's texts hold over {total:,} bytes")
+                    plain = self._unpacked(piece)
+                    cells = [self._values(plain.column(self.schema.names[place]), place) for place in places]
+                    numbers = list(range(number + 1, number + 1 + piece.num_rows))
+                    number += piece.num_rows
+                    yield Block(numbers=numbers, cells=cells, raw=plain if raw else None, clean=False)
+
+    def _rows(self, places: Sequence[int], *, raw: bool) -> Iterator[Row | Rejected]:
+        raise NotImplementedError
+
+    def _pieces(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """Divide a batch whose texts are together too long."""
+        if batch.num_rows > 1 and _size(batch) > 4 * BLOCK_CHARACTERS:
+            half = batch.num_rows // 2
+            yield from self._pieces(batch.slice(0, half))
+            yield from self._pieces(batch.slice(half))
+        elif batch.num_rows:
+            yield batch
+
+    def _unpacked(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        import pyarrow as pa
+
+        columns = []
+        for name in batch.schema.names:
+            column, kind = batch.column(name), self.schema.field(name).type
+            if pa.types.is_dictionary(column.type) and not pa.types.is_dictionary(kind):
+                column = column.dictionary_decode()
+                column = column if column.type == kind else column.cast(kind)
+            columns.append(column)
+        return pa.RecordBatch.from_arrays(columns, schema=pa.schema([self.schema.field(n) for n in batch.schema.names]))
+
+    def _values(self, column: pa.Array, place: int) -> list[Any]:
+        """Return a column's values; strings that are not UTF-8 keep their faulty bytes as surrogates."""
+        import pyarrow as pa
+
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        if pa.types.is_string_view(column.type):
+            column = column.cast(pa.large_string())
+        try:
+            values = list(column.to_pylist())
         except UnicodeDecodeError:
-            if not _is_string(column.type):
+            if not _is_text(column.type):
                 raise
-            column = column.cast(pa.large_binary())
-    return [
-        value.decode("utf-8", errors="surrogateescape") if value is not None else None for value in column.to_pylist()
-    ]
+            values = list(column.cast(pa.large_binary()).to_pylist())
+        if pa.types.is_binary(column.type) or any(type(value) is bytes for value in values[:1000] if value is not None):
+            values = [
+                value.decode("utf-8", errors="surrogateescape") if isinstance(value, bytes) else value
+                for value in values
+            ]
+        names = self._class_names[place]
+        return values if names is None else [_name(value, names) for value in values]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    return any(
+        test(kind)
+        for test in (
+            types.is_string, types.is_large_string, types.is_string_view, types.is_binary, types.is_large_binary,
+            types.is_binary_view, types.is_null,
+        )
+    )  # fmt: skip
+
+
+def _size(batch: pa.RecordBatch) -> int:
+    """Return the bytes that a batch's texts have when no one is shared, and eight for every other cell."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    size = 8 * batch.num_rows * batch.num_columns
+    for column in batch.columns:
+        kind = column.type
+        if pa.types.is_dictionary(kind):
+            words = column.dictionary
+            if not _is_text(words.type) or not len(words):
+                continue
+            lengths = pc.binary_length(words.cast(pa.large_binary()))
+            size += pc.sum(lengths.take(column.indices)).as_py() or 0
+        elif _is_text(kind) and not pa.types.is_null(kind):
+            size += column.nbytes
+    return size
 
 
 def _class_names(schema: pa.Schema, column: str) -> list[str] | None:
@@ -142,10 +198,6 @@ def _class_names(schema: pa.Schema, column: str) -> list[str] | None:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return None
     return list(map(str, names)) if isinstance(names, list) else None
-
-
-def _named(values: list[Any], names: list[str] | None) -> list[Any]:
-    return values if names is None else [_name(value, names) for value in values]
 
 
 def _name(value: object, names: list[str]) -> object:

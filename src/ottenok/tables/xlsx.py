@@ -1,99 +1,184 @@
-"""Spreadsheets (reader kind `xlsx`), streamed through openpyxl's read-only mode."""
+"""Spreadsheets, streamed through openpyxl's read-only mode."""
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
-from itertools import chain
+from contextlib import contextmanager
+from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
-from ottenok.core.config import parse, suggest
 from ottenok.core.errors import DataError
 from ottenok.core.lazy import require
-from ottenok.core.table import Table
-from ottenok.tables.shape import Layout, Shaper, find_columns, wanted_columns
-from ottenok.tables.streams import check_archive, open_bytes, seekable
+from ottenok.core.suggest import suggest
+from ottenok.tables.delimited import names_of
+from ottenok.tables.table import Row, Table, fold_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
-    from ottenok.data.card import ReaderSpec
-    from ottenok.tables.rows import Record, Rejected
+    from ottenok.tables.options import TableOptions
+    from ottenok.tables.records import Rejected
+    from ottenok.tables.streams import Source
 
-__all__ = ["XlsxOptions", "read_xlsx"]
+__all__ = ["XlsxTable"]
 
 # What openpyxl and the XML below it raise on workbooks that are not what they should be.
 _UNREADABLE = (
     AttributeError, EOFError, IndexError, KeyError, NotImplementedError, OSError, RecursionError, SyntaxError,
     TypeError, ValueError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
+# As many as Excel has.
+_MOST_ROWS = 1_048_576
+_MOST_COLUMNS = 16_384
+# Bytes of the table of strings, which is held in memory as a whole.
+_MOST_STRINGS = 512 << 20
+_ROW_NUMBER = re.compile(rb"<(?:\w+:)?row\b[^>]*?\sr=[\"'](\d+)")
+# What Excel writes for characters that XML can't hold.
+_ESCAPED = re.compile(r"(?:_x[0-9A-Fa-f]{4}_)+")
 
 
-class XlsxOptions(Table):
-    """Options of the reader `xlsx`.
+class XlsxTable(Table):
+    """One sheet of a workbook. A row's number is its number below the header; blank rows are skipped."""
 
-    Attributes:
-        header: Whether the first row holds the names of the columns.
-        sheet: Name of the sheet; None: the first.
-        member: Member of a ZIP archive; without it, an archive's only file.
-    """
+    format = "xlsx"
 
-    header: bool = True
-    sheet: str | None = None
-    member: str | None = None
+    def __init__(self, source: Source, options: TableOptions, wanted: Sequence[str | int]) -> None:
+        super().__init__(source, options)
+        with self._book() as book:
+            self._title = self._choose(book, options.sheet, wanted)
+            first = self._first(book[self._title])
+            if first is None:
+                raise DataError("the sheet is empty", file=self.file, key="sheet")
+            if options.header:
+                self.columns = names_of(first)
+                while self.columns and not self.columns[-1]:
+                    self.columns.pop()
+            else:
+                self.columns = [str(place) for place in range(len(first))]
 
+    @contextmanager
+    def _book(self) -> Iterator[Any]:
+        openpyxl = require("openpyxl", extra="data")
+        with self._source.jump() as stream:
+            self._source.check_members(stream)
+            self._check_sizes(stream)
+            try:
+                book = openpyxl.load_workbook(stream, read_only=True, data_only=True, keep_links=False)
+                try:
+                    yield book
+                finally:
+                    book.close()
+            except _UNREADABLE as error:
+                raise DataError(
+                    f"the workbook can't be read: {error}", hint="Save it again as .xlsx.", file=self.file
+                ) from error
 
-def read_xlsx(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
-    """Read one sheet. A row's number is its number on the sheet, less one for the header; blank rows are skipped."""
-    options = parse(XlsxOptions, spec.options, file=str(path))
-    file = str(path)
-    wanted = wanted_columns(spec, label=label, file=file)
-    with open_bytes(path, member=options.member) as raw, seekable(raw) as stream:
-        check_archive(stream, file=file)
-        rows = _cells(stream, options.sheet, file=file)
-        names, rows = _names(rows, header=options.header, file=file)
-        text, *labels = find_columns(names, wanted, file=file)
-        part = labels.pop() if spec.part is not None else None
-        shape = Shaper(spec, Layout(text=text, labels=tuple(labels), part=part), label=label)
-        padding = (None,) * len(names)
-        for row, cells in enumerate(rows, start=1):
-            if any(cell is not None for cell in cells):
-                yield shape(row, (*cells, *padding[len(cells) :]), clean=False)
-
-
-def _cells(stream: IO[bytes], sheet: str | None, *, file: str) -> Iterator[tuple[object, ...]]:
-    openpyxl = require("openpyxl", extra="data")
-    try:
-        book = openpyxl.load_workbook(stream, read_only=True, data_only=True, keep_links=False)
+    def _check_sizes(self, stream: IO[bytes]) -> None:
+        """Refuse row numbers that no spreadsheet has, which openpyxl would count up to, and giant tables of strings."""
+        if getattr(self, "columns", None):
+            return  # looked at before
         try:
-            page = _sheet(book, sheet, file=file)
+            with zipfile.ZipFile(stream) as archive:
+                for info in archive.infolist():
+                    if info.filename.endswith("sharedStrings.xml") and info.file_size > _MOST_STRINGS:
+                        raise DataError(
+                            f"the workbook's strings take {info.file_size:,} bytes, and they are held in memory",
+                            hint="Save the sheet as .csv.",
+                            file=self.file,
+                        )
+                    if "worksheets/" in info.filename:
+                        with archive.open(info) as sheet:
+                            self._check_rows(sheet)
+        except _UNREADABLE as error:
+            raise DataError(
+                f"the workbook can't be read: {error}", hint="Save it again as .xlsx.", file=self.file
+            ) from error
+        stream.seek(0)
+
+    def _check_rows(self, sheet: IO[bytes]) -> None:
+        rest = b""
+        while data := sheet.read(1 << 20):
+            data = rest + data
+            for match in _ROW_NUMBER.finditer(data):
+                if len(match[1]) > 7 or int(match[1]) > _MOST_ROWS:
+                    raise DataError(
+                        f"the workbook names row {match[1][:20].decode()}; a sheet has at most {_MOST_ROWS:,} rows",
+                        hint="Save it again as .xlsx, or as .csv.",
+                        file=self.file,
+                    )
+            rest = data[-200:]
+
+    def _choose(self, book: Any, sheet: str | int | None, wanted: Sequence[str | int]) -> str:  # noqa: ANN401 - openpyxl has no types
+        titles = [page.title for page in book.worksheets]
+        if not titles:
+            raise DataError("the workbook holds no sheet", file=self.file)
+        if sheet is not None:
+            if isinstance(sheet, str):
+                same = [title for title in titles if fold_name(title) == fold_name(sheet)]
+                if same:
+                    return str(same[0])
+            number = int(sheet) if str(sheet).isascii() and str(sheet).isdigit() else 0
+            if 1 <= number <= len(titles):
+                return str(titles[number - 1])
+            told = ", ".join(f"{place} {title!r}" for place, title in enumerate(titles, start=1))
+            raise DataError(
+                f"there is no sheet {sheet!r}; the sheets are: {told}",
+                hint=suggest(str(sheet), titles),
+                file=self.file,
+                key="sheet",
+            )
+        if len(titles) == 1:
+            return str(titles[0])
+        names = {fold_name(column) for column in wanted if isinstance(column, str)}
+        for title in titles if self._options.header else ():
+            header = self._first(book[title])
+            if header is not None and names and names <= {fold_name(name) for name in names_of(header)}:
+                if title != titles[0]:
+                    self.notes.append(f"Read from the sheet {title!r}, the first of {len(titles)} with these columns.")
+                return str(title)
+        filled = next((title for title in titles if self._first(book[title]) is not None), titles[0])
+        self.notes.append(f"Read from the sheet {filled!r}, one of {len(titles)}; choose another with --sheet.")
+        return str(filled)
+
+    def _first(self, page: Any) -> tuple[object, ...] | None:  # noqa: ANN401
+        """Return the first row with a cell after those that are skipped."""
+        if not hasattr(page, "iter_rows"):
+            return None
+        page.reset_dimensions()
+        rows = islice(page.iter_rows(values_only=True, max_col=_MOST_COLUMNS), self._options.skip_rows, None)
+        return next((row for row in rows if any(cell not in {None, ""} for cell in row)), None)
+
+    def _rows(self, places: Sequence[int], *, raw: bool) -> Iterator[Row | Rejected]:  # noqa: ARG002
+        width = max(len(self.columns), 1)
+        padding = (None,) * width
+        with self._book() as book:
+            page = book[self._title]
             # Some programs write a wrong size, and openpyxl would stop there.
             page.reset_dimensions()
-            yield from page.iter_rows(values_only=True)
-        finally:
-            book.close()
-    except _UNREADABLE as error:
-        raise DataError(f"the workbook can't be read: {error}", hint="Save it again as .xlsx.", file=file) from error
+            rows = page.iter_rows(values_only=True, max_col=width)
+            header = not self._options.header
+            number = 0
+            for cells in islice(rows, self._options.skip_rows, None):
+                blank = all(cell is None for cell in cells)
+                if not header:
+                    header = not blank
+                    continue
+                number += 1
+                if not blank:
+                    padded = (*cells, *padding[len(cells) :])
+                    yield number, [_plain(padded[place]) for place in places], None, False
 
 
-def _sheet(book: Any, name: str | None, *, file: str) -> Any:  # noqa: ANN401 - openpyxl has no types
-    sheets = {sheet.title: sheet for sheet in book.worksheets}
-    if not sheets:
-        raise DataError("the workbook holds no sheet", file=file)
-    if name is None:
-        return next(iter(sheets.values()))
-    if name not in sheets:
-        raise DataError(f"there is no sheet {name!r}", hint=suggest(name, sheets), file=file, key="sheet")
-    return sheets[name]
+def _plain(cell: object) -> object:
+    if type(cell) is str and "_x" in cell:
+        return _ESCAPED.sub(_unescape, cell)
+    return cell
 
 
-def _names(
-    rows: Iterator[tuple[object, ...]], *, header: bool, file: str
-) -> tuple[Sequence[str], Iterator[tuple[object, ...]]]:
-    first = next(rows, None)
-    if first is None:
-        raise DataError("the sheet is empty", file=file)
-    if header:
-        return ["" if cell is None else str(cell).strip() for cell in first], rows
-    return [str(position) for position in range(len(first))], chain([first], rows)
+def _unescape(match: re.Match[str]) -> str:
+    """Return the characters that `_x000D_` and the like stand for; two halves of a pair are one character."""
+    codes = match[0].replace("_x", "").split("_")[:-1]
+    units = b"".join(int(code, 16).to_bytes(2, "little") for code in codes)
+    return units.decode("utf-16-le", errors="surrogatepass")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ottenok.core.config import suggest
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.lazy import load_object
-from ottenok.tables.rows import Record, Rejected
+from ottenok.tables.records import Record, Rejected
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,22 +33,24 @@ Reader = Callable[..., Iterator[Record | Rejected]]
 READERS: dict[str, str] = {
     "aligned-lines": "ottenok.data.readers.lines:read_aligned",
     "conllu": "ottenok.data.readers.lines:read_conllu",
-    "csv": "ottenok.tables.delimited:read_csv",
+    "csv": "ottenok.data.readers.table:read_table",
     "csv-pairs": "ottenok.data.readers.aspects:read_pairs",
     "dimabsa": "ottenok.data.readers.aspects:read_dimabsa",
-    "hub": "ottenok.tables.parquet:read_hub",
-    "json": "ottenok.tables.json_files:read_json",
-    "jsonl": "ottenok.tables.json_files:read_jsonl",
+    "hub": "ottenok.data.readers.table:read_table",
+    "json": "ottenok.data.readers.table:read_table",
+    "jsonl": "ottenok.data.readers.table:read_table",
     "labelled-lines": "ottenok.data.readers.lines:read_labelled",
     "label-first": "ottenok.data.readers.plain:read_label_first",
     "nlpcc-reviews": "ottenok.data.readers.nlpcc:read_reviews",
     "nlpcc-weibo": "ottenok.data.readers.nlpcc:read_weibo",
-    "parquet": "ottenok.tables.parquet:read_parquet",
+    "parquet": "ottenok.data.readers.table:read_table",
     "romip": "ottenok.data.readers.russian_xml:read_romip",
     "sentirueval-reviews": "ottenok.data.readers.russian_xml:read_reviews",
     "sentirueval-twitter": "ottenok.data.readers.russian_xml:read_twitter",
     "smp-text": "ottenok.data.readers.plain:read_smp",
-    "xlsx": "ottenok.tables.xlsx:read_xlsx",
+    "table": "ottenok.data.readers.table:read_table",
+    "tsv": "ottenok.data.readers.table:read_table",
+    "xlsx": "ottenok.data.readers.table:read_table",
 }
 
 # What the standard library raises on bytes that are not what they claim to be, wherever in a file it meets them.

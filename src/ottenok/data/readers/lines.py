@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ottenok.core.config import parse
 from ottenok.core.errors import DataError
 from ottenok.core.table import Table
-from ottenok.tables.rows import Record, Rejected
+from ottenok.tables.records import Record, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

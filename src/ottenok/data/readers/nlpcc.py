@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 from ottenok.core.config import parse
 from ottenok.core.errors import DataError
+from ottenok.data.readers.plain import LineOptions
 from ottenok.data.readers.russian_xml import XmlOptions
+from ottenok.data.readers.table import label_reader
 from ottenok.data.readers.xml_stream import elements, text_of
-from ottenok.tables.division import MAX_RECORD
-from ottenok.tables.lines import lines_of, too_long
-from ottenok.tables.options import LineOptions
-from ottenok.tables.rows import Record, Rejected
-from ottenok.tables.shape import Layout, Shaper, excerpt
-from ottenok.tables.streams import open_bytes
+from ottenok.tables.options import MAX_RECORD
+from ottenok.tables.records import Record, Rejected, Shaper, excerpt
+from ottenok.tables.streams import lines_of, open_bytes, too_long
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["WeiboOptions", "read_reviews", "read_weibo"]
 
-_ONE = Layout(text=0, labels=(1,), part=None)
 _OPEN = re.compile(r"^\s*<review\b([^>]*)>")
 _CLOSE = re.compile(r"</review>\s*$")
 _LABEL = re.compile(r"""\blabel\s*=\s*["']?([^"'\s>]*)""")
@@ -45,7 +43,7 @@ class WeiboOptions(XmlOptions):
 def read_weibo(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
     """Read NLPCC-2014 emotions (reader kind `nlpcc-weibo`). A sentence without opinion has the label `none`."""
     options = parse(WeiboOptions, spec.options, file=str(path))
-    shape = Shaper(spec, _ONE, label=label)
+    shape = Shaper(label_reader(spec, label))
     fields = _weibo if options.level == "weibo" else _sentence
     with open_bytes(path, member=options.member) as stream:
         for row, element in elements(stream, options.level, file=str(path)):
@@ -67,17 +65,15 @@ def read_reviews(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator
 
     The label is the attribute, or the file's.
     """
-    options = parse(LineOptions, spec.options, file=str(path))
-    encoding = options.resolve(path)
-    shape = Shaper(spec, _ONE, label=label, encoding=encoding)
-    with open_bytes(path, member=options.member) as stream:
-        blocks = _blocks(lines_of(stream, encoding=encoding, file=str(path)), file=str(path))
-        for row, block in enumerate(blocks, start=1):
-            text = "\n".join(block.lines).strip()
-            if block.fault:
-                yield Rejected(row=row, reason=block.fault, content=excerpt(text))
-            else:
-                yield shape(row, [text, block.label], clean=block.clean)
+    options = parse(LineOptions, spec.options, file=str(path)).table()
+    shape = Shaper(label_reader(spec, label))
+    blocks = _blocks(lines_of(path, options), file=str(path))
+    for row, block in enumerate(blocks, start=1):
+        text = "\n".join(block.lines).strip()
+        if block.fault:
+            yield Rejected(row=row, reason=block.fault, content=excerpt(text))
+        else:
+            yield shape(row, [text, block.label], clean=block.clean)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ottenok.core.config import parse
-from ottenok.tables.lines import lines_of
-from ottenok.tables.options import LineOptions
-from ottenok.tables.rows import Record, Rejected
-from ottenok.tables.shape import Layout, Shaper, excerpt
-from ottenok.tables.streams import open_bytes
+from ottenok.core.table import Table
+from ottenok.data.readers.table import label_reader
+from ottenok.tables.options import TableOptions
+from ottenok.tables.records import Record, Rejected, Shaper, excerpt
+from ottenok.tables.streams import LongLine, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +17,23 @@ if TYPE_CHECKING:
 
     from ottenok.data.card import ReaderSpec
 
-__all__ = ["read_label_first", "read_smp"]
+__all__ = ["LineOptions", "read_label_first", "read_smp"]
+
+
+class LineOptions(Table):
+    """Options of the readers of lines.
+
+    Attributes:
+        encoding: As Python names it, or `auto`.
+        member: Member of a ZIP archive; without it, an archive's only file.
+    """
+
+    encoding: str = "utf-8-sig"
+    member: str | None = None
+
+    def table(self) -> TableOptions:
+        """The same as options of a table."""
+        return TableOptions(encoding=self.encoding, member=self.member)
 
 
 def read_smp(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
@@ -44,14 +60,11 @@ def _split_label_first(line: str) -> list[str]:
 def _read(
     path: Path, spec: ReaderSpec, label: str | None, split: Callable[[str], list[str]]
 ) -> Iterator[Record | Rejected]:
-    options = parse(LineOptions, spec.options, file=str(path))
-    encoding = options.resolve(path)
-    shape = Shaper(spec, Layout(text=0, labels=(1,), part=None), label=label, encoding=encoding)
-    with open_bytes(path, member=options.member) as stream:
-        lines = lines_of(stream, encoding=encoding, file=str(path))
-        for row, (line, clean) in enumerate(lines, start=1):
-            fields = split(line)
-            if fields:
-                yield shape(row, fields, clean=clean)
-            else:
-                yield Rejected(row=row, reason="too few commas", content=excerpt(line))
+    options = parse(LineOptions, spec.options, file=str(path)).table()
+    shape = Shaper(label_reader(spec, label))
+    for row, (line, clean) in enumerate(lines_of(path, options), start=1):
+        fields = [] if isinstance(line, LongLine) else split(line)
+        if fields:
+            yield shape(row, fields, clean=clean)
+        else:
+            yield Rejected(row=row, reason="too few commas", content=excerpt(line))

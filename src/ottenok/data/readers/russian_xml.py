@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from ottenok.core.config import parse
 from ottenok.core.table import Table
+from ottenok.data.readers.table import label_reader
 from ottenok.data.readers.xml_stream import elements, text_of
-from ottenok.tables.shape import Layout, Shaper
+from ottenok.tables.records import Shaper
 from ottenok.tables.streams import open_bytes
 
 if TYPE_CHECKING:
@@ -16,11 +17,9 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
     from ottenok.data.card import ReaderSpec
-    from ottenok.tables.rows import Record, Rejected
+    from ottenok.tables.records import Record, Rejected
 
 __all__ = ["ReviewOptions", "XmlOptions", "read_reviews", "read_romip", "read_twitter"]
-
-_ONE = Layout(text=0, labels=(1,), part=None)
 
 
 class XmlOptions(Table):
@@ -50,7 +49,7 @@ def read_twitter(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator
     a tweet are its distinct values, in the order of the columns.
     """
     options = parse(XmlOptions, spec.options, file=str(path))
-    shape = Shaper(spec, _ONE, label=label)
+    shape = Shaper(label_reader(spec, label))
     with open_bytes(path, member=options.member) as stream:
         for row, table in elements(stream, "table", file=str(path)):
             text, values = _tweet(table)
@@ -73,7 +72,7 @@ def read_reviews(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator
     The label is the sentiment of one category. `<meta>`, which names the author, is not looked at.
     """
     options = parse(ReviewOptions, spec.options, file=str(path))
-    shape = Shaper(spec, _ONE, label=label)
+    shape = Shaper(label_reader(spec, label))
     with open_bytes(path, member=options.member) as stream:
         for row, review in elements(stream, "review", file=str(path)):
             yield shape(row, [text_of(review.find("text")), _category(review, options.category)], clean=True)
@@ -88,7 +87,7 @@ def _category(review: Element, name: str) -> str | None:
 def read_romip(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
     """Read ROMIP-2012 news quotes (reader kind `romip`): `<sentence>` with `<speech>` and `<evaluation>`."""
     options = parse(XmlOptions, spec.options, file=str(path))
-    shape = Shaper(spec, _ONE, label=label)
+    shape = Shaper(label_reader(spec, label))
     with open_bytes(path, member=options.member) as stream:
         for row, sentence in elements(stream, "sentence", file=str(path)):
             yield shape(row, [text_of(sentence.find("speech")), text_of(sentence.find("evaluation"))], clean=True)

@@ -6,8 +6,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ottenok.core.errors import DataError
 from ottenok.core.lazy import require
-from ottenok.tables.division import MAX_RECORD
-from ottenok.tables.lines import too_long
+from ottenok.tables.options import MAX_RECORD
+from ottenok.tables.streams import too_long
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
