@@ -78,8 +78,9 @@ def as_text(value: object, what: str) -> str:
         return str(int(value)) if value.is_integer() else repr(value)
     if what == "text" and isinstance(value, list) and value:
         pieces = [piece.get("text") if isinstance(piece, dict) else piece for piece in value]
-        if all(isinstance(piece, str) for piece in pieces) and any(isinstance(piece, dict) for piece in value):
-            return "".join(pieces)
+        strings = [piece for piece in pieces if isinstance(piece, str)]
+        if len(strings) == len(pieces) and any(isinstance(piece, dict) for piece in value):
+            return "".join(strings)
     if isinstance(value, (list, tuple, dict, bytes)):
         raise Fault(f"{what} is not a string")
     return str(value)
@@ -333,11 +334,11 @@ def study_cells(
                 chosen = name  # type: ignore[assignment]
                 break
             whole += torn
-    mark = _SEPARATORS.get(chosen)
+    divider = _SEPARATORS.get(chosen)
     counts = Counter[str]()
     several, empty = False, 0
     for labels, count in cells.items():
-        parts = [clean_label(part) for label in labels for part in (label.split(mark) if mark else [label])]
+        parts = [clean_label(part) for label in labels for part in (label.split(divider) if divider else [label])]
         distinct = {part.casefold(): part for part in parts if part}
         counts.update(dict.fromkeys(distinct.values(), count))
         several = several or len(distinct) > 1

@@ -172,7 +172,7 @@ def _size(batch: pa.RecordBatch) -> int:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    size = 8 * batch.num_rows * batch.num_columns
+    size = int(8 * batch.num_rows * batch.num_columns)
     for column in batch.columns:
         kind = column.type
         if pa.types.is_dictionary(kind):

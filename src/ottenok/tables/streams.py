@@ -185,9 +185,12 @@ class _Unpacked(io.RawIOBase):
             import pyarrow as pa
 
             self._stream = cast("IO[bytes]", pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd"))
+        elif packing == "gzip":
+            self._stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
+        elif packing == "bz2":
+            self._stream = cast("IO[bytes]", bz2.BZ2File(raw))
         else:
-            opened = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}[packing]
-            self._stream = cast("IO[bytes]", opened(raw, "rb"))
+            self._stream = cast("IO[bytes]", lzma.LZMAFile(raw))  # noqa: SIM115 - it lives as long as this does
 
     def readable(self) -> bool:
         return True

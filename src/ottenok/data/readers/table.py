@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ottenok.data.card import ReaderSpec
+    from ottenok.tables.options import Format
 
 __all__ = ["TableReaderOptions", "label_reader", "open_columns", "read_table"]
 
@@ -87,7 +88,7 @@ def open_columns(path: Path, spec: ReaderSpec, *, label: str | None) -> tuple[Ta
     table = open_table(
         path,
         TableOptions(
-            format=_FORMATS.get(spec.kind, spec.kind),  # type: ignore[arg-type] - READERS names the formats
+            format=cast("Format | None", _FORMATS.get(spec.kind, spec.kind)),
             encoding=options.encoding,
             delimiter=options.delimiter,
             quote=quote,
