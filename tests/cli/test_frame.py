@@ -91,7 +91,7 @@ def test_debug_may_stand_anywhere(place: int) -> None:
 
 def test_what_the_system_refuses_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A place that can't be written to is named, without a traceback."""
-    (tmp_path / "file").write_text("text,label\nхорошо,1\n", encoding="utf-8")
+    (tmp_path / "file").write_text("text,label\nхорошо,1\nплохо,0\n", encoding="utf-8")
     table = [str(tmp_path / "file"), "--text", "text", "--label", "label"]
 
     assert run(["data", "build", *table, "-o", str(tmp_path / "file" / "below")]) == 2

@@ -45,6 +45,8 @@ def test_any_bytes_give_rows_or_one_data_error(folder: Path, kind: str, content:
     options: dict[str, str | int | bool | list[str]] = {"encoding": "auto"} if kind in _TEXT_KINDS else {}
     if kind == "csv":
         options |= {"delimiter": "auto", "header": header}
+    if kind == "aligned-lines":
+        options = {"labels": path.name}
     columns = ("text", "label") if header else (0, 1)
 
     try:

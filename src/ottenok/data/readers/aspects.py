@@ -42,12 +42,13 @@ def read_pairs(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[R
     from ottenok.data.readers import read
 
     found: dict[tuple[str, str | None], Record] = {}
+    rejected: list[Rejected] = []
     for row in read(path, spec.model_copy(update={"kind": "csv"}), label=label):
         if isinstance(row, Rejected):
-            yield row
+            rejected.append(row)
             continue
         key = (row.text, row.part)
         first = found.setdefault(key, row)
         labels = tuple(dict.fromkeys(first.labels + row.labels))
         found[key] = Record(row=first.row, text=row.text, labels=labels, part=row.part)
-    yield from found.values()
+    yield from sorted([*found.values(), *rejected], key=lambda row: row.row)

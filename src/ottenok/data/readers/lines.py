@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ottenok.core.config import parse
 from ottenok.core.errors import DataError
 from ottenok.core.table import Table
-from ottenok.tables.records import Record, Rejected
+from ottenok.tables.labels import Fault
+from ottenok.tables.records import Record, Rejected, Shaper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AlignedOptions", "LabelledLineOptions", "read_aligned", "read_conllu", "read_labelled"]
 
-_SHOWN = 200
-_SURROGATE = re.compile("[\ud800-\udfff]")
 # Blanks on either side of a Han character, as a segmenter leaves them.
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3000-\u303f\uff00-\uffef"
 _HAN_BLANK = re.compile(f"(?<=[{_HAN}])[ \t]+|[ \t]+(?=[{_HAN}])")
@@ -130,16 +129,9 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _record(row: int, text: str, label: str | None) -> Record | Rejected:
-    reason = None
-    if not text or text.isspace():
-        reason = "empty text"
-    elif "\0" in text:
-        reason = "NUL byte"
-    elif not text.isascii() and _SURROGATE.search(text):
-        reason = "not utf-8"
-    elif label == "":
-        reason = "missing label"
-    if reason is None:
-        return Record(row=row, text=text, labels=() if label is None else (label,))
-    shown = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text[:_SHOWN]).replace("\0", "\\x00")
-    return Rejected(row=row, reason=reason, content=" ".join(shown.split()))
+    def labels(_cells: object) -> tuple[str, ...]:
+        if label == "":
+            raise Fault("missing label")
+        return () if label is None else (label,)
+
+    return Shaper(labels)(row, [text], clean=False)
