@@ -33,10 +33,9 @@ from ottenok.core.schemes import load_scheme
 from ottenok.export.onnx import export
 from ottenok.inference.api import load
 from ottenok.recipes.train import DataOptions, TrainRecipe
+from ottenok.studies.robustness import UnderNoise, changes, under_noise
 from ottenok.studies.rows import read_rows
-from ottenok.studies.stress import CleanRows, StressSpec, UnderNoise, under_noise
 from ottenok.tasks.baselines import LabelledTexts
-from ottenok.tasks.decision import chosen
 from ottenok.tasks.metrics import Kind
 from ottenok.tasks.paired import PairedOptions, Rows, System
 from ottenok.text.normalise import TextOptions, normalise
@@ -44,7 +43,6 @@ from ottenok.training.inputs import Places, corpus_of
 from ottenok.training.run import train
 
 if TYPE_CHECKING:
-    from ottenok.core.schemes import LabelScheme
     from ottenok.data.corpus import Corpus
 
 NOISE = {"kinds": ["typos", "asr"], "rate": 0.15, "share": 0.5}
@@ -54,7 +52,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "emoji named": {"text": {"emoji": "name"}},
     "emoji kept, noise": {"noise": NOISE},
 }
-STRESS = StressSpec.parse(["typos:0.1", "typos:0.3", "asr:0.2", "yo:1", "case:0.5", "punctuation:1"], ["remove"])
+CHANGES = changes(["typos:0.1", "typos:0.3", "asr:0.2", "yo:1", "case:0.5", "punctuation:1"], ["remove"])
 PAIRED = PairedOptions(resamples=1000, permutations=2000)
 
 
@@ -83,9 +81,7 @@ def recipe(arm: str, seed: int, given: argparse.Namespace) -> TrainRecipe:
     return parse(TrainRecipe, merge(base, ARMS[arm]))
 
 
-def measure(
-    arm: str, seed: int, corpus: Corpus, test: LabelledTexts, scheme: LabelScheme, given: argparse.Namespace
-) -> Measured:
+def measure(arm: str, seed: int, corpus: Corpus, test: LabelledTexts, given: argparse.Namespace) -> Measured:
     """Train one model and read the test texts with it."""
     begun = time.perf_counter()
     folder = given.work / f"{list(ARMS).index(arm)}-{seed}"
@@ -94,19 +90,13 @@ def measure(
     if not fitted.bundle.has(ONNX):
         export(folder, progress=SILENT)
     classifier = load(folder, precision="fp32")
-    decision = classifier.manifest.decision
+    task = classifier.tasks[0]
     probs = classifier.predict_proba(test.texts)
-    clean = CleanRows(
-        texts=test.texts,
-        truth=test.truth,
-        probs=probs,
-        scheme=scheme,
-        decision=decision,
-        read=classifier.predict_proba,
+    noise = under_noise(
+        task, test.texts, test.truth, probs, read=classifier.predict_proba, changes=CHANGES, options=PAIRED
     )
-    noise = under_noise(clean, STRESS.changes(0), PAIRED)
     print(f"{arm}, seed {seed}: macro F1 {noise[0].macro_f1:.3f}, {minutes:.1f} minutes", flush=True)
-    return Measured(probs=probs, answers=chosen(probs, scheme, decision), noise=noise, minutes=minutes)
+    return Measured(probs=probs, answers=task.chosen(probs), noise=noise, minutes=minutes)
 
 
 def system(runs: list[Measured], rows: np.ndarray) -> System:
@@ -185,7 +175,7 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     bare = TextOptions(entities="keep", width="keep", marks="keep", urls="keep", users="keep", emoji="remove")
     marked = np.array([normalise(text, bare) != text for text in test.texts], dtype=np.bool_)
     print(f"{len(test.texts)} test texts, {marked.sum()} with emoji", flush=True)
-    found = {arm: [measure(arm, seed, corpus, test, scheme, given) for seed in given.seeds] for arm in ARMS}
+    found = {arm: [measure(arm, seed, corpus, test, given) for seed in given.seeds] for arm in ARMS}
     return {
         "encoder": Path(given.encoder).name,
         "data": rows.name,

@@ -42,7 +42,7 @@ def _evaluation(corpus: str | None = "mine", data: str = "mine, test") -> Evalua
         data=data,
         corpus=corpus,
         split="test" if corpus else None,
-        reports=(_report("small"), _report("majority")),
+        tasks={SENTIMENT.name: (_report("small"), _report("majority"))},
         left_out={},
         notes=(),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +15,7 @@ from ottenok.bundle.manifest import SchemeFacts
 from ottenok.core.errors import DataError, SchemeError
 from ottenok.core.schemes import load_scheme
 from ottenok.data.corpus import COLUMNS
-from ottenok.studies.evaluation import EvaluationSpec, evaluate
+from ottenok.studies.evaluation import evaluate
 from ottenok.studies.rows import Columns, read_rows
 from ottenok.tasks.predictions import load_predictions
 from ottenok.tasks.report import Report
@@ -48,7 +48,8 @@ def _corpus(folder: Path, scheme: str = "sentiment-3", names: tuple[str, ...] = 
     folder.mkdir(parents=True)
     table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(COLUMNS)})
     pq.write_table(table, folder / "corpus.parquet")
-    manifest = {"name": "small", "scheme": scheme, "recipe": {"text": {}}}
+    own = {"kind": "multi-class", "labels": names, "values": [], "titles": {}, "source": ""}
+    manifest = {"name": "small", "scheme": scheme, "label_scheme": own, "recipe": {"text": {}}}
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return folder
 
@@ -61,7 +62,7 @@ def _file(path: Path, rows: list[tuple[str, str]], header: tuple[str, str] = ("t
 
 def test_a_corpus_gives_the_model_and_both_baselines(tmp_path: Path, places: Places) -> None:
     """All three systems are measured on the same rows of the test split, and the linear one has learned from train."""
-    found = evaluate(fake_classifier(), _corpus(tmp_path / "c"), spec=EvaluationSpec(places=places, resamples=50))
+    found = evaluate(fake_classifier(), _corpus(tmp_path / "c"), places=places, resamples=50)
 
     assert [report.system for report in found.reports] == ["fake", "majority", "TF-IDF linear"]
     assert {report.rows for report in found.reports} == {30}
@@ -80,7 +81,7 @@ def test_a_model_and_data_are_enough(tmp_path: Path) -> None:
 
 def test_the_tables_show_what_the_published_cards_do(tmp_path: Path, places: Places) -> None:
     """Labels, systems, sources; a source without neutral texts brings the second macro F1 along."""
-    found = evaluate(fake_classifier(), _corpus(tmp_path / "c"), spec=EvaluationSpec(places=places, resamples=0))
+    found = evaluate(fake_classifier(), _corpus(tmp_path / "c"), places=places, resamples=0)
 
     tables = found.tables()
 
@@ -97,7 +98,7 @@ def test_the_tables_show_what_the_published_cards_do(tmp_path: Path, places: Pla
 
 def test_json_holds_every_report(tmp_path: Path, places: Places) -> None:
     """The JSON is strict, and its reports can be read back."""
-    found = evaluate(fake_classifier(), _corpus(tmp_path / "c"), spec=EvaluationSpec(places=places, resamples=20))
+    found = evaluate(fake_classifier(), _corpus(tmp_path / "c"), places=places, resamples=20)
 
     tree = json.loads(json.dumps(found.to_json(), allow_nan=False))
 
@@ -107,8 +108,8 @@ def test_json_holds_every_report(tmp_path: Path, places: Places) -> None:
 def test_predictions_can_be_kept(tmp_path: Path, places: Places) -> None:
     """The file holds the probabilities that the report is made from, by the corpus's ids, and no texts."""
     file = tmp_path / "model" / "predictions" / "test.parquet"
-    spec = EvaluationSpec(places=places, resamples=0, baselines=False, predictions=file)
-    found = evaluate(fake_classifier(), _corpus(tmp_path / "c"), spec=spec)
+    spec: dict[str, Any] = {"places": places, "resamples": 0, "baselines": False, "predictions": file}
+    found = evaluate(fake_classifier(), _corpus(tmp_path / "c"), **spec)
 
     kept = load_predictions(file)
     assert kept.labels == SENTIMENT.labels
@@ -116,15 +117,15 @@ def test_predictions_can_be_kept(tmp_path: Path, places: Places) -> None:
     assert set(kept.sources) == {"news", "shops"}
     right = (kept.probs.argmax(axis=1) == kept.truth.argmax(axis=1)).mean()
     assert right == pytest.approx(found.reports[0].value("accuracy"))
-    evaluate(fake_classifier(), _file(tmp_path / "own.csv", [(GOOD, "positive"), (BAD, "negative")]), spec=spec)
+    evaluate(fake_classifier(), _file(tmp_path / "own.csv", [(GOOD, "positive"), (BAD, "negative")]), **spec)
     assert load_predictions(file).ids == ("own.csv/1", "own.csv/2")
 
 
 def test_another_split_can_be_chosen(tmp_path: Path, places: Places) -> None:
     """The validation split is measured without being tuned on."""
-    spec = EvaluationSpec(places=places, split="validation", baselines=False, resamples=0)
+    spec: dict[str, Any] = {"places": places, "split": "validation", "baselines": False, "resamples": 0}
 
-    found = evaluate(fake_classifier(), _corpus(tmp_path / "c"), spec=spec)
+    found = evaluate(fake_classifier(), _corpus(tmp_path / "c"), **spec)
 
     assert found.reports[0].rows == 20
     assert len(found.reports) == 1
@@ -150,12 +151,12 @@ def test_a_corpus_of_other_labels_is_refused(tmp_path: Path, places: Places) -> 
 def test_a_foreign_spelling_is_compared_by_meaning(tmp_path: Path, places: Places) -> None:
     """A model that says POSITIVE, in another order, is measured on a corpus that says positive."""
     classifier = fake_classifier()
-    plain = evaluate(classifier, _corpus(tmp_path / "c"), spec=EvaluationSpec(places=places, resamples=0))
+    plain = evaluate(classifier, _corpus(tmp_path / "c"), places=places, resamples=0)
     scheme = SchemeFacts.of(SENTIMENT).model_copy(
         update={"labels": ("NEG", "NEU", "POS"), "canonical": SENTIMENT.labels}
     )
 
-    shouted = evaluate(fake_classifier(scheme), tmp_path / "c", spec=EvaluationSpec(places=places, resamples=0))
+    shouted = evaluate(fake_classifier(scheme), tmp_path / "c", places=places, resamples=0)
 
     assert shouted.reports == plain.reports
 
@@ -167,9 +168,9 @@ def test_a_file_of_ones_own_is_measured_too(tmp_path: Path, places: Places) -> N
         [(GOOD, "позитивный"), (BAD, "негативный"), (PLAIN, "нейтральный"), ("", "позитивный")],
         ("отзыв", "оценка"),
     )
-    spec = EvaluationSpec(places=places, columns=Columns(text="отзыв", label="оценка"), resamples=0)
+    spec: dict[str, Any] = {"places": places, "columns": Columns(text="отзыв", label="оценка"), "resamples": 0}
 
-    found = evaluate(fake_classifier(), file, spec=spec)
+    found = evaluate(fake_classifier(), file, **spec)
 
     assert found.reports[0].rows == 3
     assert found.left_out == {"empty text": 1}

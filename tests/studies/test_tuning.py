@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import random
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +30,7 @@ from ottenok.core.errors import BundleError, ConfigError, DataError, SchemeError
 from ottenok.core.files import sha256_file
 from ottenok.core.schemes import load_scheme
 from ottenok.data.corpus import COLUMNS
-from ottenok.studies.tuning import TuneSpec, tune
+from ottenok.studies.tuning import tune
 from ottenok.tasks.decision import Decision, probabilities
 from ottenok.tasks.predictions import Predictions, load_predictions, predictions_file, save_predictions
 from ottenok.tasks.report import EvaluationOptions, evaluate
@@ -216,8 +215,8 @@ def test_figures_of_the_old_decision_are_kept_under_another_name(model: Path, co
 
 def test_a_second_tuning_begins_at_the_first(model: Path, corpus: Path) -> None:
     """Figures before are those of the thresholds that are there, which stay where none are better."""
-    first = tune(model, corpus, spec=TuneSpec(temperature=False))
-    second = tune(model, corpus, spec=TuneSpec(temperature=False))
+    first = tune(model, corpus, temperature=False)
+    second = tune(model, corpus, temperature=False)
 
     assert first.report.thresholds is not None
     assert second.report.thresholds is not None
@@ -232,7 +231,7 @@ def test_its_own_rows_are_refused(model: Path, corpus: Path, split: Any) -> None
     before = (model / "ottenok.json").read_bytes()
 
     with pytest.raises(DataError, match=f"the {split} rows of its own corpus"):
-        tune(model, corpus, spec=TuneSpec(split=split))
+        tune(model, corpus, split=split)
 
     assert (model / "ottenok.json").read_bytes() == before
 
@@ -275,7 +274,7 @@ def test_a_dry_run_changes_nothing(model: Path, corpus: Path) -> None:
     """It tells the same, and every file stays."""
     before = {path: path.read_bytes() for path in model.rglob("*") if path.is_file()}
 
-    told = tune(model, corpus, spec=TuneSpec(write=False))
+    told = tune(model, corpus, write=False)
 
     assert {path: path.read_bytes() for path in model.rglob("*") if path.is_file()} == before
     assert tune(model, corpus).report == told.report
@@ -285,9 +284,8 @@ def test_a_dry_run_changes_nothing(model: Path, corpus: Path) -> None:
 def test_empty_answers_follow_the_policy_on_every_surface(model: Path, corpus: Path, empty: str) -> None:
     """Nothing, the most probable label or neutral: as tuned, so answered; and neutral is in no company."""
     thresholds = ThresholdOptions(metric="label_accuracy", per_label=False)
-    spec = TuneSpec(thresholds=thresholds, empty=empty, exclusive="neutral")
 
-    found = tune(model, corpus, spec=spec)
+    found = tune(model, corpus, thresholds=thresholds, empty=empty, exclusive="neutral")
 
     texts = _texts(60)
     answers = _through_every_door(model, texts)
@@ -305,7 +303,7 @@ def test_empty_answers_follow_the_policy_on_every_surface(model: Path, corpus: P
 def test_a_label_that_is_none_is_refused(model: Path, corpus: Path, key: str, value: str) -> None:
     """The policy names labels of the scheme."""
     with pytest.raises(SchemeError, match=value):
-        tune(model, corpus, spec=replace(TuneSpec(), **{key: value}))
+        tune(model, corpus, **{key: value})
 
 
 def test_one_label_schemes_have_a_temperature_only(tmp_path: Path) -> None:
@@ -326,9 +324,9 @@ def test_one_label_schemes_have_a_temperature_only(tmp_path: Path) -> None:
     assert found.report.temperature is not None
     assert found.report.temperature.after.overall.error < found.report.temperature.before.overall.error
     with pytest.raises(ConfigError, match="one label a row"):
-        tune(model, file, spec=TuneSpec(thresholds=ThresholdOptions()))
+        tune(model, file, thresholds=ThresholdOptions())
     with pytest.raises(ConfigError, match="nothing to fit"):
-        tune(model, file, spec=TuneSpec(temperature=False))
+        tune(model, file, temperature=False)
 
 
 def test_kept_predictions_get_the_new_temperature(model: Path, corpus: Path) -> None:

@@ -16,6 +16,7 @@ from ottenok.cli.options import (
     places_options,
     read_option,
     split_option,
+    task_option,
 )
 from ottenok.cli.screen import say, tell, write_json
 
@@ -32,6 +33,7 @@ __all__ = ["evaluate"]
 @click.argument("data")
 @split_option()
 @column_options
+@task_option
 @read_option
 @click.option("--baselines/--no-baselines", default=True, help="Fit and measure the baselines too.")
 @bootstrap_options
@@ -54,6 +56,7 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
     data: str,
     split: Literal["train", "validation", "test"],
     columns: Columns,
+    tasks: tuple[str, ...],
     *,
     read: Literal["all", "end"] | None,
     baselines: bool,
@@ -82,25 +85,27 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
     """
     from ottenok.cli.bars import Bars
     from ottenok.inference.api import load
-    from ottenok.studies.evaluation import EvaluationSpec
     from ottenok.studies.evaluation import evaluate as run
-    from ottenok.studies.stress import StressSpec
 
-    spec = EvaluationSpec(
-        split=split,
-        columns=columns,
-        baselines=baselines,
-        resamples=resamples,
-        seed=seed,
-        stress=StressSpec.parse(noise, emoji),
-        predictions=predictions,
-        places=places,
-    )
     if keep and read is not None:
         raise click.UsageError("--record keeps figures of a classifier as it is used: leave --read out.")
     bars = Bars()
     classifier = load(model, read=read, cache=places.cache, progress=bars)
-    found = run(classifier, data, spec=spec, progress=bars)
+    found = run(
+        classifier,
+        data,
+        split=split,
+        columns=columns,
+        tasks=tasks,
+        baselines=baselines,
+        resamples=resamples,
+        seed=seed,
+        noise=noise,
+        emoji=emoji,
+        predictions=predictions,
+        places=places,
+        progress=bars,
+    )
     if keep:
         from ottenok.inference.places import find_folder
         from ottenok.studies.cards import record

@@ -31,6 +31,7 @@ __all__ = [
     "read_option",
     "recipe_keys",
     "split_option",
+    "task_option",
 ]
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
@@ -117,6 +118,13 @@ def split_option(default: str = "test") -> Callable[[_Command], _Command]:
     """`--split`: the rows of a corpus."""
     kind = click.Choice(["train", "validation", "test"])
     return click.option("--split", type=kind, default=default, show_default=True, help="Rows of the corpus to take.")
+
+
+def task_option(command: _Command) -> _Command:
+    """`--task`: which of a classifier's tasks, as `tasks`."""
+    return click.option(
+        "--task", "tasks", multiple=True, metavar="NAME", help="Task of the classifier; repeat it.  [default: all]"
+    )(command)
 
 
 def read_option(command: _Command) -> _Command:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import click
 
-from ottenok.cli.options import column_options, json_option, out_option, places_options, split_option
+from ottenok.cli.options import column_options, json_option, out_option, places_options, split_option, task_option
 from ottenok.cli.screen import say, tell, write_json
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def _known_metric(_context: click.Context, _option: click.Parameter, value: str 
 @out_option("Write a tuned copy here; leave MODEL as it is.", folder=True)
 @split_option("validation")
 @column_options
+@task_option
 @click.option("--metric", callback=_known_metric, help="What thresholds maximise.  [default: macro_f1]")
 @click.option("--per-label/--one", default=None, help="One threshold per label, or one for all.  [default: per label]")
 @click.option(
@@ -55,6 +56,7 @@ def tune(  # noqa: PLR0913 - click passes each option by name
     out: Path | None,
     split: Literal["train", "validation", "test"],
     columns: Columns,
+    tasks: tuple[str, ...],
     *,
     metric: ThresholdMetric | None,
     per_label: bool | None,
@@ -75,23 +77,31 @@ def tune(  # noqa: PLR0913 - click passes each option by name
     Thresholds are for labels that may come together. Figures "after" are of rows judged by what was found on others.
     """
     from ottenok.cli.bars import Bars
-    from ottenok.studies.tuning import TuneSpec
     from ottenok.studies.tuning import tune as run
 
-    spec = TuneSpec(
+    found = run(
+        model,
+        data,
+        out,
         split=split,
         columns=columns,
+        tasks=tasks,
         temperature=temperature,
         thresholds=_thresholds(metric, minimum, per_label=per_label),
         empty=empty,
         exclusive="" if exclusive == "none" else exclusive,
         write=not dry_run,
-        out=out,
         places=places,
+        progress=Bars(),
     )
-    found = run(model, data, spec=spec, progress=Bars())
     if as_json:
-        write_json({"decision": found.decision.to_json(), "tuning": found.report.to_json(), "left_out": found.left_out})
+        tree = {"decision": found.decision.to_json(), "tuning": found.report.to_json(), "left_out": found.left_out}
+        if len(found.reports) > 1:
+            tree["tasks"] = {
+                name: {"decision": found.decisions[name].to_json(), "tuning": report.to_json()}
+                for name, report in found.reports.items()
+            }
+        write_json(tree)
         return
     _show(found, written=not dry_run)
 
@@ -110,11 +120,14 @@ def _thresholds(
 def _show(found: Retuned, *, written: bool) -> None:
     from ottenok.tasks.tuning import tuning_sentences, tuning_table
 
-    for sentence in tuning_sentences(found.report):
-        say(sentence)
-    table = tuning_table(found.report)
-    if table is not None:
-        say(f"\n{table.text()}\n")
+    for name, report in found.reports.items():
+        if len(found.reports) > 1:
+            say(f"{name}:")
+        for sentence in tuning_sentences(report):
+            say(sentence)
+        table = tuning_table(report)
+        if table is not None:
+            say(f"\n{table.text()}\n")
     for reason, rows in found.left_out.items():
         say(f"Rows left out, {reason}: {rows:,}.")
     if not written:

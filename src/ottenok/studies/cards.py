@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ottenok.bundle.card import write_card
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
 from ottenok.core.errors import BundleError
+from ottenok.core.schemes import LEARNED_ROWS
 from ottenok.tasks.tables import Grid, label_table, source_table, system_table
 from ottenok.tasks.tuning import tuning_table
 
@@ -18,28 +19,52 @@ if TYPE_CHECKING:
     from ottenok.studies.evaluation import Evaluation
     from ottenok.tasks.report import Report
 
-__all__ = ["card_tables", "record", "report_tables", "rewrite_card"]
+__all__ = ["card_tables", "cell_table", "record", "report_tables", "rewrite_card"]
 
 
-def report_tables(reports: Sequence[Report], *, heading: str) -> dict[str, Grid]:
-    """Return heading to table: the first system's labels, all systems, and each source where there are several."""
+def report_tables(
+    reports: Sequence[Report], *, heading: str, training: Mapping[str, Mapping[str, int]] | None = None
+) -> dict[str, Grid]:
+    """Return heading to table: the first system's labels, all systems, each source and each language.
+
+    Args:
+        reports: Of one task on the same rows, the model's first.
+        heading: Begins every heading.
+        training: Language to label to training rows, where they are known.
+    """
     model = reports[0]
     tables = {heading: label_table(model), f"{heading}: figures": system_table(reports)}
     if len(model.sources) > 1:
         tables[f"{heading}: macro F1 per source"] = source_table(reports)
-        if _has_gaps(model):
-            present = source_table(reports, name="macro_f1_present")
+        # Where a source lacks labels the two macro averages differ.
+        names = ("macro_f1", "macro_f1_present")
+        if model.kind != "multi-label" and any(
+            one.metrics[names[0]].value != one.metrics[names[1]].value for one in model.sources
+        ):
+            present = source_table(reports, name=names[1])
             tables[f"{heading}: macro F1 per source, over the labels that it has"] = present
+    cells = cell_table(model, training or {})
+    if len({cell.language for cell in model.cells}) > 1 or any("not learned" in row[-1] for row in cells.rows):
+        tables[f"{heading}: F1 per language and label"] = cells
     return tables
 
 
-def _has_gaps(report: Report) -> bool:
-    """Say whether a source lacks labels, so that the two macro averages differ."""
-    if report.kind == "multi-label":
-        return False
-    return any(
-        source.metrics["macro_f1"].value != source.metrics["macro_f1_present"].value for source in report.sources
-    )
+def cell_table(report: Report, training: Mapping[str, Mapping[str, int]]) -> Grid:
+    """Return a row per language and label that has rows: its F1, its rows, and whether training could teach it.
+
+    Args:
+        report: With cells; without them the table is empty.
+        training: Language to label to training rows; empty: unknown.
+    """
+    rows = []
+    for cell in report.cells:
+        seen = training.get(cell.language, {}).get(cell.label, 0)
+        if not cell.rows and not seen:
+            continue
+        told = f"{seen:,}" if seen >= LEARNED_ROWS else f"{seen:,}: not learned"
+        f1 = f"{cell.f1:.3f}" if cell.rows else "-"
+        rows.append((f"{cell.language or '?'}, {cell.label}", f1, f"{cell.rows:,}", told if training else "unknown"))
+    return Grid(header=("language, label", "F1", "rows", "training rows"), rows=tuple(rows))
 
 
 def card_tables(manifest: BundleManifest) -> dict[str, Grid]:
@@ -49,35 +74,28 @@ def card_tables(manifest: BundleManifest) -> dict[str, Grid]:
         DataError: A report in the manifest is none.
     """
     tables: dict[str, Grid] = {}
-    models: dict[str, Report] = {}
+    belief = []
+    several = len(manifest.tasks) > 1
     for name in sorted(manifest.metrics, key=lambda name: (name != "test", name == "validation", name)):
-        reports = manifest.reports(name)
-        heading = f"The corpus's {name} rows" if name in {"test", "validation"} else name
-        tables |= report_tables(reports, heading=heading)
-        models[heading] = reports[0]
-    return tables | _belief(models) | _tuning(manifest)
-
-
-def _belief(models: Mapping[str, Report]) -> dict[str, Grid]:
-    """Return the calibration error of every set of rows, before and after the temperature."""
-    lines = [
-        (
-            heading,
-            "-" if report.uncalibrated is None else f"{report.uncalibrated.overall.error:.4f}",
-            f"{report.calibration.overall.error:.4f}",
-            f"{report.calibration.overall.chance:.4f}",
-        )
-        for heading, report in models.items()
-        if report.calibration is not None
-    ]
-    header = ("calibration error", "before the temperature", "as it is", "by chance alone")
-    return {"How far probabilities can be believed": Grid(header=header, rows=tuple(lines))} if lines else {}
-
-
-def _tuning(manifest: BundleManifest) -> dict[str, Grid]:
-    report = manifest.tuning_report()
-    table = None if report is None else tuning_table(report)
-    return {} if table is None else {"Tuning, label by label": table}
+        for task in manifest.metrics[name]:
+            reports = manifest.reports(name, task)
+            heading = f"The corpus's {name} rows" if name in {"test", "validation"} else name
+            heading += f", {task}" if several else ""
+            training = manifest.data.cells.get(task) if manifest.data else None
+            tables |= report_tables(reports, heading=heading, training=training)
+            now, before = reports[0].calibration, reports[0].uncalibrated
+            if now is not None:
+                was = "-" if before is None else f"{before.overall.error:.4f}"
+                belief.append((heading, was, f"{now.overall.error:.4f}", f"{now.overall.chance:.4f}"))
+    if belief:
+        header = ("calibration error", "before the temperature", "as it is", "by chance alone")
+        tables["How far probabilities can be believed"] = Grid(header=header, rows=tuple(belief))
+    for task in manifest.tuning:
+        report = manifest.tuning_report(task)
+        table = None if report is None else tuning_table(report)
+        if table is not None:
+            tables["Tuning, label by label" + (f", {task}" if several else "")] = table
+    return tables
 
 
 def rewrite_card(bundle: Bundle) -> Path:
@@ -96,21 +114,17 @@ def record(folder: str | Path, evaluation: Evaluation) -> Bundle:
     bundle = open_bundle(folder)
     if not bundle.own:
         raise BundleError("ottenok did not make this classifier, so it keeps no reports", file=str(folder))
-    name = _name(bundle.manifest, evaluation)
-    model, *baselines = [report.to_json() for report in evaluation.reports]
-    task = bundle.manifest.tasks[0].name
-    changed = bundle.manifest.model_copy(
-        update={
-            "metrics": {**bundle.manifest.metrics, name: {task: model}},
-            "baselines": {**bundle.manifest.baselines, name: {task: tuple(baselines)}},
-        }
+    manifest = bundle.manifest
+    own = manifest.data is not None and evaluation.corpus == manifest.data.name
+    name = evaluation.split if own and evaluation.split else evaluation.data
+    metrics, baselines = dict(manifest.metrics.get(name, {})), dict(manifest.baselines.get(name, {}))
+    for task, (model, *others) in evaluation.tasks.items():
+        metrics[task] = model.to_json()
+        baselines[task] = tuple(report.to_json() for report in others)
+    changed = manifest.model_copy(
+        update={"metrics": {**manifest.metrics, name: metrics}, "baselines": {**manifest.baselines, name: baselines}}
     )
     write_manifest(bundle.folder, changed)
     bundle = open_bundle(folder)
     rewrite_card(bundle)
     return bundle
-
-
-def _name(manifest: BundleManifest, evaluation: Evaluation) -> str:
-    own = manifest.data is not None and evaluation.corpus == manifest.data.name
-    return evaluation.split if own and evaluation.split else evaluation.data

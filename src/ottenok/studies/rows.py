@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ottenok.core.errors import DataError, SchemeError
-from ottenok.core.progress import SILENT, Progress
+from ottenok.core.language import detect_language
+from ottenok.core.progress import SILENT, Progress, tracked
 from ottenok.core.schemes import find_map, load_schemes
 from ottenok.data.fetch import locate
 from ottenok.data.harmonise import Harmoniser, find_route
@@ -21,12 +24,16 @@ from ottenok.tasks.decision import indicator
 from ottenok.training.inputs import Places, corpus_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
 
     from ottenok.core.schemes import LabelScheme
-    from ottenok.data.corpus import Corpus, Split
+    from ottenok.data.corpus import Corpus, CorpusTask, Split
+    from ottenok.inference.classifier import Classifier
+    from ottenok.tasks.task import Task
 
-__all__ = ["Columns", "Rows", "read_rows"]
+__all__ = ["Columns", "Rows", "open_data", "probabilities", "read_rows", "row_probabilities", "task_rows"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +46,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """What an evaluation needs.
+    """What an evaluation of one task needs.
 
     Attributes:
         name: What the rows are, for headings.
@@ -62,6 +69,57 @@ class Rows:
     left_out: dict[str, int]
 
 
+def open_data(data: str | Path, places: Places, progress: Progress = SILENT) -> Corpus | Path:
+    """Return the corpus that a folder or a recipe means, built if it is not there yet, or a file's path.
+
+    Raises:
+        DataError: There is no such data.
+    """
+    path = Path(data)
+    if path.is_file() and path.suffix != ".toml":
+        return path
+    options = DataOptions(corpus=str(path)) if path.is_dir() else DataOptions(recipe=str(data))
+    return corpus_of(options, places, progress)
+
+
+def task_rows(
+    data: str | Path,
+    tasks: Sequence[Task],
+    *,
+    split: Split = "test",
+    columns: Columns = Columns(),
+    places: Places,
+    progress: Progress = SILENT,
+) -> dict[str, Rows]:
+    """Read the rows that have a label for each of a model's tasks; tasks that the data says nothing of are left out.
+
+    Args:
+        data: A corpus folder, a file with texts and labels, or the name or path of a corpus recipe.
+        tasks: A model's, with labels as ottenok spells them. A file is labelled for the first of them.
+        split: Of a corpus.
+        columns: Of a file.
+        places: Where data sets and built corpora are.
+        progress: Whom to tell.
+
+    Raises:
+        DataError: There is no such data, or no row of it can be used.
+        SchemeError: The labels of the data lead to those of no task.
+    """
+    found = open_data(data, places, progress)
+    if isinstance(found, Path):
+        return {tasks[0].name: _from_file(found, tasks[0].scheme, columns)}
+    rows: dict[str, Rows] = {}
+    problem: SchemeError | DataError | None = None
+    for task in tasks:
+        try:
+            rows[task.name] = _from_corpus(found, _corpus_task(found, task.scheme, task.name), task.scheme, split)
+        except (SchemeError, DataError) as error:
+            problem = problem or error
+    if not rows and problem is not None:
+        raise problem
+    return rows
+
+
 def read_rows(
     data: str | Path,
     scheme: LabelScheme,
@@ -71,36 +129,41 @@ def read_rows(
     places: Places,
     progress: Progress = SILENT,
 ) -> Rows:
-    """Read rows in the labels of `scheme`.
-
-    Args:
-        data: A corpus folder, a file with texts and labels, or the name or path of a corpus recipe (which is built if
-            it is not there yet).
-        scheme: A model's labels, as ottenok spells them.
-        split: Of a corpus.
-        columns: Of a file.
-        places: Where data sets and built corpora are.
-        progress: Whom to tell.
-
-    Raises:
-        DataError: There is no such data, or no row of it can be used.
-        SchemeError: The labels of the data don't lead to the model's.
-    """
-    path = Path(data)
-    if path.is_file() and path.suffix != ".toml":
-        return _from_file(path, scheme, columns)
-    options = DataOptions(corpus=str(path)) if path.is_dir() else DataOptions(recipe=str(data))
-    return _from_corpus(corpus_of(options, places, progress), scheme, split)
+    """Read rows in the labels of one scheme; see `task_rows`."""
+    found = open_data(data, places, progress)
+    if isinstance(found, Path):
+        return _from_file(found, scheme, columns)
+    return _from_corpus(found, _corpus_task(found, scheme), scheme, split)
 
 
-def _from_corpus(corpus: Corpus, scheme: LabelScheme, split: Split) -> Rows:
-    ids, test = _split(corpus, scheme, split)
+def _corpus_task(corpus: Corpus, scheme: LabelScheme, name: str | None = None) -> CorpusTask:
+    """Return what the corpus's texts are labelled for that leads to a scheme: by name, by scheme, else by a map."""
+    listed = corpus.tasks
+    if len(listed) == 1:
+        return listed[0]
+    same = [one for one in listed if one.name == name] or [one for one in listed if one.scheme.name == scheme.name]
+    for one in same or listed:
+        if set(one.scheme.labels) <= set(scheme.labels):
+            return one
+        try:
+            find_map(one.scheme.name, scheme.name)
+        except SchemeError:
+            continue
+        return one
+    raise SchemeError(
+        f"the corpus has labels for {', '.join(one.name for one in listed)}, and none lead to those of {scheme.name}",
+        file=str(corpus.folder),
+    )
+
+
+def _from_corpus(corpus: Corpus, task: CorpusTask, scheme: LabelScheme, split: Split) -> Rows:
+    ids, test = _split(corpus, task, scheme, split)
     if test is None:
         raise DataError(
             f"the corpus has no {split} rows", hint="Choose another one with --split.", file=str(corpus.folder)
         )
     name = str(corpus.manifest.get("name", corpus.folder.name))
-    others = {part: _split(corpus, scheme, part)[1] for part in ("train", "validation") if part != split}
+    others = {part: _split(corpus, task, scheme, part)[1] for part in ("train", "validation") if part != split}
     return Rows(
         name=f"{name}, {split}",
         corpus=name,
@@ -113,36 +176,31 @@ def _from_corpus(corpus: Corpus, scheme: LabelScheme, split: Split) -> Rows:
     )
 
 
-def _split(corpus: Corpus, scheme: LabelScheme, split: Split) -> tuple[tuple[str, ...], LabelledTexts | None]:
+def _split(
+    corpus: Corpus, task: CorpusTask, scheme: LabelScheme, split: Split
+) -> tuple[tuple[str, ...], LabelledTexts | None]:
     """Return a split's ids and its rows in the labels of `scheme`; None where it has no rows."""
-    table = corpus.table(split, columns=("id", "text", "labels", "source"))
-    labels = _in_terms_of(scheme, corpus, table.column("labels").to_pylist())
-    kept = [i for i, found in enumerate(labels) if found is not None]
+    table = corpus.table(split, columns=("id", "text", task.column, "source", "language")).to_pydict()
+    labels: list[Sequence[str] | None] = table[task.column]
+    strange = {label for found in labels for label in found or ()} - set(scheme.labels)
+    if strange and (task.scheme.name == scheme.name or not {task.scheme.name, scheme.name} <= set(load_schemes())):
+        raise SchemeError(
+            f"the corpus has the labels {', '.join(sorted(strange))}, which the model does not give",
+            hint=f"The model gives: {', '.join(scheme.labels)}.",
+            file=str(corpus.folder),
+        )
+    route = find_map(task.scheme.name, scheme.name) if strange else None
+    mapped = [found if found is None or route is None else route.apply(tuple(found)) for found in labels]
+    kept = [place for place, found in enumerate(mapped) if found is not None]
     if not kept:
         return (), None
-    ids = table.column("id").to_pylist()
-    texts, sources = table.column("text").to_pylist(), table.column("source").to_pylist()
     rows = LabelledTexts(
-        texts=[texts[i] for i in kept],
-        truth=indicator([labels[i] or () for i in kept], scheme),
-        sources=[sources[i] for i in kept],
+        texts=[table["text"][place] for place in kept],
+        truth=indicator([mapped[place] or () for place in kept], scheme),
+        sources=[table["source"][place] for place in kept],
+        languages=[table["language"][place] for place in kept],
     )
-    return tuple(ids[i] for i in kept), rows
-
-
-def _in_terms_of(scheme: LabelScheme, corpus: Corpus, rows: Sequence[Sequence[str]]) -> list[tuple[str, ...] | None]:
-    """Return each row's labels in `scheme`; None for rows that a map between schemes drops."""
-    strange = {label for labels in rows for label in labels} - set(scheme.labels)
-    if not strange:
-        return [tuple(labels) for labels in rows]
-    if corpus.scheme != scheme.name and {corpus.scheme, scheme.name} <= set(load_schemes()):
-        route = find_map(corpus.scheme, scheme.name)
-        return [route.apply(labels) for labels in rows]
-    raise SchemeError(
-        f"the corpus has the labels {', '.join(sorted(strange))}, which the model does not give",
-        hint=f"The model gives: {', '.join(scheme.labels)}.",
-        file=str(corpus.folder),
-    )
+    return tuple(table["id"][place] for place in kept), rows
 
 
 def _from_file(path: Path, scheme: LabelScheme, columns: Columns) -> Rows:
@@ -168,5 +226,27 @@ def _from_file(path: Path, scheme: LabelScheme, columns: Columns) -> Rows:
         labels.append(mapped.labels)
     if not texts:
         raise DataError("no row of this file can be used", hint="Check --text and --label.", file=str(path))
-    test = LabelledTexts(texts=texts, truth=indicator(labels, scheme))
+    languages = [detect_language(text) for text in texts]
+    test = LabelledTexts(texts=texts, truth=indicator(labels, scheme), languages=languages)
     return Rows(name=path.name, test=test, ids=tuple(ids), left_out=dict(sorted(left_out.items())))
+
+
+def probabilities(
+    classifier: Classifier, texts: Sequence[str], progress: Progress = SILENT
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Return task to float32 `[texts, labels]`; each text is read once for all tasks."""
+    found: dict[str, list[list[float]]] = {task.name: [] for task in classifier.manifest.tasks}
+    for answer in tracked(classifier.stream(texts), progress, "classifying", total=len(texts), unit="texts"):
+        for name, rows in found.items():
+            rows.append(list(answer.tasks[name].probabilities.values()))
+    return {name: np.array(rows, dtype=np.float32) for name, rows in found.items()}
+
+
+def row_probabilities(
+    classifier: Classifier, rows: Mapping[str, Rows], progress: Progress = SILENT
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Return task to the probabilities of its rows; a text that several tasks have rows of is read once."""
+    texts = {id_: text for one in rows.values() for id_, text in zip(one.ids, one.test.texts, strict=True)}
+    places = {id_: place for place, id_ in enumerate(texts)}
+    found = probabilities(classifier, list(texts.values()), progress)
+    return {name: found[name][[places[id_] for id_ in one.ids]] for name, one in rows.items()}

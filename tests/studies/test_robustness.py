@@ -10,24 +10,24 @@ import pytest
 
 from ottenok.core.errors import ConfigError
 from ottenok.core.schemes import load_scheme
-from ottenok.studies.evaluation import EvaluationSpec, evaluate_on
+from ottenok.studies.evaluation import evaluate_rows
+from ottenok.studies.robustness import UnderNoise, changes, noise_table, under_noise
 from ottenok.studies.rows import Rows
-from ottenok.studies.stress import CleanRows, StressSpec, stress_table, under_noise
 from ottenok.tasks.baselines import LabelledTexts
 from ottenok.tasks.decision import Decision
 from ottenok.tasks.paired import PairedOptions
-from ottenok.text.noise import NoiseSpec, add_noise
-from ottenok.training.inputs import Places
+from ottenok.tasks.task import Task
+from ottenok.text.noise import add_noise
 from toys import fake_classifier
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy.typing as npt
 
 SENTIMENT = load_scheme("sentiment-3")
 WORDS = ("Плохо", "Стол", "Чудесно")
 TEXTS = [f"{WORDS[row % 3]} {row}" + (" 😀" if row % 2 else "") for row in range(60)]
+IDS = tuple(f"mine/{row}" for row in range(60))
+TASK = Task.of(SENTIMENT, Decision(activation="softmax"))
 TRUTH = np.eye(3, dtype=np.bool_)[[row % 3 for row in range(60)]]
 
 
@@ -43,19 +43,21 @@ class _Reader:
         return np.eye(3, dtype=np.float32)[known]
 
 
-def _clean(reader: _Reader) -> CleanRows:
+def _measured(
+    reader: _Reader, noise: list[str], emoji: list[str] | None = None, *, resamples: int = 0
+) -> tuple[UnderNoise, ...]:
     probs = reader(TEXTS)
     reader.seen.clear()
-    decision = Decision(activation="softmax")
-    return CleanRows(texts=TEXTS, truth=TRUTH, probs=probs, scheme=SENTIMENT, decision=decision, read=reader)
+    options = PairedOptions(resamples=resamples, permutations=0)
+    asked = changes(noise, emoji or [])
+    return under_noise(TASK, TEXTS, TRUTH, probs, read=reader, changes=asked, options=options)
 
 
 def test_noise_costs_what_the_model_can_not_bear() -> None:
     """A model that knows words by their capitals loses under `case`, with an interval below 0."""
     reader = _Reader()
-    spec = StressSpec.parse(["case:1"], ["remove"])
 
-    clean, case, bare = under_noise(_clean(reader), spec.changes(0), PairedOptions(resamples=200, permutations=0))
+    clean, case, bare = _measured(reader, ["case:1"], ["remove"], resamples=200)
 
     assert (clean.name, clean.macro_f1, clean.changed) == ("clean", 1.0, 0.0)
     assert case.name == "case:1"
@@ -70,10 +72,10 @@ def test_noise_costs_what_the_model_can_not_bear() -> None:
 
 def test_the_same_seed_is_the_same_noise() -> None:
     """Noise follows from the seed; another one is other noise."""
-    spec = StressSpec(noise=(NoiseSpec(kind="typos", rate=0.5),))
 
     def noisy(seed: int) -> list[str]:
-        return [spec.changes(seed)["typos:0.5"](text) for text in TEXTS]
+        change = changes(["typos:0.5"], seed=seed)["typos:0.5"]
+        return [change(text) for text in TEXTS]
 
     assert noisy(0) == noisy(0) == [add_noise(text, "typos", rate=0.5, seed=0) for text in TEXTS]
     assert noisy(0) != noisy(1)
@@ -83,17 +85,13 @@ def test_nothing_asked_is_nothing_measured() -> None:
     """Without noise there is no table, and nothing is read."""
     reader = _Reader()
 
-    assert under_noise(_clean(reader), {}, PairedOptions()) == ()
+    assert _measured(reader, []) == ()
     assert reader.seen == []
 
 
 def test_the_table_shows_the_price() -> None:
     """A row per noise, the clean texts first; without resamples there are no brackets."""
-    results = under_noise(
-        _clean(_Reader()), StressSpec.parse(["case:1"]).changes(0), PairedOptions(resamples=0, permutations=0)
-    )
-
-    grid = stress_table(results)
+    grid = noise_table(_measured(_Reader(), ["case:1"]))
 
     assert grid.header == ("", "texts changed", "macro F1", "difference from clean")
     assert grid.rows[0] == ("clean", "-", "1.000", "-")
@@ -101,14 +99,13 @@ def test_the_table_shows_the_price() -> None:
     assert grid.rows[1][3].startswith("-0.")
 
 
-def test_an_evaluation_holds_it(tmp_path: Path) -> None:
+def test_an_evaluation_holds_it() -> None:
     """The evaluation has one more table, and strict JSON has the same figures."""
-    rows = Rows(name="mine", test=LabelledTexts(texts=TEXTS, truth=TRUTH), left_out={})
-    stress = StressSpec.parse(["asr:0.3", "typos:0.1", "asr:0.3"], ["remove"])
-    spec = EvaluationSpec(baselines=False, resamples=20, stress=stress, places=Places(cache=tmp_path))
+    rows = {"sentiment-3": Rows(name="mine", ids=IDS, test=LabelledTexts(texts=TEXTS, truth=TRUTH), left_out={})}
+    asked = changes(["asr:0.3", "typos:0.1", "asr:0.3"], ["remove"])
 
-    found = evaluate_on(fake_classifier(), rows, spec=spec)
-    plain = evaluate_on(fake_classifier(), rows, spec=EvaluationSpec(baselines=False, resamples=20))
+    found = evaluate_rows(fake_classifier(), rows, baselines=False, resamples=20, noise=asked)
+    plain = evaluate_rows(fake_classifier(), rows, baselines=False, resamples=20)
 
     assert [row[0] for row in found.tables()["fake on mine: under noise"].rows] == [
         "clean",
@@ -128,7 +125,7 @@ def test_an_evaluation_holds_it(tmp_path: Path) -> None:
     ("noise", "emoji", "said"),
     [(["rain:1"], [], "no noise 'rain'"), ([], ["drop"], "can't be treated as 'drop'"), ([], ["keep"], "'keep'")],
 )
-def test_wrong_stress_is_refused(noise: list[str], emoji: list[str], said: str) -> None:
+def test_wrong_noise_is_refused(noise: list[str], emoji: list[str], said: str) -> None:
     """Unknown noise and unknown ways are refused before anything is read."""
     with pytest.raises(ConfigError, match=said):
-        StressSpec.parse(noise, emoji)
+        changes(noise, emoji)
