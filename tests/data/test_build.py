@@ -97,7 +97,7 @@ def test_no_text_and_no_near_duplicate_is_in_two_splits(
     try:
         corpus = make(recipe(*listed, seed=seed), folder)
     except DataError as error:
-        assert error.message == "no row is left"  # noqa: PT017 - all texts were in conflict
+        assert error.message.startswith("no row is left")  # noqa: PT017 - all texts were in conflict
         return
     rows = rows_of(corpus)
     keys = [dedupe_key(row["text"]) for row in rows]

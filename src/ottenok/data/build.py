@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ottenok.core.errors import DataError
-from ottenok.core.files import atomic_folder
+from ottenok.core.files import LockedError, atomic_folder, flush, locked
 from ottenok.core.language import detect_language
 from ottenok.core.progress import SILENT, stage
 from ottenok.data.corpus import CORPUS_FILE, MANIFEST_FILE, REJECTS_FILE, Corpus, corpus_columns, open_corpus
@@ -31,7 +32,7 @@ from ottenok.tables.records import Rejected, RejectsFile
 from ottenok.text.normalise import dedupe_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ottenok.core.progress import Progress
     from ottenok.core.schemes import LabelScheme
@@ -45,6 +46,7 @@ __all__ = ["ReadPass", "build"]
 
 _ADVANCE = 1_000
 _CONTENT = 200
+_FILES = (CORPUS_FILE, MANIFEST_FILE, REJECTS_FILE)
 _LABELS = pa.list_(pa.string())
 
 
@@ -52,7 +54,8 @@ def build(recipe: CorpusRecipe, *, root: Path | None, cache: Path, out: Path, pr
     """Build a corpus.
 
     The same recipe, files and versions give the same bytes, in whatever order the recipe lists its sources. On any
-    failure and on Ctrl-C nothing is left behind, and a corpus that was in `out` is still there.
+    failure and on Ctrl-C nothing is left behind, and a corpus that was in `out` is still there. Nothing is replaced that
+    is an input or that ottenok did not write.
 
     Args:
         recipe: What to build.
@@ -63,20 +66,23 @@ def build(recipe: CorpusRecipe, *, root: Path | None, cache: Path, out: Path, pr
 
     Raises:
         ConfigError: The recipe names a source twice, or none of its sources is here.
-        DataError: A file that is needed is absent, altered or can't be read, no row is left, or `out` holds something
-            else.
+        DataError: A file that is needed is absent, altered, changes meanwhile or can't be read; no row is left; `out`
+            holds something else, or another process writes it.
         SchemeError: A source's labels do not lead to any of the recipe's tasks.
         MissingExtraError: A package of the extra `data` is not installed.
     """
-    if out.exists() and not (out / MANIFEST_FILE).is_file() and not (out.is_dir() and not any(out.iterdir())):
-        raise DataError(
-            "there is something else in this place, and it is no corpus",
-            hint="Choose another folder, or remove it first.",
-            file=str(out),
-        )
+    out = out.resolve()
+    _check_place(out)
     inputs = find_inputs(recipe, root=root, cache=cache, progress=progress)
+    for file in inputs.files:
+        if file.located.path.resolve().is_relative_to(out):
+            raise DataError(
+                "this input lies in the folder that the corpus would replace",
+                hint="Choose another folder for the corpus: -o FOLDER.",
+                file=str(file.located.path),
+            )
     schemes = corpus_schemes(recipe, [one.card for one in inputs.sources])
-    with atomic_folder(out) as folder, tempfile.TemporaryDirectory(dir=folder, prefix="work-") as work:
+    with _alone(out), atomic_folder(out) as folder, tempfile.TemporaryDirectory(dir=folder, prefix="work-") as work:
         texts = Path(work) / "texts.arrow"
         with RejectsFile(folder / REJECTS_FILE) as rejects, write_staging(texts) as staging:
             done = ReadPass(recipe, inputs, schemes, staging=staging, rejects=rejects)
@@ -84,14 +90,76 @@ def build(recipe: CorpusRecipe, *, root: Path | None, cache: Path, out: Path, pr
         index, tasks = done.index.close(), done.tasks
         with open_staging(texts) as staged:
             cleaned = clean(index, recipe, inputs, tasks, staging=staged, work=Path(work), progress=progress)
-            manifest = ManifestBuilder(done, index, cleaned, recipe=recipe, inputs=inputs, tasks=tasks)
             if not np.any(cleaned.reason == Reason.KEPT):
-                raise DataError(
-                    "no row is left", hint="Look at the label map, the parts and the filters.", file=recipe.name
-                )
+                raise _nothing_left(recipe, done, cleaned)
             _write_rows(folder / CORPUS_FILE, staged, index, cleaned, done, inputs, progress)
+        manifest = ManifestBuilder(done, index, cleaned, recipe=recipe, inputs=inputs, tasks=tasks)
         (folder / MANIFEST_FILE).write_text(manifest.text(folder), encoding="utf-8", newline="\n")
+        for name in _FILES:
+            if (folder / name).is_file():
+                with (folder / name).open("rb+") as stream:
+                    flush(stream)
+        _check_place(out)  # once more, for a build takes time
     return open_corpus(out)
+
+
+def _check_place(out: Path) -> None:
+    """Refuse to replace what is no corpus, and a corpus that has files beside its own.
+
+    Raises:
+        DataError: It is one of these.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    try:
+        open_corpus(out)
+    except DataError as error:
+        raise DataError(
+            "there is something else in this place, and it is no corpus",
+            hint="Choose another folder, or remove it first.",
+            file=str(out),
+        ) from error
+    strange = sorted(path.name for path in out.iterdir() if path.name not in _FILES)
+    if strange:
+        raise DataError(
+            f"the folder of this corpus also holds {strange[0]!r}, which ottenok did not write",
+            hint="Choose another folder, or move that elsewhere first.",
+            file=str(out),
+        )
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the place against other builds.
+
+    Raises:
+        DataError: Another process builds there.
+    """
+    try:
+        with locked(out.with_name(f".{out.name}.lock")):
+            yield
+    except LockedError as error:
+        who = "another process" if error.pid is None else f"process {error.pid}"
+        raise DataError(
+            f"{who} is building a corpus in this place", hint="Wait until it is done.", file=str(out)
+        ) from error
+
+
+def _nothing_left(recipe: CorpusRecipe, done: ReadPass, cleaned: Cleaned) -> DataError:
+    """Say what became of most records."""
+    reasons: Counter[str] = Counter()
+    for (_, rejected), count in done.rejected.items():
+        reasons[rejected] += count
+    for (_, left_out), count in done.dropped.items():
+        reasons[left_out.title] += count
+    codes, counts = np.unique(cleaned.reason, return_counts=True)
+    reasons.update({Reason(code).title: int(count) for code, count in zip(codes, counts, strict=True)})
+    told = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.most_common(3)) or "the files have no records"
+    return DataError(
+        f"no row is left of {done.read.total():,} ({told})",
+        hint="Look at the label map, the parts and the filters.",
+        file=recipe.name,
+    )
 
 
 class ReadPass:
@@ -171,6 +239,13 @@ class ReadPass:
                         progress.advance(_ADVANCE)
                 progress.advance(count % _ADVANCE)
             self.read[number] += count
+            with suppress(OSError):
+                now = located.path.stat()
+                if (now.st_mtime_ns, now.st_size) == (located.modified, located.bytes):
+                    continue
+            raise DataError(
+                "the file was changed while it was read", hint="Build again when it rests.", file=str(located.path)
+            )
 
     def _take(self, number: int, record: Record) -> None:
         file = self._inputs.files[number]

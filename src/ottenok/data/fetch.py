@@ -34,6 +34,7 @@ class Located:
         path: Where it is.
         sha256: Of its bytes, also where the card names none.
         bytes: Its size.
+        modified: When it was last changed before it was looked at, in nanoseconds.
         reader: How to read it: its own reader, or the card's.
     """
 
@@ -41,6 +42,7 @@ class Located:
     path: Path
     sha256: str
     bytes: int
+    modified: int
     reader: ReaderSpec
 
 
@@ -136,8 +138,16 @@ def _located(card: Card, file: CardFile, path: Path, *, cache: Path) -> Located:
         hint = f"Fetch it again with: ottenok data fetch {card.name}"
     else:
         hint = f"Put the published file in its place, from {file.url or card.homepage}"
+    before = path.stat()
     sha256 = check_file(path, sha256=file.sha256, size=file.bytes, hint=hint)
-    return Located(file=file, path=path, sha256=sha256, bytes=path.stat().st_size, reader=_reader(card, file))
+    return Located(
+        file=file,
+        path=path,
+        sha256=sha256,
+        bytes=before.st_size,
+        modified=before.st_mtime_ns,
+        reader=_reader(card, file),
+    )
 
 
 def _reader(card: Card, file: CardFile) -> ReaderSpec:
