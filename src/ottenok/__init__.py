@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ottenok.core.version import __version__
 
 if TYPE_CHECKING:
+    from ottenok.data.build import build_corpus
     from ottenok.data.corpus import Corpus, open_corpus
     from ottenok.inference.api import classify, load
     from ottenok.inference.classifier import Classifier
@@ -30,6 +31,7 @@ __all__ = [
     "Corpus",
     "Prediction",
     "__version__",
+    "build_corpus",
     "classify",
     "compare",
     "evaluate",
@@ -44,6 +46,7 @@ _HOMES = {
     "Classifier": "ottenok.inference.classifier",
     "Corpus": "ottenok.data.corpus",
     "Prediction": "ottenok.inference.prediction",
+    "build_corpus": "ottenok.data.build",
     "classify": "ottenok.inference.api",
     "compare": "ottenok.studies.compare",
     "evaluate": "ottenok.studies.evaluation",

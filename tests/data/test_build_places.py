@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import ottenok
 from ottenok.core.config import parse
-from ottenok.core.errors import DataError
+from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.progress import Silent
 from ottenok.data.build import build
 from ottenok.data.corpus import open_corpus
@@ -165,3 +166,22 @@ def test_two_builds_of_one_corpus_do_not_meet_and_a_kill_leaves_nothing(tmp_path
     corpus = make(file, out)
     assert open_corpus(out).manifest == corpus.manifest
     assert [path.name for path in out.parent.iterdir() if path.name != "cache"] == ["one"]
+
+
+def test_the_public_door_builds_from_a_file_and_from_a_recipe(tmp_path: Path) -> None:
+    """`ottenok.build_corpus` takes a file with its columns, a recipe's file, or a recipe, and overrides of its keys."""
+    file = write(tmp_path / "a.jsonl", 100)
+    made = ottenok.build_corpus(
+        file, tmp_path / "one", text="text", label="label", overrides={"clean": {"near": False}}
+    )
+    assert made.table().num_rows == 100
+    assert made.manifest["recipe"]["clean"]["near"] is False
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        'name = "r"\nscheme = "sentiment-3"\n[[sources]]\n[sources.own]\nname = "a"\nfile = "a.jsonl"\n',
+        encoding="utf-8",
+    )
+    again = ottenok.build_corpus(str(recipe), tmp_path / "two", overrides={"seed": 3}, cache=tmp_path / "cache")
+    assert (again.scheme, again.manifest["recipe"]["seed"]) == ("sentiment-3", 3)
+    with pytest.raises(ConfigError, match="needs both --text and --label"):
+        ottenok.build_corpus(file, tmp_path / "three", text="text")

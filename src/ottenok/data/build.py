@@ -10,7 +10,7 @@ import tempfile
 from collections import Counter
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from ottenok.core.errors import DataError
 from ottenok.core.files import LockedError, atomic_folder, flush, locked
+from ottenok.core.home import cache_home
 from ottenok.core.language import detect_language
 from ottenok.core.progress import SILENT, stage
 from ottenok.data.corpus import CORPUS_FILE, MANIFEST_FILE, REJECTS_FILE, Corpus, corpus_columns, open_corpus
@@ -28,21 +29,21 @@ from ottenok.data.manifest import ManifestBuilder, OverlapCounter
 from ottenok.data.own import corpus_schemes
 from ottenok.data.readers import read
 from ottenok.data.rows import SPLIT_NAMES, Codes, Reason, RowIndexWriter, key_digest, open_staging, write_staging
+from ottenok.recipes.corpus import CorpusRecipe, corpus_recipe
 from ottenok.tables.records import Rejected, RejectsFile
 from ottenok.text.normalise import dedupe_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ottenok.core.progress import Progress
     from ottenok.core.schemes import LabelScheme
     from ottenok.data.dedupe import Cleaned
     from ottenok.data.inputs import Inputs
     from ottenok.data.rows import RowIndex, StagingFile, StagingWriter
-    from ottenok.recipes.corpus import CorpusRecipe
     from ottenok.tables.records import Record
 
-__all__ = ["ReadPass", "build"]
+__all__ = ["ReadPass", "build", "build_corpus"]
 
 _ADVANCE = 1_000
 _CONTENT = 200
@@ -54,8 +55,8 @@ def build(recipe: CorpusRecipe, *, root: Path | None, cache: Path, out: Path, pr
     """Build a corpus.
 
     The same recipe, files and versions give the same bytes, in whatever order the recipe lists its sources. On any
-    failure and on Ctrl-C nothing is left behind, and a corpus that was in `out` is still there. Nothing is replaced that
-    is an input or that ottenok did not write.
+    failure and on Ctrl-C nothing is left behind, and a corpus that was in `out` is still there. Nothing is replaced
+    that is an input or that ottenok did not write.
 
     Args:
         recipe: What to build.
@@ -101,6 +102,48 @@ def build(recipe: CorpusRecipe, *, root: Path | None, cache: Path, out: Path, pr
                     flush(stream)
         _check_place(out)  # once more, for a build takes time
     return open_corpus(out)
+
+
+def build_corpus(  # noqa: PLR0913 - a public door, options by name
+    source: str | Path | CorpusRecipe,
+    out: str | Path,
+    *,
+    text: str | int | None = None,
+    label: str | int | Sequence[str] | None = None,
+    scheme: str | None = None,
+    label_map: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    data_root: str | Path | None = None,
+    cache: str | Path | None = None,
+    progress: Progress = SILENT,
+) -> Corpus:
+    """Build a corpus from a recipe, or from a labelled file of your own.
+
+        >>> corpus = build_corpus("reviews.csv", "corpora/reviews", text="review", label="mark")  # doctest: +SKIP
+
+    Args:
+        source: A recipe, its name or TOML file; or, with `text` and `label`, a data file (CSV, TSV, JSON, JSON lines,
+            Parquet, XLSX) or a hub data set, `owner/name`.
+        out: The corpus's folder. A corpus that is there is replaced, anything else is not.
+        text: The file's text column: its name or 0-based position.
+        label: Its label column, or the names of several 0/1 columns.
+        scheme: Label scheme of the corpus, such as `sentiment-3`; None: the recipe's, or a file's labels as they are.
+        label_map: From the file's labels to the scheme's, `""` to drop.
+        overrides: Keys of the recipe to be laid over it, as nested mappings: `{"split": {"test": 0.2, "train": 0.7}}`.
+        data_root: Folder of data sets that is looked into first.
+        cache: Folder of fetched data sets; None: the user's cache.
+        progress: Told about stages with totals, and about sources that are left out.
+
+    Raises:
+        ConfigError: There is no such recipe, or a key is wrong.
+        DataError: As for `build`.
+        SchemeError: Labels do not lead to any task of the corpus.
+        MissingExtraError: A package of the extra `data` is not installed.
+    """
+    if not isinstance(source, CorpusRecipe):
+        source = corpus_recipe(source, text=text, label=label, scheme=scheme, label_map=label_map, overrides=overrides)
+    root = None if data_root is None else Path(data_root)
+    return build(source, root=root, cache=cache_home(cache), out=Path(out), progress=progress)
 
 
 def _check_place(out: Path) -> None:

@@ -9,14 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from ottenok.core.config import merge, parse, read_toml
+from ottenok.core.errors import ConfigError
 from ottenok.core.schemes import LabelScheme, SchemeKind, load_schemes
 from ottenok.core.table import Table
+from ottenok.recipes.files import recipe_file
 from ottenok.text.normalise import TextOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["CleanOptions", "CorpusRecipe", "OwnData", "OwnScheme", "SourceSpec", "SplitOptions", "load_recipe"]
+__all__ = [
+    "CleanOptions",
+    "CorpusRecipe",
+    "OwnData",
+    "OwnScheme",
+    "SourceSpec",
+    "SplitOptions",
+    "corpus_recipe",
+    "load_recipe",
+]
 
 Split = Literal["train", "validation", "test"]
 Use = Literal["all", "train-only", "test-only"]
@@ -318,3 +329,57 @@ def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Corpu
         ConfigError: The file can't be read, or a key is wrong or unknown.
     """
     return parse(CorpusRecipe, merge(read_toml(path), overrides or {}), file=str(path)).beside(path.parent)
+
+
+def corpus_recipe(
+    source: str | Path,
+    *,
+    text: str | int | None = None,
+    label: str | int | Sequence[str] | None = None,
+    scheme: str | None = None,
+    label_map: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> CorpusRecipe:
+    """Return a corpus recipe: one by its name or file, or the one that stands for a file of the user's own.
+
+    Args:
+        source: A recipe's name or TOML file; or, with `text` and `label`, a data file or a hub data set, `owner/name`.
+        text: The file's text column: its name or 0-based position.
+        label: Its label column, or the names of several 0/1 columns.
+        scheme: Label scheme of the corpus; None: the recipe's, or a file's labels as they are.
+        label_map: From the file's labels to the scheme's, `""` to drop.
+        overrides: Keys of the recipe to be laid over it, as nested mappings.
+
+    Raises:
+        ConfigError: There is no such recipe, a key is wrong or unknown, or one of `text` and `label` is missing.
+    """
+    over = dict(overrides or {})
+    if text is None and not label and label != 0:
+        if label_map:
+            raise ConfigError("a recipe has label maps of its own", hint="Change them there.", key="--label-map")
+        if Path(source).is_file() and Path(source).suffix != ".toml":
+            raise ConfigError(
+                "this is no recipe",
+                hint="If it is data of your own, say which columns hold texts and labels: --text COLUMN --label COLUMN",
+                file=str(source),
+            )
+        return load_recipe(recipe_file(source, "data"), over if scheme is None else {**over, "scheme": scheme})
+    if text is None or (not label and label != 0):
+        raise ConfigError(
+            "a file of your own needs both --text and --label",
+            hint="Name its columns.",
+            key="--label" if text is not None else "--text",
+        )
+    # `owner/name` that is no path here is on the hub.
+    path, written = Path(source), str(source)
+    plain = not path.exists() and not path.suffix and not written.startswith((".", "/"))
+    own: dict[str, Any] = {
+        "name": path.stem,
+        "hub" if plain and written.count("/") == 1 else "file": written,
+        "text": text,
+        "label": label if isinstance(label, (str, int)) else list(label or ()),
+    }
+    if label_map:
+        own["label_map"] = dict(label_map)
+    tree = {"name": path.stem, "scheme": scheme or "own", "sources": [{"own": own}]}
+    return parse(CorpusRecipe, merge(tree, over))
