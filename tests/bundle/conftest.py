@@ -11,6 +11,7 @@ from ottenok.bundle.folder import write_manifest
 from ottenok.bundle.manifest import BundleManifest, LicenceFacts, SchemeFacts, TaskFacts
 from ottenok.core.schemes import load_scheme
 from ottenok.tasks.decision import Decision
+from ottenok.tasks.task import task_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ def _make_manifest(**changes: Any) -> BundleManifest:
     task |= {key: changes.pop(key) for key in list(changes) if key in task}
     facts = {
         "name": "small",
-        "tasks": (TaskFacts(name=task["scheme"].name, **task),),
+        "tasks": (TaskFacts(name=task_name(task["scheme"].name), **task),),
         "languages": ("ru", "zh"),
         "max_length": 128,
         "licence": LicenceFacts(id="MIT", commercial=True, statement="of the encoder"),

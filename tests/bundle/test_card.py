@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from huggingface_hub import ModelCard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from ottenok.bundle.card import card_text, terms, write_card
 from ottenok.bundle.folder import open_bundle, write_manifest
-from ottenok.bundle.manifest import DataFacts, EncoderFacts, LicenceFacts, SchemeFacts, SourceFacts
+from ottenok.bundle.manifest import DataFacts, EncoderFacts, LicenceFacts, SchemeFacts, SourceFacts, TaskFacts
 from ottenok.core.schemes import load_scheme
 from ottenok.tasks.decision import Decision
+from ottenok.tasks.tables import code_span, escape_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,17 +49,27 @@ def _interval(value: float) -> dict[str, float | None]:
     return {"value": value, "low": None, "high": None}
 
 
+def _label(label: str, f1: float, support: int) -> dict[str, Any]:
+    return {"label": label, "precision": f1, "recall": f1, "f1": _interval(f1), "auc": None, "support": support}
+
+
+def _of_source(source: str, f1: float) -> dict[str, Any]:
+    return {"source": source, "rows": 300, "metrics": {"macro_f1_present": _interval(f1)}}
+
+
 REPORT = {
+    "system": "small",
+    "scheme": "sentiment-3",
+    "kind": "ordinal",
+    "rows": 1400,
     "metrics": {"accuracy": _interval(0.81), "macro_f1": _interval(0.75), "macro_auc": _interval(0.9)},
-    "labels": [
-        {"label": "negative", "f1": _interval(0.61), "support": 500},
-        {"label": "neutral", "f1": _interval(0.85), "support": 900},
-        {"label": "positive", "f1": _interval(0.0), "support": 0},
-    ],
-    "sources": [
-        {"source": "open", "rows": 300, "metrics": {"macro_f1_present": _interval(0.7)}},
-        {"source": "unstated", "rows": 300, "metrics": {"macro_f1_present": _interval(0.92)}},
-    ],
+    "labels": [_label("negative", 0.61, 500), _label("neutral", 0.85, 900), _label("positive", 0.0, 0)],
+    "averages": [],
+    "sources": [_of_source("open", 0.7), _of_source("unstated", 0.92)],
+    "confusion": [],
+    "confidence": 0.95,
+    "resamples": 0,
+    "seed": 0,
 }
 
 
@@ -303,7 +317,7 @@ def test_a_multi_label_card_tells_its_thresholds(card: Callable[..., str]) -> No
         decision=Decision(activation="sigmoid", thresholds=(0.3, 0.4, 0.5, 0.2, 0.25), empty="top"),
     )
 
-    assert "Thresholds: joy 0.300, sadness 0.400, surprise 0.500, fear 0.200, anger 0.250." in text
+    assert "Thresholds: `joy` 0.300, `sadness` 0.400, `surprise` 0.500, `fear` 0.200, `anger` 0.250." in text
     assert "An answer without labels becomes the most probable label." in text
     assert "top_k=None" in text
     assert "leaves the thresholds to you" in text
@@ -333,3 +347,114 @@ def test_writing_a_card_leaves_the_bundle_whole(folder: Path) -> None:
     write_card(bundle, {}).write_text("edited", encoding="utf-8")
 
     assert open_bundle(folder, full=True) == bundle
+
+
+HOSTILE = [
+    "</details><script>alert(1)</script>",
+    "[click](javascript:alert(1))",
+    "![x](http://evil.example/x.png)",
+    "a | b | c",
+    "**bold** _it_ ~~gone~~ `code` ``more``",
+    "line\n\n# heading\n- item\n> quote",
+    "<!-- hidden",
+    "\u202egnirts\x1b[31m",
+    "&lt;b&gt;",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_in_a_label_or_title_is_markup(card: Callable[..., str], text: str) -> None:
+    """Labels, titles, names and notes of strangers add no heading, link, HTML or cell to a card."""
+    names = ("negative", text, "positive")
+    scheme = SchemeFacts(
+        name="sentiment-3",
+        kind="ordinal",
+        labels=names,
+        values=(-1.0, 0.0, 1.0),
+        titles={"en": names, "ru": names},
+    )
+    source = _source("open", "MIT", True).model_copy(
+        update={"title": text, "name": text, "homepage": f"https://a.b/{text}", "annotation": text}
+    )
+    cells = {text: {"ru": {text: 3}}}
+    page = card(
+        config={"id2label": {str(i): label for i, label in enumerate(names)}},
+        scheme=scheme,
+        data=DataFacts(name=text, sources=(source,), dropped={text: 2}, cells=cells),
+        encoder=EncoderFacts(name=text, origin=text, licence=LicenceFacts(id=text, commercial=True)),
+        description=text,
+        name=text,
+        notes=(text,),
+        created=text,
+        recipe={},
+        versions={text: text},
+        decision=Decision(activation="softmax", thresholds=(0.1, 0.2, 0.3), empty=text),
+    )
+    html, plain = (_html(text) for text in (page, card(recipe={})))
+    links = "".join(re.findall(r'(?:href|src)="[^"]*"', html))
+    assert "<script" not in html
+    assert "<img" not in html
+    assert "javascript:" not in links
+    assert "evil.example" not in links
+    for tag in ("h1", "blockquote", "em", "del", "s"):
+        assert html.count(f"<{tag}>") == plain.count(f"<{tag}>")
+    tables = re.findall(r"<table>.*?</table>", html, re.DOTALL)
+    assert len(tables) == plain.count("<table>") + 2
+    for table in tables:
+        assert len({len(re.findall("<t[hd][ >]", row)) for row in table.split("</tr>")[:-1]}) == 1
+
+
+def _html(page: str) -> str:
+    body = page.split("\n---\n", 1)[1]
+    return str(MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(body))
+
+
+@settings(deadline=None)
+@given(st.text(max_size=40))
+def test_any_text_is_shown_as_it_is(text: str) -> None:
+    """Escaped text, and code, are one plain paragraph."""
+    markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    for made in (
+        f"x {escape_markdown(text)}",
+        f"x {code_span(text)}",
+        f"- {escape_markdown(text)}",
+        escape_markdown(text),
+    ):
+        html = markdown.render(made)
+        assert set(re.findall(r"<([a-z0-9]+)", html)) <= ({"ul", "li"} if made.startswith("-") else {"p", "code"})
+
+
+def test_a_card_tells_of_every_task(card: Callable[..., str]) -> None:
+    """Labels, decision, weakest label and the hub's results are told task by task; transformers sees the first."""
+    emotions = load_scheme("emotions-7")
+    tasks = (
+        TaskFacts(
+            name="sentiment-3",
+            scheme=SchemeFacts.of(load_scheme("sentiment-3")),
+            problem_type="multi-class",
+            decision=Decision(activation="softmax"),
+        ),
+        TaskFacts(
+            name="emotions-7",
+            scheme=SchemeFacts.of(emotions),
+            problem_type="multi-label",
+            decision=Decision(activation="sigmoid", thresholds=(0.3,) * 7, exclusive="neutral"),
+            output="logits_emotions_7",
+        ),
+    )
+    second = REPORT | {
+        "kind": "multi-label",
+        "labels": [_label("joy", 0.5, 40), _label("fear", 0.2, 30)],
+        "sources": [],
+    }
+    text = card(OPEN, tasks=tasks, metrics={"test": {"sentiment-3": REPORT, "emotions-7": second}})
+
+    assert "### sentiment-3\n\nEach text gets one label" in text
+    assert "### emotions-7\n\nEach text gets any number of labels" in text
+    assert "`neutral` stands alone" in text
+    assert "Its weakest label of sentiment-3 is `negative`: F1 0.61 on 500 rows." in text
+    assert "Its weakest label of emotions-7 is `fear`: F1 0.20 on 30 rows." in text
+    assert "gives the outputs of sentiment-3 only" in text
+    data = ModelCard(text).data
+    assert len(data.eval_results or ()) == 6
+    assert {"sentiment-analysis", "emotion-classification", "multi-label-classification"} <= set(data.tags or ())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ottenok.bundle.manifest import CARD, CONFIG, ONNX, ONNX_INT8, WEIGHTS, LicenceFacts, read_json
 from ottenok.core.files import atomic_write_text
 from ottenok.core.schemes import LEARNED_ROWS
+from ottenok.tasks.tables import code_span, decision_text, escape_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from ottenok.bundle.manifest import BundleManifest, SourceFacts
 
 
-__all__ = ["EARLIER", "card_text", "front_matter", "headline", "limits", "terms", "trained_on", "warning", "write_card"]
+__all__ = ["EARLIER", "card_text", "front_matter", "limits", "terms", "trained_on", "warning", "write_card"]
+
+# A link that nothing breaks out of.
+_LINK = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&*+,;=%\-]+")
 
 
 def trained_on(manifest: BundleManifest) -> tuple[SourceFacts, ...]:
@@ -51,9 +55,11 @@ def warning(manifest: BundleManifest) -> str | None:
     if found.commercial is True:
         return None
     strict = [source for source in sources if source.licence.commercial is found.commercial]
-    names = "; ".join(f"{source.name} ({source.licence.id})" for source in strict)
+    names = escape_markdown("; ".join(f"{source.name} ({source.licence.id})" for source in strict))
     if found.commercial is False:
-        return f"**Non-commercial use only** ({found.id})." + (f" Trained on: {names}." if names else "")
+        return f"**Non-commercial use only** ({escape_markdown(found.id)})." + (
+            f" Trained on: {names}." if names else ""
+        )
     return "**Terms partly unknown: check them before commercial use.**" + (
         f" The publishers of these training sets state no terms: {names}." if names else ""
     )
@@ -73,74 +79,58 @@ _INDIRECT = {
 
 
 def limits(manifest: BundleManifest) -> list[str]:
-    """Return sentences, most general first."""
-    return [
-        *_purpose(manifest),
-        *_weak_labels(manifest),
-        *_weak_sources(manifest),
-        *_indirect(manifest),
-        *_unlearned(manifest),
-        "Irony, quotations and mixed feelings are often read wrongly; so are texts of other kinds than those above.",
-        "Not for decisions about single people. A probability is a model's belief and not a fact.",
-    ]
-
-
-def _purpose(manifest: BundleManifest) -> list[str]:
-    names = [_LANGUAGES.get(code, code) for code in manifest.languages]
+    """Return what a model is for and where it fails, as Markdown sentences, most general first."""
+    names = [_LANGUAGES.get(code, escape_markdown(code)) for code in manifest.languages]
     languages = " and ".join(names) if names else "the languages of its training data"
     what = "sentiment" if manifest.scheme.values else "labels"
-    return [f"Meant for the {what} of texts in {languages}, of the kinds that it was trained on. Measure it on yours."]
-
-
-def _report(manifest: BundleManifest) -> dict[str, Any]:
-    metrics: Any = {name: reports for name, reports in manifest.metrics.items() if EARLIER not in name}
-    found: dict[str, Any] = metrics.get("test") or next(iter(metrics.values()), {})
-    report: dict[str, Any] = found.get(manifest.tasks[0].name, {})
-    return report
-
-
-def _weak_labels(manifest: BundleManifest) -> list[str]:
-    rows = [row for row in _report(manifest).get("labels", []) if row["support"]]
-    if len(rows) < 2:
-        return []
-    worst = min(rows, key=lambda row: row["f1"]["value"])
-    return [f"Its weakest label is `{worst['label']}`: F1 {worst['f1']['value']:.2f} on {worst['support']:,} rows."]
-
-
-def _weak_sources(manifest: BundleManifest) -> list[str]:
-    several = manifest.scheme.kind == "multi-label"
-    name = "macro_f1" if several else "macro_f1_present"
-    sources = [source for source in _report(manifest).get("sources", []) if name in source["metrics"]]
-    if len(sources) < 2:
-        return []
-    ordered = sorted(sources, key=lambda source: source["metrics"][name]["value"])
-    worst, best = ordered[0], ordered[-1]
-    return [
-        f"It is not equally good everywhere: macro F1 {worst['metrics'][name]['value']:.2f} on {worst['source']}, "
-        f"{best['metrics'][name]['value']:.2f} on {best['source']}" + ("." if several else " (labels present).")
-    ]
-
-
-def _indirect(manifest: BundleManifest) -> list[str]:
-    found: dict[str, list[str]] = {}
+    found = [f"Meant for the {what} of texts in {languages}, of the kinds that it was trained on. Measure it on yours."]
+    several = len(manifest.tasks) > 1
+    sets = [name for name in manifest.metrics if EARLIER not in name]
+    chosen = "test" if "test" in sets else next(iter(sets), "")
+    for task in manifest.tasks:
+        reports = manifest.reports(chosen, task.name)
+        if not reports:
+            continue
+        report, of = reports[0], f" of {task.name}" if several else ""
+        labels = [label for label in report.labels if label.support]
+        if len(labels) > 1:
+            worst = min(labels, key=lambda label: label.f1.value)
+            found.append(
+                f"Its weakest label{of} is {code_span(worst.label)}: F1 {worst.f1.value:.2f} on {worst.support:,} rows."
+            )
+        metric = "macro_f1" if report.kind == "multi-label" else "macro_f1_present"
+        sources = sorted(
+            (source.metrics[metric].value, source.source) for source in report.sources if metric in source.metrics
+        )
+        if len(sources) > 1:
+            (low, worse), (high, better) = sources[0], sources[-1]
+            found.append(
+                f"It is not equally good everywhere: macro F1{of} {low:.2f} on {escape_markdown(worse)}, {high:.2f} on "
+                f"{escape_markdown(better)}{'.' if metric == 'macro_f1' else ' (labels present).'}"
+            )
+    by_annotation: dict[str, list[str]] = {}
     for source in trained_on(manifest):
         if source.annotation in _INDIRECT:
-            found.setdefault(source.annotation, []).append(source.title or source.name)
-    return [f"Training texts of {', '.join(names)} {_INDIRECT[annotation]}." for annotation, names in found.items()]
-
-
-def _unlearned(manifest: BundleManifest) -> list[str]:
-    """Name what the average over languages and sources hides."""
+            by_annotation.setdefault(source.annotation, []).append(escape_markdown(source.title or source.name))
+    found += [
+        f"Training texts of {', '.join(titles)} {_INDIRECT[annotation]}."
+        for annotation, titles in by_annotation.items()
+    ]
+    # What the average over languages and sources hides.
     cells = [
-        f"`{label}` of {task} in {_LANGUAGES.get(language, language)} ({rows:,})"
-        for task, languages in (manifest.data.cells if manifest.data else {}).items()
-        for language, counts in languages.items()
+        f"{code_span(label)} of {escape_markdown(f'{task} in {_LANGUAGES.get(language, language)}')} ({rows:,})"
+        for task, by_language in (manifest.data.cells if manifest.data else {}).items()
+        for language, counts in by_language.items()
         for label, rows in counts.items()
         if rows < LEARNED_ROWS and label != "(none)"
     ]
-    if not cells:
-        return []
-    return [f"Not learned, for want of training rows (under {LEARNED_ROWS}): {', '.join(cells)}."]
+    if cells:
+        found.append(f"Not learned, for want of training rows (under {LEARNED_ROWS}): {', '.join(cells)}.")
+    return [
+        *found,
+        "Irony, quotations and mixed feelings are often read wrongly; so are texts of other kinds than those above.",
+        "Not for decisions about single people. A probability is a model's belief and not a fact.",
+    ]
 
 
 # Licence names that the hub knows; anything else is `other` with a name.
@@ -155,68 +145,65 @@ _HUB_LICENCES = frozenset(
 )
 _LANGUAGE_TAGS = {"ru": "russian", "zh": "chinese", "en": "english"}
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+")
-# ottenok's figures by the hub's names for metrics.
+# ottenok's metrics by the hub's names for them.
 _METRIC_TYPES = {"accuracy": "accuracy", "macro_f1": "f1", "weighted_f1": "f1", "macro_auc": "roc_auc"}
 
 
-def headline(manifest: BundleManifest) -> dict[str, float]:
-    """Return the figures of the report that a card leads with: `test`, or else the first that there is."""
-    metrics = manifest.metrics
-    reports: Any = metrics.get("test") or next(iter(metrics.values()), {})
-    figures = reports.get(manifest.tasks[0].name, {}).get("metrics", {})
-    return {name: figures[name]["value"] for name in _METRIC_TYPES if name in figures}
-
-
 def front_matter(manifest: BundleManifest, *, has_weights: bool) -> str:
-    """Return the head, from `---` to `---`."""
+    """Return the YAML head of a model card, from `---` to `---`, as the hub reads it.
+
+    Each value is written as JSON, which is YAML too: nothing needs quoting rules, and nothing in a name can break out.
+    The results are those on the test rows, or on the first rows that there are.
+    """
+    licence = terms(manifest).id.lower()
+    kinds = dict.fromkeys(task.scheme.kind for task in manifest.tasks)
+    topics = dict.fromkeys(
+        "sentiment-analysis" if task.scheme.values else "emotion-classification" for task in manifest.tasks
+    )
+    base = manifest.encoder.name if manifest.encoder else ""
+    corpus = manifest.data.name if manifest.data else "corpus"
+    rows = "test" if "test" in manifest.metrics else next(iter(manifest.metrics), "")
+    several = len(manifest.tasks) > 1
+    results, types = [], set()
+    for task in manifest.tasks:
+        report = next(iter(manifest.reports(rows, task.name)), None)
+        values = {name: report.metrics[name].value for name in _METRIC_TYPES if report and name in report.metrics}
+        if not values:
+            continue
+        types |= {_METRIC_TYPES[name] for name in values}
+        results.append(
+            {
+                "task": {
+                    "type": "text-classification",
+                    "name": "Text classification" + (f", {task.name}" if several else ""),
+                },
+                "dataset": {"name": corpus, "type": corpus},
+                "metrics": [
+                    {"type": _METRIC_TYPES[name], "name": name.replace("_", " "), "value": round(value, 4)}
+                    for name, value in values.items()
+                ],
+            }
+        )
     fields: dict[str, Any] = {
         "language": list(manifest.languages) or None,
-        **_licence(manifest),
+        "license": licence if licence in _HUB_LICENCES else "other",
+        "license_name": None
+        if licence in _HUB_LICENCES
+        else re.sub(r"[^a-z0-9.\-]+", "-", licence).strip("-") or "see-below",
         "library_name": "transformers" if has_weights else "onnx",
         "pipeline_tag": "text-classification",
-        "tags": _tags(manifest),
-        "base_model": _base_model(manifest),
-        "metrics": sorted({_METRIC_TYPES[name] for name in headline(manifest)}) or None,
-        "model-index": _model_index(manifest),
+        "tags": [
+            "ottenok",
+            *topics,
+            *(f"{kind}-classification" for kind in kinds),
+            *(_LANGUAGE_TAGS[code] for code in manifest.languages if code in _LANGUAGE_TAGS),
+        ],
+        "base_model": base if _HUB_NAME.fullmatch(base) else None,
+        "metrics": sorted(types) or None,
+        "model-index": [{"name": manifest.name, "results": results}] if results else None,
     }
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items() if value is not None]
     return "\n".join(("---", *lines, "---"))
-
-
-def _licence(manifest: BundleManifest) -> dict[str, str]:
-    name = terms(manifest).id.lower()
-    if name in _HUB_LICENCES:
-        return {"license": name}
-    return {"license": "other", "license_name": re.sub(r"[^a-z0-9.\-]+", "-", name).strip("-") or "see-below"}
-
-
-def _tags(manifest: BundleManifest) -> list[str]:
-    ordered = bool(manifest.scheme.values)
-    languages = [_LANGUAGE_TAGS[code] for code in manifest.languages if code in _LANGUAGE_TAGS]
-    topic = "sentiment-analysis" if ordered else "emotion-classification"
-    return ["ottenok", topic, f"{manifest.scheme.kind}-classification", *languages]
-
-
-def _base_model(manifest: BundleManifest) -> str | None:
-    name = manifest.encoder.name if manifest.encoder else ""
-    return name if _HUB_NAME.fullmatch(name) else None
-
-
-def _model_index(manifest: BundleManifest) -> list[dict[str, Any]] | None:
-    figures = headline(manifest)
-    if not figures:
-        return None
-    corpus = manifest.data.name if manifest.data else "corpus"
-    metrics = [
-        {"type": _METRIC_TYPES[name], "name": name.replace("_", " "), "value": round(value, 4)}
-        for name, value in figures.items()
-    ]
-    result = {
-        "task": {"type": "text-classification", "name": "Text classification"},
-        "dataset": {"name": corpus, "type": corpus},
-        "metrics": metrics,
-    }
-    return [{"name": manifest.name, "results": [result]}]
 
 
 _COMMERCIAL = {True: "yes", False: "no", None: "unknown"}
@@ -228,6 +215,7 @@ _ANNOTATION = {
     "translated": "translation of a labelled set",
     "unknown": "not documented",
 }
+_EXAMPLES = {"zh": "今天的菜真好吃！", "en": "What a lovely day!"}
 
 
 def write_card(bundle: Bundle, results: Mapping[str, str]) -> Path:
@@ -243,29 +231,38 @@ def write_card(bundle: Bundle, results: Mapping[str, str]) -> Path:
 
 
 def card_text(bundle: Bundle, results: Mapping[str, str]) -> str:
-    """Return the card; the same bundle and results give the same text."""
+    """Return the card; the same bundle and results give the same text.
+
+    Names, labels and titles stand in it as they are: Markdown and HTML in them is escaped.
+    """
     manifest = bundle.manifest
-    first = warning(manifest)
+    found = terms(manifest)
+    licence, statement = escape_markdown(found.id), f" {escape_markdown(found.statement)}" if found.statement else ""
+    tables = "\n\n".join(f"### {escape_markdown(heading)}\n\n{table}" for heading, table in results.items())
+    made = ", ".join(
+        f"{escape_markdown(name)} {escape_markdown(version)}" for name, version in manifest.versions.items()
+    )
     parts = [
         front_matter(manifest, has_weights=bundle.has(WEIGHTS)),
-        "\n\n".join((*([first] if first else []), f"# {manifest.name}")),
-        manifest.description,
+        warning(manifest),
+        f"# {escape_markdown(manifest.name)}",
+        escape_markdown(manifest.description),
         _labels(manifest),
         _use(bundle),
-        _results(results),
+        f"## Results\n\n{tables}" if tables else "",
         _training(manifest),
         _data(manifest),
         _list("Intended use and limits", limits(manifest)),
-        _terms(manifest),
-        _list("Notes", list(manifest.notes)),
-        _versions(manifest),
+        f"## Terms\n\nWeights: {licence}; commercial use: {_COMMERCIAL[found.commercial]}.{statement}",
+        _list("Notes", [escape_markdown(note) for note in manifest.notes]),
+        f"Made with {made}." if made else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    """Return a Markdown table of cells that are escaped already."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *rows))
 
 
 def _list(heading: str, items: list[str]) -> str:
@@ -273,105 +270,78 @@ def _list(heading: str, items: list[str]) -> str:
 
 
 def _labels(manifest: BundleManifest) -> str:
-    scheme = manifest.scheme
-    languages = [language for language in _TITLES if language in scheme.titles]
-    header = ["id", "label", *(["value"] if scheme.values else []), *(_TITLES[language] for language in languages)]
-    rows = [
-        [
-            str(i),
-            f"`{label}`",
-            *([f"{scheme.values[i]:g}"] if scheme.values else []),
-            *(scheme.titles[language][i] for language in languages),
+    parts = ["## Labels"]
+    for task in manifest.tasks:
+        scheme = task.scheme
+        languages = [language for language in _TITLES if language in scheme.titles]
+        header = ["id", "label", *(["value"] if scheme.values else []), *(_TITLES[language] for language in languages)]
+        rows = [
+            [
+                str(i),
+                code_span(label),
+                *([f"{scheme.values[i]:g}"] if scheme.values else []),
+                *(escape_markdown(scheme.titles[language][i]) for language in languages),
+            ]
+            for i, label in enumerate(scheme.labels)
         ]
-        for i, label in enumerate(scheme.labels)
-    ]
-    return f"## Labels\n\n{_ANSWER[manifest.scheme.kind]} {_decision(manifest)}\n\n{_table(header, rows)}"
-
-
-_ANSWER = {
-    "multi-class": "Each text gets one label.",
-    "ordinal": "Each text gets one label, and the labels have an order.",
-    "multi-label": "Each text gets any number of labels, also none.",
-}
-
-
-def _decision(manifest: BundleManifest) -> str:
-    decision = manifest.decision
-    words = [f"Probabilities are the {decision.activation} of the model's outputs"]
-    if decision.temperature != 1.0:
-        words.append(f"divided by the temperature {decision.temperature:.3f}")
-    text = ", ".join(words) + "."
-    if decision.thresholds:
-        pairs = zip(manifest.scheme.labels, decision.thresholds, strict=True)
-        text += " Thresholds: " + ", ".join(f"{label} {threshold:.3f}" for label, threshold in pairs) + "."
-    if decision.empty != "allow":
-        fallback = "the most probable label" if decision.empty == "top" else f"`{decision.empty}`"
-        text += f" An answer without labels becomes {fallback}."
-    if decision.exclusive:
-        text += f" `{decision.exclusive}` stands alone: it is left out of an answer that has another label."
-    return text
+        parts += [f"### {task.name}"] if len(manifest.tasks) > 1 else []
+        parts += [decision_text(task.task(), mark=code_span), _table(header, rows)]
+    return "\n\n".join(parts)
 
 
 def _use(bundle: Bundle) -> str:
-    return "\n\n".join(part for part in ("## Use", _with_ottenok(bundle), _with_transformers(bundle)) if part)
-
-
-def _with_ottenok(bundle: Bundle) -> str:
+    """Say how ottenok and transformers open the folder, and what transformers then leaves out."""
+    manifest = bundle.manifest
+    example = _EXAMPLES.get(next(iter(manifest.languages), "ru"), "Какая гадость эта ваша заливная рыба!")
     graphs = [name for name in (ONNX_INT8, ONNX) if bundle.has(name)]
     engine = f" It runs `{graphs[0]}` on an ordinary CPU and needs no torch." if graphs else ""
-    return (
-        f"With ottenok.{engine}\n\n"
+    text = (
+        f"## Use\n\nWith ottenok.{engine}\n\n"
         "```python\n"
         "import ottenok\n\n"
         'classifier = ottenok.load("FOLDER")  # this folder\n'
-        f'print(classifier("{_example(bundle.manifest)}"))\n'
+        f'print(classifier("{example}"))\n'
         "```"
     )
-
-
-def _example(manifest: BundleManifest) -> str:
-    first = manifest.languages[0] if manifest.languages else "ru"
-    return {"zh": "今天的菜真好吃！", "en": "What a lovely day!"}.get(first, "Какая гадость эта ваша заливная рыба!")
-
-
-def _with_transformers(bundle: Bundle) -> str:
-    """Say how transformers opens the folder, and what it then leaves out."""
     config = bundle.folder / CONFIG
     if not (bundle.has(WEIGHTS) and config.is_file()):
-        return ""
+        return text
     own = read_json(config).get("model_type") == "ottenok"
-    several = bundle.manifest.scheme.kind == "multi-label"
-    call = ", truncation=True, top_k=None" if several else ", truncation=True"
+    call = ", truncation=True, top_k=None" if manifest.scheme.kind == "multi-label" else ", truncation=True"
     head = "import ottenok.models.classifier  # registers this architecture; no remote code\n" if own else ""
     gaps = [
+        *([f"gives the outputs of {manifest.tasks[0].name} only"] if len(manifest.tasks) > 1 else []),
         "reads texts as they are (ottenok normalises them first)",
         "cuts what is longer than the model",
-        *(["leaves the thresholds to you"] if bundle.manifest.decision.thresholds else []),
-        *(["leaves the temperature out"] if bundle.manifest.decision.temperature != 1.0 else []),
+        *(["leaves the thresholds to you"] if manifest.decision.thresholds else []),
+        *(["leaves the temperature out"] if manifest.decision.temperature != 1.0 else []),
     ]
     return (
-        "With transformers:\n\n"
+        f"{text}\n\nWith transformers:\n\n"
         f"```python\n{head}from transformers import pipeline\n\n"
         'classifier = pipeline("text-classification", model="FOLDER")\n'
-        f'print(classifier("{_example(bundle.manifest)}"{call}))\n```\n\n'
+        f'print(classifier("{example}"{call}))\n```\n\n'
         f"transformers {', '.join(gaps[:-1])} and {gaps[-1]}."
     )
-
-
-def _results(results: Mapping[str, str]) -> str:
-    if not results:
-        return ""
-    return "\n\n".join(("## Results", *(f"### {heading}\n\n{table}" for heading, table in results.items())))
 
 
 def _training(manifest: BundleManifest) -> str:
     lines = []
     if manifest.encoder:
-        origin = f": {manifest.encoder.origin}" if manifest.encoder.origin else ""
-        lines.append(f"- Encoder: `{manifest.encoder.name}`{origin} (licence: {manifest.encoder.licence.id})")
-    lines.append(f"- Longest input: {manifest.max_length} tokens; {_window(manifest)}")
+        origin = f": {escape_markdown(manifest.encoder.origin)}" if manifest.encoder.origin else ""
+        licence = escape_markdown(manifest.encoder.licence.id)
+        lines.append(f"- Encoder: {code_span(manifest.encoder.name)}{origin} (licence: {licence})")
+    if manifest.window.read == "end":
+        window = "of longer texts the end is read"
+    else:
+        mean = manifest.window.combine.removeprefix("mean-")
+        window = (
+            f"longer texts are read in windows that overlap by {manifest.window.overlap} tokens, and the windows' "
+            f"{mean} are averaged, each weighing as much as it has tokens"
+        )
+    lines.append(f"- Longest input: {manifest.max_length} tokens; {window}")
     if manifest.created:
-        lines.append(f"- Trained: {manifest.created}")
+        lines.append(f"- Trained: {escape_markdown(manifest.created)}")
     text = "## Training\n\n" + "\n".join(lines)
     if manifest.recipe:
         recipe = json.dumps(manifest.recipe, ensure_ascii=False, indent=2)
@@ -379,59 +349,44 @@ def _training(manifest: BundleManifest) -> str:
     return text
 
 
-def _window(manifest: BundleManifest) -> str:
-    if manifest.window.read == "end":
-        return "of longer texts the end is read"
-    mean = manifest.window.combine.removeprefix("mean-")
-    return (
-        f"longer texts are read in windows that overlap by {manifest.window.overlap} tokens, and the windows' {mean} "
-        "are averaged, each weighing as much as it has tokens"
-    )
-
-
 def _data(manifest: BundleManifest) -> str:
     if manifest.data is None or not manifest.data.sources:
         return ""
     splits = ("train", "validation", "test")
     header = ["set", *splits, "languages", "labelled by", "licence", "commercial use"]
-    rows = [_source(source, splits) for source in manifest.data.sources]
-    text = f"## Data\n\nThe corpus `{manifest.data.name}`, in rows:\n\n{_table(header, rows)}"
+    rows = []
+    for source in manifest.data.sources:
+        title = escape_markdown(source.title or source.name)
+        rows.append(
+            [
+                f"[{title}]({source.homepage})" if _LINK.fullmatch(source.homepage) else title,
+                *(f"{source.rows.get(split, 0):,}" for split in splits),
+                escape_markdown(", ".join(source.languages)),
+                escape_markdown(_ANNOTATION.get(source.annotation, source.annotation)),
+                escape_markdown(source.licence.id),
+                _COMMERCIAL[source.licence.commercial],
+            ]
+        )
+    text = f"## Data\n\nThe corpus {code_span(manifest.data.name)}, in rows:\n\n{_table(header, rows)}"
     if manifest.data.dropped:
-        dropped = ", ".join(f"{reason} {rows:,}" for reason, rows in manifest.data.dropped.items())
+        dropped = ", ".join(f"{escape_markdown(reason)} {rows:,}" for reason, rows in manifest.data.dropped.items())
         text += f"\n\nRows left out: {dropped}."
     for task, languages in manifest.data.cells.items():
         labels = list(dict.fromkeys(label for counts in languages.values() for label in counts))
-        counts = [
-            [language, *(_count(counts[label], label) if label in counts else "" for label in labels)]
-            for language, counts in languages.items()
-        ]
-        table = _table(["language", *(f"`{label}`" for label in labels)], counts)
-        text += f"\n\nTraining rows of each label of {task}; under {LEARNED_ROWS} it is not learned:\n\n{table}"
+        lines = []
+        for language, counts in languages.items():
+            cells = [
+                ""
+                if label not in counts
+                else f"{counts[label]:,}"
+                if counts[label] >= LEARNED_ROWS or label == "(none)"
+                else f"**{counts[label]:,}, not learned**"
+                for label in labels
+            ]
+            lines.append([escape_markdown(language), *cells])
+        table = _table(["language", *map(code_span, labels)], lines)
+        text += (
+            f"\n\nTraining rows of each label of {escape_markdown(task)}; under {LEARNED_ROWS} it is not learned:"
+            f"\n\n{table}"
+        )
     return text
-
-
-def _count(rows: int, label: str) -> str:
-    return f"{rows:,}" if rows >= LEARNED_ROWS or label == "(none)" else f"**{rows:,}, not learned**"
-
-
-def _source(source: SourceFacts, splits: tuple[str, ...]) -> list[str]:
-    title = source.title or source.name
-    return [
-        f"[{title}]({source.homepage})" if source.homepage.startswith("http") else title,
-        *(f"{source.rows.get(split, 0):,}" for split in splits),
-        ", ".join(source.languages),
-        _ANNOTATION.get(source.annotation, source.annotation),
-        source.licence.id,
-        _COMMERCIAL[source.licence.commercial],
-    ]
-
-
-def _terms(manifest: BundleManifest) -> str:
-    found: LicenceFacts = terms(manifest)
-    statement = f" {found.statement}" if found.statement else ""
-    return f"## Terms\n\nWeights: {found.id}; commercial use: {_COMMERCIAL[found.commercial]}.{statement}"
-
-
-def _versions(manifest: BundleManifest) -> str:
-    named: dict[str, Any] = manifest.versions
-    return "Made with " + ", ".join(f"{name} {version}" for name, version in named.items()) + "." if named else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -14,9 +15,47 @@ if TYPE_CHECKING:
 
     from ottenok.tasks.metrics import Interval
     from ottenok.tasks.report import AverageMetrics, LabelMetrics, Report
+    from ottenok.tasks.task import Task
 
 
-__all__ = ["Grid", "confusion_table", "label_table", "source_table", "system_table"]
+__all__ = [
+    "Grid",
+    "code_span",
+    "confusion_table",
+    "decision_text",
+    "escape_markdown",
+    "label_table",
+    "source_table",
+    "system_table",
+]
+
+# Whatever may begin markup inside a line; an underscore only where it does.
+_MARKUP = re.compile(r"[\\`*\[\]<>|~]|(?<!\w)_|_(?!\w)")
+# What makes a heading, a list, a rule or an underline at the start of a line.
+_START = re.compile(r"^(?=[#+\-=])|^(\d+)(?=[.)](?:\s|$))")
+# Line ends and everything else that is no character to be read.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+
+
+def escape_markdown(text: str, *, cell: bool = False) -> str:
+    """Return a text as one line of Markdown that shows it as it is: no markup, no HTML, no link, no table cell more.
+
+    Args:
+        text: Any text.
+        cell: Whether it stands in a table's cell, where a line can't begin a heading or a list.
+    """
+    line = _MARKUP.sub(r"\\\g<0>", _CONTROLS.sub(" ", text).strip())
+    return line if cell else _START.sub(lambda match: f"{match[1] or ''}\\", line, count=1)
+
+
+def code_span(text: str) -> str:
+    """Return a text as Markdown code; backticks in it, and bars, which end a table's cell, stay what they are."""
+    line = _CONTROLS.sub(" ", text).strip()
+    if not line:
+        return ""
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
+    gap = " " if "`" in line else ""
+    return f"{fence}{gap}{line}{gap}{fence}".replace("|", "\\|")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,31 +74,60 @@ class Grid:
         """Return the table for a terminal; Chinese characters count as two columns. No line end at the end."""
         lines = (self.header, *self.rows)
         widths = [max(_width(line[i]) for line in lines) for i in range(len(self.header))]
-        return "\n".join("  ".join(_padded(line, widths)).rstrip() for line in lines)
+        shown = []
+        for line in lines:
+            gaps = [" " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)]
+            cells = [
+                gap + cell if place else cell + gap for place, (cell, gap) in enumerate(zip(line, gaps, strict=True))
+            ]
+            shown.append("  ".join(cells).rstrip())
+        return "\n".join(shown)
 
     def markdown(self) -> str:
         """Return the table as Markdown. No line end at the end."""
         rule = ("---", *("---:" for _ in self.header[1:]))
-        return "\n".join(f"| {' | '.join(_escaped(line))} |" for line in (self.header, rule, *self.rows))
-
-
-def _padded(line: tuple[str, ...], widths: list[int]) -> list[str]:
-    gaps = [" " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)]
-    first = line[0] + gaps[0]
-    return [first, *(gap + cell for cell, gap in zip(line[1:], gaps[1:], strict=True))]
+        lines = (tuple(escape_markdown(cell, cell=True) for cell in line) for line in (self.header, *self.rows))
+        header, *rows = (f"| {' | '.join(line)} |" for line in lines)
+        return "\n".join((header, f"| {' | '.join(rule)} |", *rows))
 
 
 def _width(text: str) -> int:
     """Return how many columns a terminal gives a text."""
-    return sum(0 if unicodedata.combining(char) else _columns(char) for char in text)
+    wide = (2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text if not unicodedata.combining(char))
+    return sum(wide)
 
 
-def _columns(char: str) -> int:
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+_ANSWER = {
+    "multi-class": "Each text gets one label.",
+    "ordinal": "Each text gets one label, and the labels have an order.",
+    "multi-label": "Each text gets any number of labels, also none.",
+}
 
 
-def _escaped(line: tuple[str, ...]) -> list[str]:
-    return [" ".join(cell.replace("|", "\\|").split()) for cell in line]
+def decision_text(task: Task, *, folded: float | None = None, mark: Callable[[str], str] = str) -> str:
+    """Return in sentences what answers a task has and how they follow from a model's outputs.
+
+    Args:
+        task: The task.
+        folded: A temperature that was fitted and is in the weights already; None: there is none, or it is not known.
+        mark: How labels are written.
+    """
+    decision, labels = task.decision, task.scheme.labels
+    text = f"{_ANSWER[task.scheme.kind]} Probabilities are the {decision.activation} of the model's outputs"
+    text += f", divided by the temperature {decision.temperature:.3f}." if decision.temperature != 1.0 else "."
+    if folded is not None and folded != 1.0 and decision.temperature == 1.0:
+        text += f" A temperature of {folded:.3f} is in the weights already."
+    if decision.thresholds:
+        pairs = zip(labels, decision.thresholds, strict=True)
+        text += " Thresholds: " + ", ".join(f"{mark(label)} {threshold:.3f}" for label, threshold in pairs) + "."
+    if decision.pick == "median":
+        text += " The answer is the median label."
+    if decision.empty != "allow":
+        fallback = "the most probable label" if decision.empty == "top" else mark(decision.empty)
+        text += f" An answer without labels becomes {fallback}."
+    if decision.exclusive:
+        text += f" {mark(decision.exclusive)} stands alone: it is left out of an answer that has another label."
+    return text
 
 
 # As scikit-learn and the published cards write them.
