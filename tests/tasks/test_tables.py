@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from ottenok.core.errors import ConfigError
 from ottenok.core.schemes import load_scheme
@@ -129,3 +133,14 @@ def test_markdown_can_not_be_broken_by_a_label() -> None:
 
     assert grid.markdown().splitlines()[0] == "|  | a\\|b |"
     assert grid.markdown().splitlines()[2] == "| x y | 1 |"
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=20), min_size=1, max_size=3))
+def test_cells_of_a_markdown_table_are_no_markup(cells: list[str]) -> None:
+    """Whatever a label or a source is called, the table has its cells and nothing else."""
+    grid = Grid(header=("", *cells), rows=(("a [0.1, 0.2]", *cells), *((cell, *cells) for cell in cells)))
+    html = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(grid.markdown())
+    assert set(re.findall(r"<([a-z0-9]+)", html)) == {"table", "thead", "tbody", "tr", "th", "td"}
+    assert html.count("<td") == (1 + len(cells)) ** 2
+    assert "a [0.1, 0.2]" in grid.markdown()

@@ -31,6 +31,8 @@ __all__ = [
 
 # Whatever may begin markup inside a line; an underscore only where it does.
 _MARKUP = re.compile(r"[\\`*\[\]<>|~]|(?<!\w)_|_(?!\w)")
+# In a table's cells, where intervals are, brackets are left that begin no link.
+_CELL = re.compile(r"[\\`*<>|~]|\](?=[(\[:])|(?<!\w)_|_(?!\w)")
 # What makes a heading, a list, a rule or an underline at the start of a line.
 _START = re.compile(r"^(?=[#+\-=])|^(\d+)(?=[.)](?:\s|$))")
 # Line ends and everything else that is no character to be read.
@@ -44,7 +46,7 @@ def escape_markdown(text: str, *, cell: bool = False) -> str:
         text: Any text.
         cell: Whether it stands in a table's cell, where a line can't begin a heading or a list.
     """
-    line = _MARKUP.sub(r"\\\g<0>", _CONTROLS.sub(" ", text).strip())
+    line = (_CELL if cell else _MARKUP).sub(r"\\\g<0>", _CONTROLS.sub(" ", text).strip())
     return line if cell else _START.sub(lambda match: f"{match[1] or ''}\\", line, count=1)
 
 
