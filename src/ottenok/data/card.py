@@ -43,7 +43,7 @@ class ReaderSpec(Table):
     label: str | int | None = None
     labels: tuple[str, ...] = ()
     label_list: Literal["json", "numpy", "comma", "space", "semicolon", "pipe", "hash"] | None = None
-    cells: Literal["one", "comma", "semicolon", "pipe", "hash"] | None = None
+    cells: Literal["one", "comma", "semicolon", "pipe", "hash", "space"] | None = None
     missing: tuple[str, ...] = ()
     part: str | int | None = None
     options: dict[str, str | int | bool | list[str]] = Field(default_factory=dict)

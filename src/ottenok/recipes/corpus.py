@@ -62,7 +62,7 @@ class OwnData(Table):
     config: str | None = None
     text: str | int = "text"
     label: str | int | tuple[str, ...] = "label"
-    label_list: Literal["json", "numpy", "comma", "space"] | None = None
+    label_list: Literal["json", "numpy", "comma", "space", "semicolon", "pipe", "hash", "one"] | None = None
     part: str | int | None = None
     scheme: str | None = None
     label_map: dict[str, str] | None = None

@@ -31,7 +31,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe0e\uf
 MISSING = frozenset(
     {"nan", "NaN", "NAN", "None", "null", "NULL", "Null", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaT", "nil", "\\N"}
 )
-_SEPARATORS: dict[str, str] = {"hash": "#", "semicolon": ";", "pipe": "|", "comma": ","}
+_SEPARATORS: dict[str, str] = {"hash": "#", "semicolon": ";", "pipe": "|", "comma": ",", "space": " "}
 _REPR = re.compile(r"^(?:array|set|frozenset|list|tuple)\((.*?)(?:,\s*dtype=[^()]*)?\)$", re.DOTALL)
 # Keys under which exports hold a label, or a list of labels.
 _LABEL_KEYS = (
@@ -314,6 +314,8 @@ def study_cells(
     if style == "auto":
         familiar = {name.casefold() for name in known}
         for name, mark in _SEPARATORS.items():
+            if name == "space":
+                continue  # blanks are in many labels
             torn = {
                 label: {clean_label(part).casefold() for part in label.split(mark)} - {""}
                 for label in strings
@@ -339,8 +341,8 @@ def study_cells(
     several, empty = False, 0
     for labels, count in cells.items():
         parts = [clean_label(part) for label in labels for part in (label.split(divider) if divider else [label])]
-        distinct = {part.casefold(): part for part in parts if part}
-        counts.update(dict.fromkeys(distinct.values(), count))
-        several = several or len(distinct) > 1
+        distinct = {part for part in parts if part}
+        counts.update(dict.fromkeys(distinct, count))
+        several = several or len({part.casefold() for part in distinct}) > 1
         empty += count if not distinct else 0
     return LabelCells(style=chosen, several=several, counts=counts, empty=empty, whole=tuple(whole))

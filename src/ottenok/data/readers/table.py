@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from ottenok.data.card import ReaderSpec
     from ottenok.tables.options import Format
 
-__all__ = ["TableReaderOptions", "label_reader", "open_columns", "read_table"]
+__all__ = ["TableReaderOptions", "label_reader", "open_columns", "read_table", "rows_of"]
 
 _FORMATS = {"hub": "parquet", "table": None}
-_SEPARATORS = {"hash": "#", "semicolon": ";", "pipe": "|", "comma": ","}
+_SEPARATORS = {"hash": "#", "semicolon": ";", "pipe": "|", "comma": ",", "space": " "}
 
 
 class TableReaderOptions(Options):
@@ -141,7 +141,12 @@ def read_table(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[R
 
 def _rows(path: Path, spec: ReaderSpec, label: str | None) -> Iterator[Record | Rejected]:
     table, places = open_columns(path, spec, label=label)
-    limit = parse(TableReaderOptions, spec.options, file=str(path)).max_record
+    yield from rows_of(table, places, spec, label=label)
+
+
+def rows_of(table: Table, places: Sequence[int], spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
+    """Read the rows of a table that `open_columns` opened."""
+    limit = parse(TableReaderOptions, spec.options, file=table.file).max_record
     shape = Shaper(label_reader(spec, label), part=spec.part is not None, encoding=table.encoding, limit=limit)
     for block in table.blocks(places):
         shaped = (
