@@ -65,6 +65,9 @@ def source_card(spec: SourceSpec, recipe: CorpusRecipe, *, cache: Path, progress
     known = load_schemes().get(scheme)
     if recipe.own_scheme is not None and recipe.own_scheme.name == scheme:
         known = recipe.own_scheme.scheme()
+    places: dict[Split | None, str | None] = {None: own.file}
+    if own.files:
+        places = dict(own.files.items())
     cards = [
         user_card(
             own.model_copy(update={"file": None if own.hub else place, "files": {}}),
@@ -73,7 +76,7 @@ def source_card(spec: SourceSpec, recipe: CorpusRecipe, *, cache: Path, progress
             cache=cache,
             progress=progress,
         )
-        for split, place in (own.files or {None: own.file}).items()
+        for split, place in places.items()
     ]
     # One card of the cards of several files: their files, and all labels of theirs.
     first = cards[0]
@@ -124,11 +127,11 @@ def user_card(
     source = own.hub or own.file or ""
     is_hub = own.hub is not None or (_HUB_NAME.fullmatch(source) is not None and _is_no_path(Path(source)))
     path = None if is_hub else Path(source)
-    if path is not None and not path.exists():
+    if path is not None and not path.is_file():
         hint = "Check the path. A hub data set is named owner/name."
         raise DataError("there is no such file", hint=hint, file=source)
     files: tuple[CardFile, ...] = ()
-    if path is not None and path.is_file():
+    if path is not None:
         place = path.absolute()
         files = (CardFile(path=place.as_posix(), sha256=sha256_file(place), bytes=place.stat().st_size, split=split),)
     reader = _reader(own, scheme, hub=path is None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,12 @@ from ottenok.core.progress import SILENT, Progress, tracked
 from ottenok.core.schemes import find_map, load_schemes
 from ottenok.data.fetch import locate
 from ottenok.data.harmonise import Harmoniser, find_route
+from ottenok.data.own import user_card
 from ottenok.data.rows import Reason
-from ottenok.data.sources import Source, read_source, user_card
+from ottenok.data.sources import Source, read_source
+from ottenok.recipes.corpus import OwnData
 from ottenok.recipes.train import DataOptions
+from ottenok.tables.options import TableOptions
 from ottenok.tables.records import Rejected
 from ottenok.tasks.baselines import LabelledTexts
 from ottenok.tasks.decision import indicator
@@ -38,10 +41,19 @@ __all__ = ["Columns", "Rows", "open_data", "probabilities", "read_rows", "row_pr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Where a user's file has its texts and labels: column names, or several 0/1 columns of labels."""
+    """Where a user's file has its texts and labels.
+
+    Attributes:
+        text: Column of the texts.
+        label: Column of the labels, or several 0/1 columns of them.
+        label_map: From labels in the file to the model's, "" to drop; others go by their usual spellings.
+        table: How the file is read.
+    """
 
     text: str = "text"
     label: str | tuple[str, ...] = "label"
+    label_map: Mapping[str, str] = field(default_factory=dict)
+    table: TableOptions = field(default_factory=TableOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +119,7 @@ def task_rows(
     """
     found = open_data(data, places, progress)
     if isinstance(found, Path):
-        return {tasks[0].name: _from_file(found, tasks[0].scheme, columns)}
+        return {tasks[0].name: _from_file(found, tasks[0].scheme, columns, progress)}
     rows: dict[str, Rows] = {}
     problem: SchemeError | DataError | None = None
     for task in tasks:
@@ -132,7 +144,7 @@ def read_rows(
     """Read rows in the labels of one scheme; see `task_rows`."""
     found = open_data(data, places, progress)
     if isinstance(found, Path):
-        return _from_file(found, scheme, columns)
+        return _from_file(found, scheme, columns, progress)
     return _from_corpus(found, _corpus_task(found, scheme), scheme, split)
 
 
@@ -203,12 +215,17 @@ def _split(
     return tuple(table["id"][place] for place in kept), rows
 
 
-def _from_file(path: Path, scheme: LabelScheme, columns: Columns) -> Rows:
-    known = load_schemes().get(scheme.name)
-    same = known is not None and set(known.labels) == set(scheme.labels)
-    card = user_card(path, text=columns.text, label=columns.label, scheme=scheme.name if same else None)
-    label = card.label.model_copy(update={"scheme": scheme.name})
-    harmonise = Harmoniser(label=label, scheme=scheme, route=find_route(label, scheme))
+def _from_file(path: Path, scheme: LabelScheme, columns: Columns, progress: Progress) -> Rows:
+    own = OwnData(
+        name=path.name,
+        file=str(path),
+        text=columns.text,
+        label=columns.label,
+        label_map=dict(columns.label_map) or None,
+        reader=columns.table.said(),
+    )
+    card = user_card(own, scheme=scheme, progress=progress)
+    harmonise = Harmoniser(label=card.label, scheme=scheme, route=find_route(card.label, scheme))
     ids: list[str] = []
     texts: list[str] = []
     labels: list[tuple[str, ...]] = []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 __all__ = ["MAX_EXPANSION", "MAX_RECORD", "Format", "TableOptions"]
 
@@ -47,3 +47,7 @@ class TableOptions:
     class_names: bool = True
     max_record: int = MAX_RECORD
     max_expansion: int = MAX_EXPANSION
+
+    def said(self) -> dict[str, Any]:
+        """Return what differs from the defaults, as recipes hold a reader's options."""
+        return {one.name: value for one in fields(self) if (value := getattr(self, one.name)) != one.default}

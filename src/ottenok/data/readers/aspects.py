@@ -51,4 +51,5 @@ def read_pairs(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[R
         first = found.setdefault(key, row)
         labels = tuple(dict.fromkeys(first.labels + row.labels))
         found[key] = Record(row=first.row, text=row.text, labels=labels, part=row.part)
-    yield from sorted([*found.values(), *rejected], key=lambda row: row.row)
+    rows: list[Record | Rejected] = [*found.values(), *rejected]
+    yield from sorted(rows, key=lambda row: row.row)
