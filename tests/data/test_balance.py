@@ -10,7 +10,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from ottenok.core.config import parse
 from ottenok.core.errors import ConfigError
-from ottenok.data.balance import class_counts, class_weights, plan, positive_weights
+from ottenok.data.balance import check_rates, class_counts, class_weights, plan, positive_weights, row_weights
 from ottenok.recipes.balance import BalanceOptions
 
 corpora = st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), min_size=1, max_size=200)
@@ -165,3 +165,56 @@ def test_positive_weights_are_negatives_by_positives() -> None:
     """Ten rows in a hundred weigh nine each; frequent labels and labels without rows stay within 1..100."""
     assert positive_weights([10, 90, 0], 100, "balanced").tolist() == pytest.approx([9, 1, 99])
     assert positive_weights([10, 90, 0], 100, "none").tolist() == [1, 1, 1]
+
+
+@settings(deadline=None)
+@given(corpora, st.floats(0.1, 4))
+def test_a_rate_says_how_often_a_source_is_read(corpus: list[tuple[int, str]], rate: float) -> None:
+    """Rows of a named source come `rate` times as often, each as often as another; other sources come once."""
+    rows = draw([*corpus, (0, "z")], rates={"a": rate})
+    counts = np.bincount(rows, minlength=len(corpus) + 1)
+    own = np.array([source == "a" for _, source in corpus] + [False])
+    assert counts[own].sum() == np.rint(own.sum() * rate)
+    assert set(counts[~own].tolist()) == {1}
+    if own.any():
+        assert counts[own].max() - counts[own].min() <= 1
+
+
+def test_a_part_of_a_source_is_another_part_in_each_epoch() -> None:
+    """With a rate of a half, two epochs do not read the same half."""
+    corpus = [(0, "a")] * 100
+    first, second = (set(draw(corpus, seed=seed, rates={"a": 0.5}).tolist()) for seed in (1, 2))
+    assert len(first) == len(second) == 50
+    assert first != second
+
+
+def test_wrong_rates_are_refused() -> None:
+    """Rates beside another method, a source that there is not, and rates that leave nothing."""
+    with pytest.raises(ConfigError, match="choose one"):
+        parse(BalanceOptions, {"method": "up", "rates": {"a": 2.0}})
+    with pytest.raises(ConfigError, match="Did you mean 'waimai-10k'"):
+        check_rates(BalanceOptions(rates={"waimai-10": 2.0}), ["waimai-10k", "cedr"])
+    with pytest.raises(ConfigError, match="leave no row"):
+        draw([(0, "a")], rates={"a": 0.0})
+
+
+@settings(deadline=None)
+@given(corpora, st.floats(0, 1))
+def test_classes_weigh_within_their_source(corpus: list[tuple[int, str]], alpha: float) -> None:
+    """A source's rows weigh 1 on average, rarer classes not less than commoner ones, rows without a label nothing."""
+    labels, sources = (np.array(column) for column in zip(*corpus, strict=True))
+    labels = labels - 1  # of class 0 becomes: no label
+    weights = row_weights(labels, sources, alpha)
+    assert weights[labels < 0].sum() == 0
+    for source in set(sources[labels >= 0]):
+        own = (sources == source) & (labels >= 0)
+        assert weights[own].mean() == pytest.approx(1, rel=1e-5)
+        sizes = np.bincount(labels[own])
+        by_size = sorted((sizes[label], -weights[own & (labels == label)][0]) for label in set(labels[own]))
+        assert [weight for _, weight in by_size] == pytest.approx(sorted(weight for _, weight in by_size))
+
+
+def test_a_rare_class_weighs_at_most_four() -> None:
+    """One row among a thousand does not outweigh the rest: at most 4 before the mean is made 1."""
+    weights = row_weights([0] * 999 + [1], ["a"] * 1_000, 1.0)
+    assert weights[-1] / weights[0] == pytest.approx(4 / (500 / 999))

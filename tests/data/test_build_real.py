@@ -160,3 +160,19 @@ def test_the_published_systems_corpora_are_built(name: str, data_root: Path, tmp
         spec.name for spec in recipe.sources
     }
     assert min(stats.rows.values()) > 200
+
+
+def test_members_of_one_archive_are_files_of_their_own(data_root: Path, tmp_path: Path) -> None:
+    """Every row has an id of its own, also where several files of a card are members of one ZIP."""
+    recipe = parse(
+        CorpusRecipe,
+        {
+            "name": "real",
+            "scheme": "sentiment-3",
+            "sources": [{"card": "chnsenticorp-splits"}],
+            "clean": {"near": False},
+        },
+    )
+    corpus = build(recipe, root=data_root, cache=tmp_path / "cache", out=tmp_path / "corpus")
+    ids = corpus.table(columns=("id",)).column("id").to_pylist()
+    assert len(set(ids)) == len(ids) > 10_000

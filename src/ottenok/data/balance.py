@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ottenok.core.errors import ConfigError
+from ottenok.core.suggest import suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
     from ottenok.recipes.balance import BalanceOptions, WeightMethod
 
-__all__ = ["class_counts", "class_weights", "plan", "positive_weights"]
+__all__ = ["check_rates", "class_counts", "class_weights", "plan", "positive_weights", "row_weights"]
+
+_MOST_WEIGHT = 4.0
 
 
 def plan(labels: ArrayLike, sources: ArrayLike, options: BalanceOptions, *, seed: int) -> NDArray[np.int64]:
@@ -28,7 +31,7 @@ def plan(labels: ArrayLike, sources: ArrayLike, options: BalanceOptions, *, seed
     Args:
         labels: int[n] class codes from 0; or bool/int[n, k], 0/1 marks of k labels. A row with several labels counts as
             one of the rarest of them, a row without any as a class of its own: so rare labels are what is balanced.
-        sources: int or str[n], each row's source.
+        sources: int or str[n], each row's source; names, where `options.rates` has any.
         options: What to balance, and how.
         seed: Of the choice and the order.
 
@@ -36,43 +39,74 @@ def plan(labels: ArrayLike, sources: ArrayLike, options: BalanceOptions, *, seed
         int64[m], row numbers; a row may occur several times, or not at all.
 
     Raises:
-        ConfigError: `labels` and `sources` differ in length.
+        ConfigError: `labels` and `sources` differ in length, or no row is left.
     """
     classes = _classes(np.asarray(labels))
-    places = np.unique(np.asarray(sources), return_inverse=True)[1]
+    names, places = np.unique(np.asarray(sources), return_inverse=True)
     if len(classes) != len(places):
         raise ConfigError(f"found {len(classes)} labels and {len(places)} sources; expected one of each per row")
     random = np.random.default_rng(seed)
     rows = np.arange(len(classes), dtype=np.int64)
-    if options.method != "none" and len(rows):
+    if len(rows) and (options.method != "none" or options.rates):
         cells = {"class": classes, "source": places, "source-class": places * (classes.max() + 1) + classes}
-        rows = _draw(cells[options.over], options, random)
+        keys = places if options.rates else cells[options.over]
+        groups, sizes = np.unique(keys, return_inverse=True, return_counts=True)[1:]
+        members = np.split(np.argsort(groups, kind="stable").astype(np.int64), np.cumsum(sizes)[:-1])
+        if options.rates:
+            wanted = np.rint(sizes * [options.rates.get(str(name), 1.0) for name in names]).astype(np.int64)
+        elif options.method == "temperature":
+            shares = sizes.astype(np.float64) ** options.alpha
+            wanted = np.maximum(np.rint(shares / shares.sum() * sizes.sum()), 1).astype(np.int64)
+        else:
+            wanted = np.full(len(sizes), sizes.min() if options.method == "down" else sizes.max(), dtype=np.int64)
+        if not options.rates:
+            wanted = np.minimum(wanted, sizes * options.repeats)
+        drawn = []
+        for own, count in zip(members, wanted.tolist(), strict=True):
+            # Each equally often, and a random choice of them once more.
+            whole, rest = divmod(count, len(own))
+            drawn += [np.tile(own, whole), random.choice(own, rest, replace=False)]
+        rows = np.concatenate(drawn)
+        if not len(rows):
+            raise ConfigError("the rates leave no row to read", key="balance.rates")
     random.shuffle(rows)
     return rows
 
 
-def _draw(keys: NDArray[np.integer], options: BalanceOptions, random: np.random.Generator) -> NDArray[np.int64]:
-    cells, sizes = np.unique(keys, return_inverse=True, return_counts=True)[1:]
-    order = np.argsort(cells, kind="stable").astype(np.int64)
-    members = np.split(order, np.cumsum(sizes)[:-1])
-    wanted = np.minimum(_targets(sizes, options), sizes * options.repeats)
-    return np.concatenate([_repeat(rows, int(count), random) for rows, count in zip(members, wanted, strict=True)])
+def check_rates(options: BalanceOptions, sources: Iterable[str]) -> None:
+    """Refuse a rate for a source that is not among the corpus's (those that were left out of it count too).
+
+    Raises:
+        ConfigError: There is one; the message names the nearest source.
+    """
+    known = list(sources)
+    for name in options.rates:
+        if name not in known:
+            raise ConfigError(
+                f"there is no source {name!r} in the corpus", hint=suggest(name, known), key="balance.rates"
+            )
 
 
-def _targets(sizes: NDArray[np.integer], options: BalanceOptions) -> NDArray[np.int64]:
-    """How many rows each cell gives: int64[cells]."""
-    if options.method == "down":
-        return np.full(len(sizes), sizes.min(), dtype=np.int64)
-    if options.method == "up":
-        return np.full(len(sizes), sizes.max(), dtype=np.int64)
-    shares = sizes.astype(np.float64) ** options.alpha
-    return np.asarray(np.maximum(np.rint(shares / shares.sum() * sizes.sum()), 1), dtype=np.int64)
+def row_weights(classes: ArrayLike, sources: ArrayLike, alpha: float) -> NDArray[np.float32]:
+    """Return how much each row weighs in the loss of a task with one label per text: float32[n].
 
+    Within each source a class weighs (mean rows of its classes / rows of the class) to the power `alpha`, at most 4;
+    then the weights of the source's rows are scaled to the mean 1, so that no source gains by it.
 
-def _repeat(rows: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Take `count` of `rows`: each equally often, and a random choice of them once more."""
-    whole, rest = divmod(count, len(rows))
-    return np.concatenate((np.tile(rows, whole), random.choice(rows, rest, replace=False)))
+    Args:
+        classes: int[n], class codes from 0; -1 where a row has no label for the task, which then weighs 0.
+        sources: int or str[n], each row's source.
+        alpha: 0..1; with 0 all rows weigh 1.
+    """
+    codes = np.asarray(classes)
+    places = np.unique(np.asarray(sources), return_inverse=True)[1]
+    weights = np.zeros(len(codes), dtype=np.float64)
+    for place in np.unique(places[codes >= 0]):
+        rows = np.flatnonzero((places == place) & (codes >= 0))
+        found, counts = np.unique(codes[rows], return_inverse=True, return_counts=True)[1:]
+        own = np.minimum((counts.mean() / counts) ** alpha, _MOST_WEIGHT)[found]
+        weights[rows] = own / own.mean()
+    return weights.astype(np.float32)
 
 
 def _classes(labels: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -191,7 +191,8 @@ def _as_used(located: list[Located], spec: SourceSpec) -> list[Located]:
 
 
 def _files(one: Input, located: Sequence[Located], *, source: int) -> list[InputFile]:
-    numbers = {file.path: number for number, file in enumerate(one.card.files)}
+    # By the whole entry: one archive may be several files of a card.
+    known = list(one.card.files)
     # A file without a split is for training alone, or a test as a whole, where the recipe wants it so.
     meant = {"all": FREE, "train-only": TRAIN, "test-only": TEST}[one.spec.use]
     splits = _SPLITS if one.spec.validation == "official" else _SPLITS | {"validation": TRAIN}
@@ -199,7 +200,7 @@ def _files(one: Input, located: Sequence[Located], *, source: int) -> list[Input
         InputFile(
             located=file,
             source=source,
-            number=numbers.get(file.file.path, place),
+            number=known.index(file.file) if file.file in known else place,
             split=TEST if one.spec.use == "test-only" else splits[file.file.split] or meant,
         )
         for place, file in enumerate(located)
