@@ -28,8 +28,7 @@ import onnxruntime as ort
 from ottenok.bundle.folder import open_bundle
 from ottenok.bundle.manifest import ONNX
 from ottenok.core.files import atomic_write_text
-from ottenok.export.blockwise import replace_products
-from ottenok.export.rowwise import quantise_rows, quantise_tables
+from ottenok.export.int8 import quantise_rows, quantise_tables, replace_products
 from ottenok.inference.api import classifier_of
 from ottenok.studies.rows import Columns, read_rows
 from ottenok.tasks.decision import chosen

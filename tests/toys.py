@@ -157,13 +157,21 @@ def character_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def write_graph(file: Path, outputs: dict[str, int], *, extra_input: str | None = None) -> None:
-    """Write a graph: the mean of the tokens' vectors, times a matrix for each output."""
+def write_graph(
+    file: Path,
+    outputs: dict[str, int],
+    *,
+    extra_input: str | None = None,
+    width: int = 16,
+    vocabulary: int = VOCABULARY,
+) -> None:
+    """Write a graph: the mean of the tokens' vectors, a layer, and a matrix for each output."""
     onnx = pytest.importorskip("onnx")
     helper, types = onnx.helper, onnx.TensorProto
     random = np.random.default_rng(3)
-    table = random.normal(size=(VOCABULARY, 16)).astype(np.float32)
-    heads = {name: random.normal(size=(16, width)).astype(np.float32) for name, width in outputs.items()}
+    table = random.normal(size=(vocabulary, width)).astype(np.float32)
+    heads = {name: random.normal(size=(width, count)).astype(np.float32) for name, count in outputs.items()}
+    layer = (random.normal(size=(width, width)) / np.sqrt(width)).astype(np.float32)
     names = ["input_ids", "attention_mask", *([extra_input] if extra_input else [])]
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["vectors"]),
@@ -173,10 +181,12 @@ def write_graph(file: Path, outputs: dict[str, int], *, extra_input: str | None 
         helper.make_node("ReduceSum", ["kept", "first"], ["total"], keepdims=0),
         helper.make_node("ReduceSum", ["wide", "first"], ["count"], keepdims=0),
         helper.make_node("Div", ["total", "count"], ["mean"]),
-        *(helper.make_node("MatMul", ["mean", f"head of {name}"], [name]) for name in outputs),
+        helper.make_node("MatMul", ["mean", "layer"], ["inner"]),
+        *(helper.make_node("MatMul", ["inner", f"head of {name}"], [name]) for name in outputs),
     ]
     constants = {
         "table": table,
+        "layer": layer,
         **{f"head of {name}": head for name, head in heads.items()},
         "last": np.array([-1]),
         "first": np.array([1]),
@@ -185,16 +195,16 @@ def write_graph(file: Path, outputs: dict[str, int], *, extra_input: str | None 
         nodes,
         "tiny",
         [helper.make_tensor_value_info(name, types.INT64, ["batch", "length"]) for name in names],
-        [helper.make_tensor_value_info(name, types.FLOAT, ["batch", width]) for name, width in outputs.items()],
+        [helper.make_tensor_value_info(name, types.FLOAT, ["batch", count]) for name, count in outputs.items()],
         [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     file.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), str(file))
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), str(file))
 
 
-def write_bundle(folder: Path, manifest: BundleManifest) -> Path:
+def write_bundle(folder: Path, manifest: BundleManifest, **sizes: int) -> Path:
     """Write a bundle of a tiny graph for a manifest's tasks."""
-    write_graph(folder / ONNX, {facts.output: facts.task().outputs for facts in manifest.tasks})
+    write_graph(folder / ONNX, {facts.output: facts.task().outputs for facts in manifest.tasks}, **sizes)
     character_tokenizer().save(str(folder / TOKENIZER))
     write_manifest(folder, manifest)
     return folder

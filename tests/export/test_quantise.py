@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,14 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ottenok.bundle.folder import open_bundle
+from ottenok.bundle.folder import open_bundle, read_manifest, write_manifest
 from ottenok.bundle.manifest import ONNX, ONNX_INT8
 from ottenok.core.errors import DataError, ModelError
 from ottenok.inference.api import load
+from ottenok.inference.places import embedded_folder
+from toys import tiny_manifest, write_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from ottenok.inference.classifier import Classifier
 
@@ -65,10 +69,9 @@ def test_too_many_changed_labels_are_refused(
     copied: Path, sample_texts: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A graph that changes too many labels is not written, and an older one goes."""
-    from ottenok.export import blockwise, quantise, rowwise
+    from ottenok.export import int8, quantise
 
-    monkeypatch.setattr(rowwise, "_STEPS", 2)
-    monkeypatch.setattr(blockwise, "_STEPS", 2)
+    monkeypatch.setattr(int8, "_STEPS", 2)
 
     with pytest.raises(ModelError, match=r"by rows, only .* by blocks, only .* of the labels stay the same"):
         quantise.quantise(copied, texts=sample_texts(200))
@@ -81,15 +84,15 @@ def test_the_slower_method_comes_second(
     copied: Path, sample_texts: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where rows lose too much, blocks are tried; their graph is independent of company too."""
-    from ottenok.export import quantise, rowwise
+    from ottenok.export import int8, quantise
 
     monkeypatch.setattr(quantise, "LEAST_SAME", 0.9)
-    monkeypatch.setattr(rowwise._Rows, "_product", _spoilt(rowwise._Rows._product))
+    monkeypatch.setattr(int8._Rows, "_product", _spoilt(int8._Rows._product))
 
     report = quantise.quantise(copied, texts=sample_texts(200))
 
     assert report.method == "blocks"
-    assert report.company <= 1e-4
+    assert report.tasks["sentiment-3"].batch_difference <= 1e-4
     assert load(copied).backend.name == "onnx int8"
 
 
@@ -104,18 +107,78 @@ def test_lost_macro_f1_is_refused(
     from ottenok.export import quantise
 
     texts = sample_texts(200)
-    labels = [prediction.labels for prediction in quantised.fp32(texts)]
+    labels = {"sentiment-3": [prediction.labels for prediction in quantised.fp32(texts)]}
     monkeypatch.setattr(quantise, "LEAST_SAME", 0.0)
     monkeypatch.setattr(quantise, "MOST_LOSS", -1.0)
 
     with pytest.raises(ModelError, match="macro F1 falls by"):
         quantise.quantise(copied, texts=texts, labels=labels)
     monkeypatch.setattr(quantise, "MOST_LOSS", 1.0)
-    report = quantise.quantise(copied, texts=texts, labels=labels)
+    parity = quantise.quantise(copied, texts=texts, labels=labels).tasks["sentiment-3"]
 
-    assert report.macro_f1_fp32 == pytest.approx(1.0)
-    assert report.macro_f1 is not None
-    assert report.company <= 1e-4
+    assert parity.macro_f1_fp32 == pytest.approx(1.0)
+    assert parity.macro_f1 is not None
+    assert parity.batch_difference <= 1e-4
+
+
+def _two_tasks(folder: Path, *, spoilt: bool = False) -> Path:
+    """Write a bundle of a hand-made graph with two tasks.
+
+    Where it is spoilt, one number of each token is a thousand times the others, so that eight bits hold nothing else;
+    only the emotions can do with that one.
+    """
+    onnx = pytest.importorskip("onnx")
+    write_bundle(folder, tiny_manifest("sentiment-3", "emotions-7"), width=64, vocabulary=1200)
+    if spoilt:
+        graph = onnx.load(str(folder / ONNX))
+        tensors = {entry.name: entry for entry in graph.graph.initializer}
+        values = {name: onnx.numpy_helper.to_array(entry).copy() for name, entry in tensors.items()}
+        values["table"][:, 0] *= 1000
+        values["layer"][0, 32:] = 0
+        values["head of logits"][:32] = 0
+        values["head of logits_emotions_7"][32:] = 0
+        for name, entry in tensors.items():
+            entry.CopyFrom(onnx.numpy_helper.from_array(values[name], name))
+        onnx.save(graph, str(folder / ONNX))
+        write_manifest(folder, read_manifest(folder))
+    return folder
+
+
+def test_each_task_is_measured_by_itself(tmp_path: Path, sample_texts: Callable[[int], list[str]]) -> None:
+    """A graph with two tasks is measured on each, on the rows that have a label for it, and both graphs have both."""
+    from ottenok.export import quantise
+
+    folder, texts = _two_tasks(tmp_path / "two"), sample_texts(200)
+    exact = load(folder, precision="fp32")(texts)
+    emotions = [answer.tasks["emotions-7"].labels for answer in exact]
+    labels = {"emotions-7": [None if row % 2 else found for row, found in enumerate(emotions)]}
+
+    found = quantise.quantise(folder, texts=texts, labels=labels).tasks
+
+    assert list(found) == ["sentiment-3", "emotions-7"]
+    assert found["sentiment-3"].macro_f1 is None
+    assert found["emotions-7"].macro_f1_fp32 == pytest.approx(len(set().union(*emotions[::2])) / 7)
+    assert min(parity.same for parity in found.values()) >= 0.98
+    small = load(folder, precision="int8")
+    assert list(small("w1").tasks) == ["sentiment-3", "emotions-7"]
+    for task in ("sentiment-3", "emotions-7"):
+        alone = np.concatenate([small.predict_proba([text], task=task) for text in texts[:20]])
+        np.testing.assert_allclose(small.predict_proba(texts, task=task)[:20], alone, atol=1e-6)
+
+
+def test_one_task_that_loses_too_much_refuses_the_graph(
+    tmp_path: Path, sample_texts: Callable[[int], list[str]]
+) -> None:
+    """However good the others are; the message names the task."""
+    from ottenok.export import quantise
+
+    folder = _two_tasks(tmp_path / "two", spoilt=True)
+
+    with pytest.raises(ModelError, match=r"by rows, sentiment-3: only .* by blocks, sentiment-3: only") as caught:
+        quantise.quantise(folder, texts=sample_texts(200))
+
+    assert "emotions-7" not in caught.value.message
+    assert not (folder / ONNX_INT8).exists()
 
 
 def test_few_texts_measure_nothing(make_bundle: Callable[..., Path]) -> None:
@@ -135,7 +198,6 @@ def test_products_behind_gelu_are_near_the_plain_ones(method: str, rows: int, co
 
     ort = onnxruntime()
 
-    from ottenok.core.lazy import load_object
     from ottenok.export.quantise import METHODS
 
     random = np.random.default_rng(0)
@@ -153,7 +215,7 @@ def test_products_behind_gelu_are_near_the_plain_ones(method: str, rows: int, co
     results = []
     for change in (False, True):
         if change:
-            load_object(METHODS[method], extra="train")(model)
+            METHODS[method](model)
         options = ort.SessionOptions()
         options.log_severity_level = 3
         session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -163,3 +225,27 @@ def test_products_behind_gelu_are_near_the_plain_ones(method: str, rows: int, co
     assert all(node.op_type != "MatMul" for node in model.graph.node)
     # A step is about 0.03 of the weights' deviation, so rounding alone makes about 0.01.
     assert 0.0 < np.std(plain - small) < 0.02 * np.std(plain)
+
+
+_ABSOLUTE = re.compile(
+    rb"/(?:home|root|usr|tmp|opt|mnt|var|srv|work|Users|private)/[\w.\-]+/[\w.\-/]+|[A-Z]:\\\\[\w]+\\\\"
+)
+
+
+def test_nothing_in_a_bundle_tells_where_it_was_made(quantised: Any) -> None:
+    """No file holds a folder of this machine; torch writes call stacks into graphs."""
+    files = [file for file in quantised.folder.rglob("*") if file.is_file()]
+
+    assert {ONNX, ONNX_INT8} <= {file.relative_to(quantised.folder).as_posix() for file in files}
+    for file in files:
+        data = file.read_bytes()
+        assert _ABSOLUTE.findall(data) == [], file.name
+        for place in (sys.prefix, str(quantised.folder.parent), str(Path.home())):
+            assert len(place) < 3 or place.encode() not in data, file.name
+
+
+def test_the_embedded_graph_tells_nothing_either() -> None:
+    """Neither does what ottenok ships."""
+    for file in embedded_folder().rglob("*"):
+        if file.is_file():
+            assert _ABSOLUTE.findall(file.read_bytes()) == [], file.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,8 @@ def export(
     if data is not None:
         with need("train"):
             from ottenok.export.quantise import quantise
-        scheme = open_bundle(model).manifest.scheme.canonical_scheme()
+        first = open_bundle(model).manifest.tasks[0]
+        scheme = first.scheme.canonical_scheme()
         found = read_rows(data, scheme, split="validation", columns=columns, places=places, progress=bars).test
         # The same rows every time.
         count = len(found.texts)
@@ -66,20 +68,26 @@ def export(
         done = quantise(
             model,
             texts=[found.texts[row] for row in picked],
-            labels=[tuple(x for x, there in zip(scheme.labels, truth[row], strict=True) if there) for row in picked],
+            labels={
+                first.name: [
+                    tuple(label for label, there in zip(scheme.labels, truth[row], strict=True) if there)
+                    for row in picked
+                ]
+            },
             progress=bars,
         )
         lines.append(f"{done.file}: {done.bytes / 1e6:.0f} MB, made by {done.method}")
-        lines.append(f"{done.same:.1%} of the labels of {done.texts:,} texts are those of fp32")
-        lines.append(f"macro F1 {done.macro_f1:.3f}; in fp32 {done.macro_f1_fp32:.3f}")
+        for name, parity in done.tasks.items():
+            place = f"{name}: " if len(done.tasks) > 1 else ""
+            lines.append(f"{place}{parity.same:.1%} of the labels of {done.texts:,} texts are those of fp32")
+            if parity.macro_f1 is not None:
+                lines.append(f"{place}macro F1 {parity.macro_f1:.3f}; in fp32 {parity.macro_f1_fp32:.3f}")
         facts["int8"] = {
             "file": str(done.file),
             "bytes": done.bytes,
             "method": done.method,
-            "same_labels": done.same,
             "texts": done.texts,
-            "macro_f1": done.macro_f1,
-            "macro_f1_fp32": done.macro_f1_fp32,
+            "tasks": {name: asdict(parity) for name, parity in done.tasks.items()},
         }
     if light is not None:
         copied = copy_light(open_bundle(model), light)

@@ -1,4 +1,4 @@
-"""Editing of ONNX graphs: read constants, replace nodes, drop what nothing needs any more."""
+"""Editing of ONNX graphs: read constants, replace nodes, drop what nothing needs any more or nobody should read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     Replacer = Callable[["Editor", NodeProto], bool]
 
-__all__ = ["CONTRIB", "Editor"]
+__all__ = ["CONTRIB", "Editor", "strip"]
 
 # The domain of onnxruntime's own operators.
 CONTRIB = "com.microsoft"
@@ -78,9 +78,6 @@ class Editor:
         for node in self.model.graph.node:
             if not replace(self, node):
                 self._nodes.append(node)
-        self._write()
-
-    def _write(self) -> None:
         graph = self.model.graph
         needed = {output.name for output in graph.output}
         kept: list[NodeProto] = []
@@ -93,11 +90,27 @@ class Editor:
             graph.ClearField(field)
         graph.node.extend(reversed(kept))
         graph.initializer.extend(constants)
-        self._import_contrib()
-
-    def _import_contrib(self) -> None:
-        from onnx import helper
-
-        used = any(node.domain == CONTRIB for node in self.model.graph.node)
+        used = any(node.domain == CONTRIB for node in kept)
         if used and all(entry.domain != CONTRIB for entry in self.model.opset_import):
+            from onnx import helper
+
             self.model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
+
+
+def strip(model: ModelProto) -> None:
+    """Drop in place what a graph says about its making: doc strings and metadata of every part.
+
+    torch's exporter writes the call stack of each node into them, with the folders of the machine that it ran on.
+    """
+    model.ClearField("doc_string")
+    model.ClearField("metadata_props")
+    parts: list[Any] = [model.graph, *model.functions]
+    while parts:
+        part = parts.pop()
+        for field in ("doc_string", "metadata_props"):
+            if field in part.DESCRIPTOR.fields_by_name:
+                part.ClearField(field)
+        for field, value in part.ListFields():
+            # Tensors hold numbers by the million, and nothing below them has a text.
+            if field.message_type is not None and part.DESCRIPTOR.name != "TensorProto":
+                parts.extend([value] if hasattr(value, "DESCRIPTOR") else value)

@@ -80,15 +80,14 @@ def load(
     if read is not None:
         changes["window"] = bundle.manifest.window.model_copy(update={"read": read})
     if tasks is not None:
-        names = (tasks,) if isinstance(tasks, str) else tuple(tasks)
-        if not names or len(set(names)) < len(names):
-            raise ConfigError(f"found {list(names)}, expected names of tasks, each once", key="tasks")
-        changes["tasks"] = tuple(bundle.manifest.facts(name) for name in names)
+        asked = [tasks] if isinstance(tasks, str) else list(tasks)
+        if not asked or len(set(asked)) < len(asked):
+            raise ConfigError(f"found {asked}, expected names of tasks, each once", key="tasks")
+        changes["tasks"] = tuple(bundle.manifest.facts(name) for name in asked)
     bundle = replace(bundle, manifest=bundle.manifest.model_copy(update=changes))
     # A folder may be named by a path that means another from elsewhere.
     place = str(Path(model).resolve()) if model not in {None, EMBEDDED} and Path(str(model)).is_dir() else model
-    again = {"model": place, "precision": precision, "threads": threads, "max_windows": max_windows, "read": read}
-    again |= {"tasks": tasks, "cache": cache}
+    again = {"model": place, "precision": precision, "read": read, "tasks": tasks, "cache": cache, **numbers}
     return _classifier(bundle, precision, threads=threads, max_windows=max_windows, loaded=again)
 
 

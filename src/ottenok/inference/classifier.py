@@ -319,7 +319,7 @@ class Classifier:
         else:
             probs = _means(task.probabilities(own), windows).astype(np.float32)
         labels = task.decide(probs)
-        polarities = task.polarity(probs) or [None] * len(labels)
+        polarities: Sequence[float | None] = task.polarity(probs) or [None] * len(labels)
         for row, chosen, polarity in zip(probs.tolist(), labels, polarities, strict=True):
             shares = dict(zip(task.scheme.labels, row, strict=True))
             yield TaskAnswer(labels=chosen, probabilities=shares, polarity=polarity)

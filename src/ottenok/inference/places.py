@@ -111,7 +111,7 @@ def _convert(folder: Path, name: str, cache: Path, progress: Progress) -> Path:
         )
     target = cache / "converted" / f"{name}-{_digest(folder, weights)}"
     if not _is_ready(target) or not target.is_dir():
-        convert = load_object("ottenok.export.convert:convert", extra="train")
+        convert = load_object("ottenok.export.onnx:convert", extra="train")
         convert(folder, target, progress=progress)
     return target
 

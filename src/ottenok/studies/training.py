@@ -105,7 +105,9 @@ def _graphs(bundle: Bundle, corpus: Corpus, progress: Progress) -> tuple[str, ..
     texts, labels = _validation(corpus)
     try:
         measured = quantise(bundle.folder, texts=texts, labels=labels, progress=progress)
-        notes.append(f"The int8 graph keeps {measured.same:.1%} of the labels on {measured.texts} validation texts.")
+        for name, parity in measured.tasks.items():
+            place = f" of {name}" if len(measured.tasks) > 1 else ""
+            notes.append(f"The int8 graph keeps {parity.same:.1%} of the labels{place} on {measured.texts} texts.")
     except (DataError, ModelError) as error:
         notes.append(f"There is no int8 graph: {error.message}.")
     for note in notes:
@@ -113,9 +115,10 @@ def _graphs(bundle: Bundle, corpus: Corpus, progress: Progress) -> tuple[str, ..
     return tuple(notes)
 
 
-def _validation(corpus: Corpus) -> tuple[list[str], list[list[str]]]:
-    table = corpus.table("validation", columns=("text", "labels"))
+def _validation(corpus: Corpus) -> tuple[list[str], dict[str, list[list[str] | None]]]:
+    """Return validation texts, and for each task the labels of each, None where a text has none."""
+    table = corpus.table("validation", columns=("text", *(task.column for task in corpus.tasks)))
     if table.num_rows > _MEASURED:
         rows = random.Random(0).sample(range(table.num_rows), _MEASURED)  # noqa: S311 - a sample, no secret
         table = table.take(sorted(rows))
-    return table.column("text").to_pylist(), table.column("labels").to_pylist()
+    return table.column("text").to_pylist(), {task.name: table.column(task.column).to_pylist() for task in corpus.tasks}
