@@ -375,6 +375,14 @@ def test_a_source_listed_twice_is_refused(tmp_path: Path) -> None:
         make(recipe(own, own), tmp_path)
 
 
+def test_words_and_unlabelled_texts_make_no_corpus(tmp_path: Path) -> None:
+    """A lexicon or a set without labels is refused as a source, with what it is."""
+    for card in ("kartaslovsent", "unlabelled-social-ru"):
+        with pytest.raises(DataError, match="no labelled texts") as error:
+            make(recipe({"card": card}), tmp_path)
+        assert error.value.hint
+
+
 def test_nothing_is_left_behind_by_a_failure(tmp_path: Path) -> None:
     """Ctrl-C in any stage leaves the folder as it was: with the old corpus, or without any."""
     own = {"name": "a", "file": write(tmp_path / "a.jsonl", many(40))}

@@ -60,6 +60,16 @@ def test_rusentiment(data_root: Path, tmp_path: Path) -> None:
     assert stats.rows["test"] > 2_200
 
 
+def test_members_of_one_archive(data_root: Path, tmp_path: Path) -> None:
+    """Three splits in one ZIP give rows with ids of their own; the test wins over its 335 copies in train."""
+    stats = stats_of(data_root, tmp_path, "sentiment-3", "chnsenticorp-splits")
+    table = open_corpus(tmp_path / "corpus").table(columns=["id", "split"])
+    ids = table.column("id").to_pylist()
+    assert len(ids) == len(set(ids)) > 9_000
+    assert {one[0].split("/")[1] for one in zip(ids, strict=True)} == {"0", "1", "2"}
+    assert dropped(stats, "chnsenticorp-splits", "same text in test", "chnsenticorp-splits") >= 335
+
+
 def test_smp2020(data_root: Path, tmp_path: Path) -> None:
     """Usual train shares 245 texts with its test; with its validation 129 of six letters or more, and a shorter one."""
     stats = stats_of(data_root, tmp_path, "emotions-7", "smp2020-usual")

@@ -120,11 +120,9 @@ def list_cards(data_root: Path | None, cache: Path, *, as_json: bool) -> None:
         ),
         whole=4,
     )
-    labelled = sum(card.kind == "labelled" for card in cards)
-    say(
-        f"{labelled} data sets, {len(cards) - labelled} lexicons and sets of unlabelled texts; {sum(here.values())} of "
-        "them here (✓). More on one: ottenok data info NAME"
-    )
+    others = sum(card.kind != "labelled" for card in cards)
+    say(f"{len(cards) - others} data sets, {others} lexicons and unlabelled sets; {sum(here.values())} are here (✓).")
+    say("More on one: ottenok data info NAME")
 
 
 def _is_here(card: Card, root: Path | None, cache: Path) -> bool:
