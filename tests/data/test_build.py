@@ -191,17 +191,17 @@ def test_validation_is_cut_from_an_official_train_without_one(tmp_path: Path) ->
 
 
 def test_an_official_validation_may_join_the_train(tmp_path: Path) -> None:
-    """`cut` pools train and validation and cuts the share anew; `train` leaves the source without validation."""
+    """`cut` pools train and validation and cuts the share anew; `train` leaves no validation; `test` makes it test."""
     files = {
         "train": write(tmp_path / "a.jsonl", many(60)),
         "validation": write(tmp_path / "b.jsonl", many(30, offset=300)),
         "test": write(tmp_path / "c.jsonl", many(9, offset=500)),
     }
     rows = {}
-    for validation in ("official", "cut", "train"):
+    for validation in ("official", "cut", "train", "test"):
         source = {"own": {"name": "a", "files": files}, "validation": validation}
         rows[validation] = list(corpus_stats(make(recipe(source), tmp_path, validation)).rows.values())
-    assert rows == {"official": [60, 30, 9], "cut": [81, 9, 9], "train": [90, 0, 9]}
+    assert rows == {"official": [60, 30, 9], "cut": [81, 9, 9], "train": [90, 0, 9], "test": [54, 6, 39]}
 
 
 def test_use_says_what_a_source_is_for(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from ottenok.core.config import parse
 from ottenok.data.build import build
 from ottenok.data.corpus import open_corpus
-from ottenok.data.stats import corpus_stats
+from ottenok.data.stats import corpus_cells, corpus_stats
 from ottenok.recipes.corpus import CorpusRecipe, load_recipe
 from ottenok.text.normalise import dedupe_key
 
@@ -159,6 +159,35 @@ def test_the_default_corpus_does_not_leak(default: Corpus) -> None:
     assert {name: kept[name]["test"] for name in _OFFICIAL} == _OFFICIAL
     for name in ("online-shopping-10-cats", "waimai-10k"):
         assert kept[name]["test"] == pytest.approx(sum(kept[name].values()) / 10, abs=2)
+
+
+# Sources whose sentiment is made from an emotion, and sets that are tests as a whole or whose test is official.
+_FELT = {
+    "brighter-chn", "brighter-rus", "cedr", "cluemotion-2020", "covid19-weibo", "from-rnc-with-love",
+    "nlpcc2014-emotion", "ru-goemotions", "ru-izard-emotions", "smp2020-usual", "tw-news-titles", "weibo-moods",
+}  # fmt: skip
+_TESTS = {"brighter-chn": 200, "brighter-rus": 199, "cedr": 1882, "cluemotion-2020": 3967, "smp2020-usual": 5000}
+
+
+def test_the_corpus_of_the_embedded_model(data_root: Path, tmp_path: Path) -> None:
+    """No text is in two splits, every cell can be learned, and emotions teach over a quarter of the sentiment."""
+    recipe = load_recipe(RECIPES / "shades.toml")
+    corpus = build(recipe, root=data_root, cache=tmp_path / "cache", out=tmp_path / "corpus")
+    assert all(cell.learned for cell in corpus_cells(corpus))
+    seen: dict[str, str] = {}
+    rows, felt = 0, 0
+    for batch in corpus.batches(columns=("text", "source", "split", "labels:sentiment-3")):
+        for row in batch.to_pylist():
+            assert seen.setdefault(dedupe_key(row["text"]), row["split"]) == row["split"]
+            if row["split"] == "train" and row["labels:sentiment-3"] is not None:
+                rows += 1
+                felt += row["source"] in _FELT
+    assert 0.25 < felt / rows < 0.30
+    kept = {source.name: source.kept for source in corpus_stats(corpus).sources}
+    assert {name: kept[name]["test"] for name in _TESTS} == _TESTS
+    assert (kept["rusentiment"]["train"], kept["rusentiment"]["validation"]) == (0, 0)
+    assert kept["cped"]["test"] > 25_000
+    assert kept["msctd"]["test"] > 4_000
 
 
 @pytest.mark.parametrize("name", ["sentiment-union", "sentiment-balanced", "kinopoisk", "douban-stars", "emotions-7"])

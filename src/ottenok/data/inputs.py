@@ -154,7 +154,7 @@ def _needs_validation(spec: SourceSpec, located: Sequence[Located]) -> bool:
     """Whether the source brings no validation of its own but is to have one."""
     if spec.validation == "official":
         return not any(one.file.split == "validation" for one in located)
-    return spec.validation == "cut"
+    return spec.validation in {"cut", "test"}
 
 
 def _narrow(card: Card, spec: SourceSpec) -> Card:
@@ -195,7 +195,8 @@ def _files(one: Input, located: Sequence[Located], *, source: int) -> list[Input
     known = list(one.card.files)
     # A file without a split is for training alone, or a test as a whole, where the recipe wants it so.
     meant = {"all": FREE, "train-only": TRAIN, "test-only": TEST}[one.spec.use]
-    splits = _SPLITS if one.spec.validation == "official" else _SPLITS | {"validation": TRAIN}
+    validation = {"official": VALIDATION, "cut": TRAIN, "train": TRAIN, "test": TEST}[one.spec.validation]
+    splits = _SPLITS | {"validation": validation}
     return [
         InputFile(
             located=file,

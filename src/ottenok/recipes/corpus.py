@@ -31,7 +31,7 @@ __all__ = [
 
 Split = Literal["train", "validation", "test"]
 Use = Literal["all", "train-only", "test-only"]
-Validation = Literal["official", "cut", "train"]
+Validation = Literal["official", "cut", "train", "test"]
 
 
 class OwnData(Table):
@@ -105,7 +105,8 @@ class SourceSpec(Table):
             tests are not read. `test-only`: the official test alone is read; a source without one is a test as a whole.
         validation: `official`: rows of the source's official validation are validation. `cut`: they count as train, of
             which the recipe's share becomes validation, for sets whose train is small or not at hand. `train`: they
-            are train, and none of the source's train becomes validation.
+            are train, and none of the source's train becomes validation. `test`: they are test, for sets whose official
+            test is not at hand, and the recipe's share of train becomes validation.
         parts: Sub-sources to take, by name or pattern (`*`); empty: all.
         without_parts: Sub-sources to leave out, by name or pattern.
         tasks: Tasks of the recipe that the source has labels for; empty: every one that a sound map leads to.
