@@ -1,43 +1,72 @@
-"""Whole files, of any length: rows in, the same rows with answers out."""
+"""Whole files, of any length: rows in, the same rows with answers out.
+
+The work is done in parts, which lie in a hidden folder beside the output until it is whole: what was interrupted, even
+by a kill, goes on with the same call, and ends with the same bytes. A part is trusted only if its rows, bytes and
+checksum are those that were noted when it was written, and only for the same input, options and model. Nothing that is
+an input or that ottenok did not write is ever replaced or removed.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import queue
+import threading
+import time
 from collections import Counter
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from ottenok.core.errors import InputError
-from ottenok.core.files import atomic_path
-from ottenok.core.lazy import load_object
+from ottenok.core.errors import InputError, OttenokError
+from ottenok.core.files import LockedError, atomic_path, atomic_write_text, locked, sha256_file
 from ottenok.core.progress import SILENT
-from ottenok.core.suggest import suggest
-from ottenok.inference.answers import AnswerColumns
-from ottenok.inference.options import FileOptions
-from ottenok.inference.parts import Parts, open_parts
+from ottenok.core.version import __version__
+from ottenok.inference.outputs import AnswerColumns, Chunk, cell_text, open_writer
+from ottenok.tables.labels import Fault
+from ottenok.tables.options import TableOptions
+from ottenok.tables.records import excerpt, read_text
+from ottenok.tables.streams import Source
+from ottenok.tables.table import open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Iterator, Mapping
     from pathlib import Path
 
     from ottenok.core.progress import Progress
     from ottenok.inference.classifier import Classifier
-    from ottenok.inference.table import Block, TableFile
+    from ottenok.inference.outputs import Writer
+    from ottenok.tables.table import Block, Table
 
-__all__ = ["FORMATS", "FileOptions", "FileReport", "classify_file"]
+__all__ = ["FileOptions", "FileReport", "classify_file"]
 
-FORMATS = {
-    ".csv": "ottenok.inference.delimited:DelimitedFile",
-    ".tsv": "ottenok.inference.delimited:DelimitedFile",
-    ".jsonl": "ottenok.inference.jsonlines:JsonLinesFile",
-    ".ndjson": "ottenok.inference.jsonlines:JsonLinesFile",
-    ".parquet": "ottenok.inference.columnar:ParquetFile",
-}
-
-# Rows of a part: what an interruption costs at most, some seconds to a minute.
+# What an interruption costs at most: rows, or seconds (and the chunk under way).
 PART_ROWS = 4096
-_DEFAULT = FileOptions()
+PART_SECONDS = 15.0
+# Rows and characters that are classified together. A text's scores depend on it alone up to the seventh digit, so the
+# chunks are cut by the input alone: the answers of an interrupted run are those of an undisturbed one.
+CHUNK_ROWS = 4096
+CHUNK_CHARACTERS = 1 << 19
+_STATE = "run.json"
+_LOCK = "lock"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileOptions:
+    """How a file is read and its output written.
+
+    Attributes:
+        table: How the file is read; what is not said is found out.
+        prefix: Of the names of the answers' columns.
+        resume: Go on where an interrupted run of the same file and model stopped; False begins again.
+        overwrite: Replace an output file that exists.
+    """
+
+    table: TableOptions = TableOptions()
+    prefix: str = "predicted_"
+    resume: bool = True
+    overwrite: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +79,8 @@ class FileReport:
         rejected: Reason to number of rows that were left out.
         rejects: The file that lists them (JSON lines: row, reason, content); None if there are none.
         resumed: Rows that an earlier, interrupted run had done.
+        finished: Whether an earlier run had finished the very same, so that nothing was left to do.
+        notes: What was found out about the file, in sentences.
     """
 
     out: Path
@@ -57,131 +88,555 @@ class FileReport:
     rejected: Mapping[str, int]
     rejects: Path | None
     resumed: int
+    finished: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def classify_file(
-    path: Path,
+    source: Path | IO[bytes],
     out: Path,
     *,
     text: str,
     classifier: Classifier,
-    options: FileOptions = _DEFAULT,
+    options: FileOptions = FileOptions(),
     progress: Progress = SILENT,
 ) -> FileReport:
-    """Classify the texts in one column of a CSV, TSV, JSONL or Parquet file.
+    """Classify the texts in one column of a table.
 
-    Rows keep their order and their other columns; CSV and JSONL rows keep their very bytes. The answers are columns
-    at the end. A row without a text, or that can't be divided into columns, is left out and listed in
-    `OUT.rejects.jsonl`. The output appears when it is whole. An interrupted run leaves its finished parts in a hidden
-    folder beside the output; the same call goes on from there. Memory does not grow with the file.
+    CSV, TSV, JSON, JSON lines, Parquet and XLSX are read, packed or not. The output is CSV, TSV, JSON lines or Parquet,
+    by its suffix. Rows keep their order and their other columns, and in the same format their very bytes; the answers
+    are columns at the end. A row without a text, or that can't be divided into columns, is left out and listed in
+    `OUT.rejects.jsonl`. The output appears when it is whole. Memory does not grow with the file.
 
     Args:
-        path: The file; its suffix says what it is.
-        out: The output file, with the same suffix.
-        text: The text column's name; a position from 0 in a CSV file without a header.
+        source: A file, a pipe, or a stream such as standard input.
+        out: The output file.
+        text: The text column's name; a position from 0 in a file without a header.
         classifier: The classifier.
         options: How the file is read and the output written.
         progress: Hears of rows done.
 
     Raises:
-        InputError: The file can't be read or has not the column, the output exists or has another suffix, or an
-            answer's column is in the file already.
+        InputError: The output exists, is the input or being written by another run; no row has a text; the input
+            changed meanwhile; or an answer's column is in the file already.
+        DataError: The file can't be read, or has not the column.
         ModelError: The model can't be run.
     """
-    _check_paths(path, out, options)
-    columns = AnswerColumns(scheme=classifier.scheme, prefix=options.prefix)
-    table: TableFile = load_object(FORMATS[path.suffix.lower()], extra="data")(path, text, columns, options)
-    total = sum(block.rows for block in _counted(table, progress))
-    parts = open_parts(out, _identity(path, text, classifier, options), resume=options.resume)
-    run = _Run(table=table, columns=columns, classifier=classifier, parts=parts, progress=progress)
-    count, resumed = run.classify(total)
-    with atomic_path(out) as temporary:
-        table.join([parts.part(number) for number in range(count)], temporary)
-    rejects = out.with_name(f"{out.stem}.rejects.jsonl")
-    reasons = Counter(parts.reasons(count))
-    found = parts.join_rejects(count, rejects)
-    parts.remove()
+    opened = Source(source, member=options.table.member, max_expansion=options.table.max_expansion)
+    _refuse_input(source, out)
+    table = open_table(opened, options.table, wanted=(text,))
+    columns = AnswerColumns(classifier.tasks, options.prefix)
+    writer = open_writer(table, columns, out, header=options.table.header)
+    place = table.find(text)
+    digest = _digest(opened)
+    total = _count(table, place, options, progress)
+    run = _Run(
+        table=table, place=place, writer=writer, columns=columns, classifier=classifier, options=options, out=out
+    )
+    with _folder_of(out) as parts:
+        # Looked at only now: another run may have written it while this one waited.
+        rejects = out.with_name(f"{out.name}.rejects.jsonl")
+        if out.exists() and not options.overwrite:
+            rows = run.count_finished(total)
+            if rows is None:
+                hint = "Name another file, or replace it with --overwrite."
+                raise InputError("the output exists", hint=hint, file=str(out))
+            parts.remove()
+            found = _reasons(rejects) if total > rows else Counter()
+            return FileReport(
+                out=out, rows=rows, rejected=found, rejects=rejects if found else None, resumed=0, finished=True
+            )
+        if rejects.exists() and not (options.overwrite and _is_rejects(rejects) and not _same(source, rejects)):
+            raise InputError(
+                "the rows that are left out would be listed here, and the file exists",
+                hint="Name another output file." if not options.overwrite else "ottenok did not write it: move it away.",
+                file=str(rejects),
+            )
+        parts.open(run.identity(digest, text), resume=options.resume)
+        run.classify(parts, total, progress)
+        if _digest(opened) != digest:
+            raise InputError(
+                "the file was changed while it was read",
+                hint="Give the same command again when nothing writes to it.",
+                file=table.file,
+            )
+        reasons: Counter[str] = Counter()
+        with atomic_path(out) as temporary:
+            writer.join(parts.verified(), temporary)
+            if sum(part.rows for part in parts.done) != total:
+                raise InputError(f"the parts do not hold the {total:,} rows of the file", file=str(parts.folder))
+            # The rejects first, the output last: where the output is, everything is.
+            reasons = parts.write_rejects(rejects, replace=options.overwrite)
+        parts.remove()
     return FileReport(
-        out=out, rows=total - reasons.total(), rejected=reasons, rejects=rejects if found else None, resumed=resumed
+        out=out,
+        rows=total - reasons.total(),
+        rejected=reasons,
+        rejects=rejects if reasons else None,
+        resumed=parts.resumed,
+        notes=(*table.notes, *parts.notes),
     )
 
 
-def _check_paths(path: Path, out: Path, options: FileOptions) -> None:
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        hint = suggest(suffix, FORMATS)
-        raise InputError(f"a file of kind {suffix or 'without suffix'} can't be classified", hint=hint, file=str(path))
-    if not path.is_file():
-        raise InputError("there is no such file", hint="Check the path.", file=str(path))
-    if FORMATS.get(out.suffix.lower()) != FORMATS[suffix]:
-        raise InputError(
-            f"the output's suffix is {out.suffix!r}, expected {suffix!r}",
-            hint="The output has the input's format.",
-            file=str(out),
-        )
-    if out.exists() and out.samefile(path):
+def _refuse_input(source: Path | IO[bytes], out: Path) -> None:
+    if _same(source, out):
         raise InputError("the output is the input", hint="Name another output file.", file=str(out))
-    if out.exists() and not options.overwrite:
-        raise InputError("the output exists", hint="Name another file, or replace it with --overwrite.", file=str(out))
+    if out.is_dir():
+        raise InputError("the output is a folder", hint="Name a file in it.", file=str(out))
 
 
-def _counted(table: TableFile, progress: Progress) -> Any:  # noqa: ANN401 - an iterator of blocks
-    """Read the file once before the long work: for the total, and so that a fault in it shows at once."""
+def _same(source: Path | IO[bytes], file: Path) -> bool:
+    import os
+
+    try:
+        facts = os.fstat(source.fileno()) if hasattr(source, "fileno") else source.stat()
+        return os.path.samestat(facts, file.stat())
+    except (OSError, ValueError):
+        return False
+
+
+def _digest(source: Source) -> str:
+    """Return the sha256 of what is read, unpacked."""
+    digest = hashlib.sha256()
+    with source.open() as stream:
+        while data := stream.read(1 << 20):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def _count(table: Table, place: int, options: FileOptions, progress: Progress) -> int:
+    """Read the texts once before the long work: for the total, and so that a fault shows at once.
+
+    Raises:
+        InputError: There are rows, and none has a text.
+    """
+    rows = 0
+    reasons: Counter[str] = Counter()
     progress.start("read", total=None, unit="rows")
     try:
-        for block in table.blocks(PART_ROWS):
+        for block in table.blocks([place], rows=CHUNK_ROWS):
+            rows += block.rows
+            reasons.update(reject.reason for reject in block.rejects)
+            reasons.update(fault for fault in _faults(block, 0, table, options) if fault is not None)
             progress.advance(block.rows)
-            yield block
     finally:
         progress.finish()
+    if rows and reasons.total() == rows:
+        ((reason, count),) = reasons.most_common(1)
+        raise InputError(
+            f"none of the {rows:,} rows can be classified; the commonest reason: {reason} ({count:,} rows)",
+            hint="Check the text column, the delimiter and the encoding.",
+            file=table.file,
+            key="--text",
+        )
+    return rows
 
 
-def _identity(path: Path, text: str, classifier: Classifier, options: FileOptions) -> dict[str, Any]:
-    """Return what the output depends on; a run goes on only with parts of the very same."""
-    facts = path.stat()
-    manifest = json.dumps(classifier.manifest.to_json(), sort_keys=True, ensure_ascii=False)
-    reading = {key: value for key, value in asdict(options).items() if key not in {"resume", "overwrite"}}
-    return {
-        "input": str(path.resolve()),
-        "bytes": facts.st_size,
-        "changed": facts.st_mtime_ns,
-        "text": text,
-        "options": reading,
-        "rows": PART_ROWS,
-        "model": hashlib.sha256(manifest.encode()).hexdigest(),
-        "backend": classifier.identity,
-    }
+def _faults(block: Block, column: int, table: Table, options: FileOptions) -> Iterator[str | None]:
+    """Yield for each sound row of a block why its text can't be read, or None."""
+    for cell in block.cells[column]:
+        try:
+            read_text(cell, clean=block.clean, encoding=table.encoding, limit=options.table.max_record)
+        except Fault as fault:
+            yield fault.reason
+        else:
+            yield None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
-    table: TableFile
+    """Everything that one call works with."""
+
+    table: Table
+    place: int
+    writer: Writer
     columns: AnswerColumns
     classifier: Classifier
-    parts: Parts
-    progress: Progress
+    options: FileOptions
+    out: Path
 
-    def classify(self, total: int) -> tuple[int, int]:
-        """Write every part that is not there yet; return the number of parts, and of rows that were done before."""
-        count = resumed = 0
-        self.progress.start("classify", total=total, unit="rows")
-        try:
-            for block in self.table.blocks(PART_ROWS):
-                if count < self.parts.done:
-                    resumed += block.rows
-                    self.progress.advance(block.rows)
+    def identity(self, digest: str, text: str) -> dict[str, Any]:
+        """Return what the output depends on; a run goes on only with parts of the very same."""
+        import numpy as np
+
+        manifest = json.dumps(self.classifier.manifest.to_json(), sort_keys=True, ensure_ascii=False)
+        return {
+            "input": digest,
+            "text": text,
+            "table": asdict(self.options.table),
+            "format": self.table.format,
+            "columns": list(self.columns.names),
+            "chunk": [CHUNK_ROWS, CHUNK_CHARACTERS],
+            "model": hashlib.sha256(manifest.encode()).hexdigest(),
+            "backend": self.classifier.identity,
+            "versions": {"ottenok": __version__, "numpy": np.__version__, "backend": self.classifier.backend.name},
+        }
+
+    def classify(self, parts: _Parts, total: int, progress: Progress) -> None:
+        """Write every part that is not there yet. Reading, computing and writing overlap, each in its own thread."""
+        stopped = threading.Event()
+        progress.start("classify", total=total, unit="rows")
+        progress.advance(parts.resumed)
+        prepared = _ahead(self._prepared(parts.resumed), stopped)
+        computed = _ahead(self._computed(prepared, progress, stopped), stopped)
+        with closing(prepared), closing(computed):
+            try:
+                self._write(computed, parts)
+            finally:
+                stopped.set()
+                progress.finish()
+
+    def _chunks(self, done: int, *, cells: bool = False) -> Iterator[Chunk]:
+        """Yield what comes after the first `done` rows, in chunks that only the input decides."""
+        cells = cells or self.writer.wants_cells
+        every = list(range(len(self.table.columns))) if cells else [self.place]
+        column = every.index(self.place)
+        for block in self.table.blocks(every, rows=CHUNK_ROWS, raw=True):
+            if done >= block.rows:
+                done -= block.rows
+                continue
+            for chunk in self._cut(block, column, cells=cells):
+                if done:
+                    done -= chunk.rows
                 else:
-                    self._part(count, block)
-                count += 1
-        finally:
-            self.progress.finish()
-        return count, resumed
+                    yield chunk
 
-    def _part(self, number: int, block: Block) -> None:
-        self.progress.advance(len(block.rejects))
-        prepared = self.classifier.prepare(block.texts)
-        logits = self.classifier.run(prepared, progress=self.progress)
-        answers = self.columns.rows(self.classifier.finish(prepared, logits))
-        temporary = self.parts.temporary()
-        self.table.write_part(temporary, block, answers)
-        self.parts.finish(number, block.rejects, temporary)
+    def _cut(self, block: Block, column: int, *, cells: bool) -> Iterator[Chunk]:
+        faults = list(_faults(block, column, self.table, self.options))
+        names = self.columns.names if self.table.format == "jsonl" else ()
+        # Rows without cells go with the first chunk.
+        rejects = [{"row": one.row, "reason": one.reason, "content": one.content} for one in block.rejects]
+        rows, size = len(rejects), 0
+        texts: list[str] = []
+        kept: list[int] = []
+        for place, (cell, fault) in enumerate(zip(block.cells[column], faults, strict=True)):
+            reason = fault
+            if reason is None and names and isinstance(block.raw[place], str):
+                # A key that the first objects, of which the columns are, need not have.
+                line = block.raw[place]
+                clash = next((name for name in names if f'"{name}"' in line and name in json.loads(line)), None)
+                reason = clash and f"has a key {clash!r} already (--prefix)"
+            rows += 1
+            if reason is None:
+                texts.append(read_text(cell, clean=block.clean, encoding=self.table.encoding))
+                kept.append(place)
+                size += len(texts[-1])
+            else:
+                content = excerpt("" if cell is None else str(cell)[:1000])
+                rejects.append({"row": block.numbers[place], "reason": reason, "content": content})
+            if size >= CHUNK_CHARACTERS or place == len(faults) - 1:
+                yield self._chunk(block, rows, texts, kept, rejects, cells=cells)
+                texts, kept, rejects, rows, size = [], [], [], 0, 0
+        if rows:
+            yield self._chunk(block, rows, texts, kept, rejects, cells=cells)
+
+    def _chunk(
+        self, block: Block, rows: int, texts: list[str], kept: list[int], rejects: list[dict[str, Any]], *, cells: bool
+    ) -> Chunk:
+        return Chunk(
+            rows=rows,
+            texts=texts,
+            raw=block.raw.take(kept) if hasattr(block.raw, "take") else [block.raw[place] for place in kept],
+            cells=[[cell[place] for cell in block.cells] for place in kept] if cells else [],
+            rejects=sorted(rejects, key=lambda reject: int(reject["row"])),
+        )
+
+    def _prepared(self, done: int) -> Iterator[tuple[Chunk, list[int], Any]]:
+        """Yield chunks with their texts ready to be run; equal texts are run once."""
+        for chunk in self._chunks(done):
+            places: dict[str, int] = {}
+            which = [places.setdefault(text, len(places)) for text in chunk.texts]
+            yield chunk, which, self.classifier.prepare(list(places))
+
+    def _computed(
+        self, prepared: Iterator[tuple[Chunk, list[int], Any]], progress: Progress, stopped: threading.Event
+    ) -> Iterator[tuple[Chunk, Any]]:
+        """Yield chunks as pieces of the output."""
+        for chunk, which, ready in prepared:
+            watch = _Watch(progress, stopped)
+            logits = self.classifier.run(ready, progress=watch)
+            progress.advance(chunk.rows - watch.advanced)
+            answers = [self.columns.values(answer) for answer in self.classifier.finish(ready, logits)]
+            yield chunk, self.writer.piece(chunk, [answers[place] for place in which])
+
+    def _write(self, computed: Iterator[tuple[Chunk, Any]], parts: _Parts) -> None:
+        """Put pieces together to parts; what is there when the work is interrupted becomes a part too."""
+        held: list[tuple[Chunk, Any]] = []
+        begun = time.monotonic()
+        try:
+            for item in computed:
+                held.append(item)
+                if sum(chunk.rows for chunk, _ in held) >= PART_ROWS or time.monotonic() - begun >= PART_SECONDS:
+                    keeping, held = held, []
+                    parts.keep(keeping, self.writer)
+                    begun = time.monotonic()
+        finally:
+            if held:
+                parts.keep(held, self.writer)
+
+    def count_finished(self, total: int) -> int | None:
+        """Return the rows of the output if it holds what this run would write, else None.
+
+        All cells are compared with the input's, and the answers of the first rows of each chunk are computed again.
+        """
+        try:
+            there = open_table(self.out, self.options.table if not self.writer.wants_cells else TableOptions())
+            names = [*self.table.columns, *self.columns.names]
+            same = self.options.table.header or self.writer.wants_cells
+            places = [there.find(name) for name in names] if same else list(range(len(names)))
+            rows = (row for block in there.blocks(places) for row in zip(*block.cells, strict=True))
+            width, count, covered = len(self.table.columns), 0, 0
+            for chunk in self._chunks(0, cells=True):
+                covered += chunk.rows
+                for place, (text, cells) in enumerate(zip(chunk.texts, chunk.cells, strict=True)):
+                    row = next(rows, None)
+                    if row is None or [cell_text(v) for v in row[:width]] != [cell_text(v) for v in cells]:
+                        return None
+                    if place < 4:
+                        answers = self.columns.values(self.classifier(text))
+                        if not all(map(_equal, row[width:], answers)):
+                            return None
+                    count += 1
+        except (OttenokError, Fault, ValueError):
+            return None
+        return count if next(rows, None) is None and covered == total else None
+
+
+def _equal(cell: object, value: object) -> bool:
+    """Whether a cell of an output holds this answer; Parquet's numbers have seven digits."""
+    if isinstance(value, float):
+        return abs(float(str(cell)) - value) < 2e-6
+    return cell_text(cell).replace(",", ";") == cell_text(value).replace(",", ";")
+
+
+class _StoppedError(Exception):
+    """The work goes on in no thread any more."""
+
+
+class _Watch:
+    """A progress that counts what it hears, and ends the work that tells it something when it is to stop."""
+
+    def __init__(self, progress: Progress, stopped: threading.Event) -> None:
+        self._progress = progress
+        self._stopped = stopped
+        self.advanced = 0
+
+    def advance(self, count: int = 1) -> None:
+        if self._stopped.is_set():
+            raise _StoppedError
+        self.advanced += count
+        self._progress.advance(count)
+
+    def start(self, stage: str, *, total: int | None, unit: str) -> None:
+        self._progress.start(stage, total=total, unit=unit)
+
+    def finish(self) -> None:
+        self._progress.finish()
+
+    def note(self, message: str) -> None:
+        self._progress.note(message)
+
+
+def _ahead(items: Iterator[_T], stopped: threading.Event) -> Generator[_T, None, None]:
+    """Yield the items of an iterator that runs in a thread of its own, one item ahead."""
+    box: queue.Queue[tuple[_T | None, BaseException | None]] = queue.Queue(maxsize=1)
+
+    def put(item: _T | None, error: BaseException | None) -> bool:
+        while not stopped.is_set():
+            with suppress(queue.Full):
+                box.put((item, error), timeout=0.1)
+                return True
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put(item, None):
+                    return
+            put(None, StopIteration())
+        except BaseException as error:  # noqa: BLE001 - raised again where the items are used
+            put(None, error)
+
+    thread = threading.Thread(target=work, name="ottenok-file", daemon=True)
+    thread.start()
+    try:
+        while True:
+            try:
+                item, error = box.get(timeout=0.1)
+            except queue.Empty:
+                if stopped.is_set():
+                    raise _StoppedError from None
+                continue
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item  # type: ignore[misc] # an item that is None comes with an error
+    finally:
+        thread.join()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """What is noted of a finished part, so that it can be trusted later.
+
+    Attributes:
+        rows: Of the input that it covers, in order.
+        bytes: Of its file.
+        sha256: Of its file.
+        rejects: Rows that it left out.
+    """
+
+    rows: int
+    bytes: int
+    sha256: str
+    rejects: list[dict[str, Any]] = field(default_factory=list)
+
+
+class _Parts:
+    """The folder of finished parts of one output.
+
+    Attributes:
+        folder: Where it is; removed when the output is written.
+        done: The finished parts, in order.
+        resumed: Rows that were done when the run began.
+        notes: What became of an earlier run.
+    """
+
+    def __init__(self, folder: Path, suffix: str) -> None:
+        self.folder = folder
+        self._suffix = suffix
+        self.done: list[_Part] = []
+        self.resumed = 0
+        self.notes: list[str] = []
+
+    def _file(self, number: int) -> Path:
+        return self.folder / f"{number:06d}{self._suffix}"
+
+    def open(self, identity: Mapping[str, Any], *, resume: bool) -> None:
+        """Take up what an interrupted run of this identity did, as far as it is whole, or begin anew."""
+        state = json.dumps(identity, ensure_ascii=False, indent=2, sort_keys=True)
+        try:
+            found: str | None = (self.folder / _STATE).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            found = None
+        if resume and found == state:
+            while (part := self._read(len(self.done))) is not None:
+                self.done.append(part)
+            if self._file(len(self.done)).exists():
+                self.notes.append("A damaged part of the interrupted run was thrown away, and what came after it.")
+        elif resume and found is not None:
+            self.notes.append("An interrupted run was of another input, model or options: it was begun again.")
+        self._clear(keep=len(self.done) if found == state else 0)
+        atomic_write_text(self.folder / _STATE, state)
+        self.resumed = sum(part.rows for part in self.done)
+
+    def _read(self, number: int) -> _Part | None:
+        """Return what is noted of a part if its file is as it was written."""
+        file = self._file(number)
+        try:
+            part = _Part(**json.loads(file.with_suffix(".facts").read_text(encoding="utf-8")))
+            whole = file.stat().st_size == part.bytes and sha256_file(file) == part.sha256
+        except (OSError, ValueError, TypeError):
+            return None
+        return part if whole else None
+
+    def keep(self, held: list[tuple[Chunk, Any]], writer: Writer) -> None:
+        """Write a part; its facts come last and say that it is done."""
+        file = self._file(len(self.done))
+        with atomic_path(file) as temporary:
+            writer.write([piece for _, piece in held], temporary)
+        part = _Part(
+            rows=sum(chunk.rows for chunk, _ in held),
+            bytes=file.stat().st_size,
+            sha256=sha256_file(file),
+            rejects=[reject for chunk, _ in held for reject in chunk.rejects],
+        )
+        atomic_write_text(file.with_suffix(".facts"), json.dumps(asdict(part), ensure_ascii=False))
+        self.done.append(part)
+
+    def verified(self) -> Iterator[Path]:
+        """Yield the files of all parts, each looked at once more.
+
+        Raises:
+            InputError: One is not as it was written.
+        """
+        for number, part in enumerate(self.done):
+            if self._read(number) != part:
+                self._clear(keep=number)
+                raise InputError(
+                    "a finished part was changed by something else",
+                    hint="Give the same command again: it makes the part anew.",
+                    file=str(self._file(number)),
+                )
+            yield self._file(number)
+
+    def write_rejects(self, out: Path, *, replace: bool) -> Counter[str]:
+        """Write the rows that all parts left out into one file; return how many for which reason.
+
+        An old file of that name goes where there are none, if ottenok wrote it.
+        """
+        reasons = Counter(reject["reason"] for part in self.done for reject in part.rejects)
+        if reasons:
+            with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
+                for part in self.done:
+                    stream.writelines(json.dumps(reject, ensure_ascii=False) + "\n" for reject in part.rejects)
+        elif replace and out.exists() and _is_rejects(out):
+            out.unlink()
+        return reasons
+
+    def _clear(self, *, keep: int) -> None:
+        """Remove parts from number `keep` on, and what was half written; files of other names stay."""
+        for entry in self.folder.iterdir():
+            number = entry.name[:6]
+            if number.isdigit() and entry.suffix in {self._suffix, ".facts"}:
+                if int(number) >= keep:
+                    entry.unlink()
+            elif entry.name.startswith(".") and ".part" in entry.name:
+                entry.unlink()
+
+    def remove(self) -> None:
+        """Remove what ottenok wrote into the folder."""
+        self._clear(keep=0)
+        (self.folder / _STATE).unlink(missing_ok=True)
+
+
+@contextmanager
+def _folder_of(out: Path) -> Iterator[_Parts]:
+    """Give the folder of parts of an output to this run alone.
+
+    Raises:
+        InputError: Another run has it.
+    """
+    folder = out.with_name(f".{out.name}.parts")
+    try:
+        with locked(folder / _LOCK):
+            yield _Parts(folder, out.suffix.lower())
+    except LockedError as error:
+        who = "another process" if error.pid is None else f"process {error.pid}"
+        raise InputError(
+            f"another run ({who}) is writing this output",
+            hint="Wait for it, or name another output file.",
+            file=str(out),
+        ) from error
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _is_rejects(file: Path) -> bool:
+    """Whether ottenok wrote this list of rejects."""
+    try:
+        with file.open(encoding="utf-8") as stream:
+            first = stream.readline(1 << 16)
+        return set(json.loads(first)) == {"row", "reason", "content"}
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _reasons(file: Path) -> Counter[str]:
+    """Return how many rows a list of rejects names for which reason."""
+    if not _is_rejects(file):
+        return Counter()
+    with file.open(encoding="utf-8") as stream:
+        return Counter(str(json.loads(line)["reason"]) for line in stream)

@@ -1,0 +1,351 @@
+"""What a classified file becomes: its rows as they were, and the answers as columns at their end.
+
+Where the output has the input's format, CSV and JSON lines rows keep their very bytes, and Parquet columns their types.
+Any other pair of formats is converted: CSV holds cells as text, Parquet columns of text, JSON lines values as they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ottenok.core.errors import InputError
+from ottenok.core.suggest import suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from ottenok.inference.prediction import Prediction
+    from ottenok.tables.delimited import DelimitedTable
+    from ottenok.tables.table import Table
+    from ottenok.tasks.task import Task
+
+__all__ = ["AnswerColumns", "Chunk", "Writer", "cell_text", "open_writer"]
+
+# Digits of numbers in files; int8 is not as exact, and files stay half as large.
+_DIGITS = 6
+# Rows of a Parquet file's row groups, whatever the parts were.
+_GROUP_ROWS = 32_768
+_FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+
+
+class AnswerColumns:
+    """The columns that prediction adds to a table.
+
+    For the primary task `label` (or `labels`, where an answer may have several), `confidence`, `polarity` where labels
+    have an order, and one probability per label; for each other task the same, after its name and a colon. All have
+    the prefix. A label whose column would have the name of another gets `p_` before it.
+
+    Args:
+        tasks: The classifier's.
+        prefix: Of all names.
+
+    Attributes:
+        tasks: As given.
+        names: The names, in order.
+    """
+
+    def __init__(self, tasks: Sequence[Task], prefix: str = "predicted_") -> None:
+        self.tasks = tuple(tasks)
+        found: list[str] = []
+        for place, task in enumerate(self.tasks):
+            start = prefix if place == 0 else f"{prefix}{task.name}:"
+            facts = ["labels" if task.scheme.kind == "multi-label" else "label", "confidence"]
+            if task.scheme.values:
+                facts.append("polarity")
+            found += [f"{start}{fact}" for fact in facts]
+            for label in task.scheme.labels:
+                name = label
+                while f"{start}{name}" in found:
+                    name = f"p_{name}"
+                found.append(f"{start}{name}")
+        self.names = tuple(found)
+
+    def values(self, prediction: Prediction) -> list[Any]:
+        """Return the cells of one row: for each task the label (None for none) or list of labels, then numbers."""
+        cells: list[Any] = []
+        for task in self.tasks:
+            answer = prediction.tasks[task.name]
+            cells.append(list(answer.labels) if task.scheme.kind == "multi-label" else answer.label)
+            cells.append(round(answer.confidence, _DIGITS))
+            if task.scheme.values:
+                cells.append(None if answer.polarity is None else round(answer.polarity, _DIGITS))
+            cells += [round(share, _DIGITS) for share in answer.probabilities.values()]
+        return cells
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Rows of a block that are classified together.
+
+    Attributes:
+        rows: How many rows of the file it covers, rejected ones included.
+        texts: What to classify.
+        raw: The rows of `texts` as they stand in the file: a list of strings, or a record batch of Parquet.
+        cells: All their cells, a list a row; empty where `raw` is enough.
+        rejects: Rows that are left out, as a rejects file has them: row, reason, content.
+    """
+
+    rows: int
+    texts: list[str]
+    raw: Any
+    cells: list[list[Any]]
+    rejects: list[dict[str, Any]]
+
+
+class Writer(ABC):
+    """Makes one kind of output of one kind of input.
+
+    Args:
+        table: The input.
+        columns: The answers'.
+        out: The output file, for errors.
+        header: Whether the input has a header.
+
+    Attributes:
+        wants_cells: Whether it needs all cells of a row, and not only the row as it stands in the file.
+    """
+
+    wants_cells: ClassVar[bool] = False
+
+    def __init__(self, table: Table, columns: AnswerColumns, out: Path, *, header: bool) -> None:
+        self._table = table
+        self._header = header
+        self._columns = columns
+        self._out = out
+
+    @abstractmethod
+    def piece(self, chunk: Chunk, answers: Sequence[Sequence[Any]]) -> Any:  # noqa: ANN401 - bytes, or an Arrow table
+        """Return the rows of a chunk with their answers, as `write` takes them."""
+
+    @abstractmethod
+    def write(self, pieces: Sequence[Any], part: Path) -> None:
+        """Write pieces into one part."""
+
+    @abstractmethod
+    def join(self, parts: Iterable[Path], out: Path) -> None:
+        """Write the output from its parts."""
+
+
+class _TextWriter(Writer):
+    """Parts are bytes, and the output is a beginning and the parts."""
+
+    def write(self, pieces: Sequence[bytes], part: Path) -> None:
+        part.write_bytes(b"".join(pieces))
+
+    def join(self, parts: Iterable[Path], out: Path) -> None:
+        with out.open("wb") as stream:
+            stream.write(self._start())
+            for part in parts:
+                with part.open("rb") as source:
+                    shutil.copyfileobj(source, stream, 1 << 20)
+
+    def _start(self) -> bytes:
+        return b""
+
+
+class _SameDelimited(_TextWriter):
+    """CSV to CSV: the rows keep their bytes, in the input's encoding and dialect."""
+
+    _table: DelimitedTable
+
+    def __init__(self, table: Table, columns: AnswerColumns, out: Path, *, header: bool) -> None:
+        super().__init__(table, columns, out, header=header)
+        for text in (*columns.names, *(label for task in columns.tasks for label in task.scheme.labels)):
+            try:
+                text.encode(table.encoding or "utf-8")
+            except UnicodeEncodeError as error:
+                raise InputError(
+                    f"the answer {text!r} can't be written in the file's encoding {table.encoding}",
+                    hint="Write another format: -o OUT.jsonl",
+                    file=str(out),
+                ) from error
+
+    def _encode(self, text: str) -> bytes:
+        return text.encode(self._table.encoding or "utf-8", errors="surrogateescape")
+
+    def piece(self, chunk: Chunk, answers: Sequence[Sequence[Any]]) -> bytes:
+        several = "," if self._table.dialect.delimiter == ";" else ";"
+        rows = zip(chunk.raw, answers, strict=True)
+        return self._encode("".join(self._table.extended(raw, [cell_text(v, several) for v in row]) for raw, row in rows))
+
+    def _start(self) -> bytes:
+        preamble = self._table.preamble
+        if self._header:
+            preamble = self._table.extended(preamble, self._columns.names)
+        return self._table.mark + self._encode(preamble)
+
+
+class _SameLines(_TextWriter):
+    """JSON lines to JSON lines: the objects keep their bytes, and the answers are keys at their end."""
+
+    def piece(self, chunk: Chunk, answers: Sequence[Sequence[Any]]) -> bytes:
+        lines = []
+        for raw, row in zip(chunk.raw, answers, strict=True):
+            added = json.dumps(dict(zip(self._columns.names, row, strict=True)), ensure_ascii=False)
+            body = raw.strip()[:-1].rstrip()
+            lines.append(f"{body}{'' if body.endswith('{') else ', '}{added[1:]}\n")
+        return "".join(lines).encode(errors="surrogateescape")
+
+
+class _SameParquet(Writer):
+    """Parquet to Parquet: columns keep their types, and the schema its metadata."""
+
+    def __init__(self, table: Table, columns: AnswerColumns, out: Path, *, header: bool) -> None:
+        super().__init__(table, columns, out, header=header)
+        self._start: pa.Schema = getattr(table, "schema", None)
+        self._codec = getattr(table, "codec", None) or "snappy"
+
+    def _answers(self, answers: Sequence[Sequence[Any]]) -> dict[str, pa.Array]:
+        """Return the columns of answers: text or lists of text, then numbers of 32 bits."""
+        import pyarrow as pa
+
+        found, place = {}, 0
+        for task in self._columns.tasks:
+            several = task.scheme.kind == "multi-label"
+            numbers = 1 + bool(task.scheme.values) + len(task.scheme.labels)
+            kinds = [pa.list_(pa.string()) if several else pa.string(), *[pa.float32()] * numbers]
+            for kind in kinds:
+                found[self._columns.names[place]] = pa.array([row[place] for row in answers], type=kind)
+                place += 1
+        return found
+
+    def _rows(self, chunk: Chunk) -> pa.Table:
+        import pyarrow as pa
+
+        return pa.Table.from_batches([chunk.raw], schema=self._start)
+
+    def piece(self, chunk: Chunk, answers: Sequence[Sequence[Any]]) -> pa.Table:
+        table = self._rows(chunk)
+        for name, values in self._answers(answers).items():
+            table = table.append_column(name, values)
+        return table
+
+    def write(self, pieces: Sequence[pa.Table], part: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.concat_tables(pieces), part, compression=self._codec)
+
+    def join(self, parts: Iterable[Path], out: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        schema = self._start
+        for name, values in self._answers([]).items():
+            schema = schema.append(pa.field(name, values.type))
+        with pq.ParquetWriter(out, schema, compression=self._codec) as writer:
+            held = schema.empty_table()
+            for part in parts:
+                # Row groups do not show where a run was interrupted.
+                held = pa.concat_tables([held, pq.read_table(part, partitioning=None).cast(schema)])
+                while held.num_rows >= _GROUP_ROWS:
+                    writer.write_table(held.slice(0, _GROUP_ROWS))
+                    held = held.slice(_GROUP_ROWS).combine_chunks()
+            if held.num_rows:
+                writer.write_table(held.combine_chunks())
+
+
+class _ToDelimited(_TextWriter):
+    """Anything to CSV or TSV in UTF-8."""
+
+    wants_cells = True
+
+    def _lines(self, rows: Iterable[Sequence[Any]]) -> bytes:
+        stream = io.StringIO(newline="")
+        delimiter = "\t" if self._out.suffix.lower() == ".tsv" else ","
+        csv.writer(stream, delimiter=delimiter, lineterminator="\n").writerows(
+            [cell_text(value, ";") for value in row] for row in rows
+        )
+        return stream.getvalue().encode(errors="replace")
+
+    def piece(self, chunk: Chunk, answers: Sequence[Sequence[Any]]) -> bytes:
+        return self._lines([*cells, *row] for cells, row in zip(chunk.cells, answers, strict=True))
+
+    def _start(self) -> bytes:
+        return self._lines([[*self._table.columns, *self._columns.names]])
+
+
+class _ToLines(_TextWriter):
+    """Anything to JSON lines; objects of JSON stay as they are."""
+
+    wants_cells = True
+
+    def piece(self, chunk: Chunk, answers: Sequence[Sequence[Any]]) -> bytes:
+        lines = []
+        for place, (cells, row) in enumerate(zip(chunk.cells, answers, strict=True)):
+            raw = chunk.raw[place] if self._table.format == "json" and chunk.raw else ""
+            found = json.loads(raw) if raw else dict(zip(self._table.columns, cells, strict=False))
+            found.update(zip(self._columns.names, row, strict=True))
+            lines.append(json.dumps(found, ensure_ascii=False, default=str) + "\n")
+        return "".join(lines).encode(errors="replace")
+
+
+class _ToParquet(_SameParquet):
+    """Anything to Parquet, every column of the input as text."""
+
+    wants_cells = True
+
+    def __init__(self, table: Table, columns: AnswerColumns, out: Path, *, header: bool) -> None:
+        import pyarrow as pa
+
+        super().__init__(table, columns, out, header=header)
+        self._start = pa.schema([pa.field(name, pa.string()) for name in table.columns])
+
+    def _rows(self, chunk: Chunk) -> pa.Table:
+        import pyarrow as pa
+
+        cells = [
+            [None if row[place] is None else _clean(cell_text(row[place], ";")) for row in chunk.cells]
+            for place in range(len(self._start))
+        ]
+        arrays = [pa.array(values, type=pa.string()) for values in cells]
+        return pa.Table.from_arrays(arrays, schema=self._start)
+
+
+def cell_text(value: object, several: str = ";") -> str:
+    """Return a value as the text of a cell; a list of labels is divided by `several`, other lists are JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return several.join(value)
+    if isinstance(value, (list, dict)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def _clean(text: str) -> str:
+    return text.encode(errors="replace").decode()
+
+
+def open_writer(table: Table, columns: AnswerColumns, out: Path, *, header: bool = True) -> Writer:
+    """Return what writes this output of this input.
+
+    Raises:
+        InputError: The output's suffix is of no known format, or an answer's column is in the input already.
+    """
+    kind = _FORMATS.get(out.suffix.lower())
+    if kind is None:
+        raise InputError(
+            f"the output's suffix is {out.suffix!r}", hint=suggest(out.suffix.lower(), _FORMATS), file=str(out)
+        )
+    for name in columns.names:
+        if name in table.columns:
+            raise InputError(
+                f"the file has a column {name!r} already",
+                hint="Choose other names for the answers with --prefix.",
+                file=table.file,
+                key=name,
+            )
+    same: dict[str, Callable[..., Writer]] = {"csv": _SameDelimited, "jsonl": _SameLines, "parquet": _SameParquet}
+    other: dict[str, Callable[..., Writer]] = {"csv": _ToDelimited, "jsonl": _ToLines, "parquet": _ToParquet}
+    made = same if ("csv" if table.format == "tsv" else table.format) == kind else other
+    return made[kind](table, columns, out, header=header)
