@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from ottenok.cli.classify import classify
-from ottenok.core.errors import InputError
+from ottenok.core.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +39,7 @@ def test_standard_input_gives_a_line_for_each(tiny_bundle: Path) -> None:
     assert len(lines) == 4
     assert lines[0] == lines[3]
     assert lines[1] == "-\t(nothing to read)"
+    assert lines[2] == "-\t(missing text)"
 
 
 def test_json_has_everything(tiny_bundle: Path) -> None:
@@ -60,8 +61,10 @@ def test_a_file_is_classified(tiny_bundle: Path, tmp_path: Path) -> None:
         "out": str(out),
         "rows": 1,
         "rejected": {"empty text": 1},
-        "rejects": str(tmp_path / "out.rejects.jsonl"),
+        "rejects": str(tmp_path / "out.csv.rejects.jsonl"),
         "resumed": 0,
+        "finished": False,
+        "notes": [],
     }
     assert out.read_text(encoding="utf-8").splitlines()[0].startswith("n;text;predicted_label;")
 
@@ -70,9 +73,10 @@ def test_a_file_is_classified(tiny_bundle: Path, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["reviews.csv"], "is a file: name the column"),
-        (["текст", "-o", "out.csv"], "-o needs a file"),
-        (["reviews.csv", "--text", "text"], "--text needs a file and an output"),
-        (["--text", "text", "-o", "out.csv"], "--text needs a file and an output"),
+        (["текст", "-o", "out.csv"], "-o needs the column"),
+        (["reviews.csv", "--text", "text"], "--text needs an output"),
+        (["--text", "text"], "--text needs an output"),
+        (["отзывы за июнь.xlsx"], "is a file: name the column"),
     ],
 )
 def test_what_does_not_go_together_is_refused(arguments: list[str], message: str) -> None:
@@ -85,5 +89,5 @@ def test_what_does_not_go_together_is_refused(arguments: list[str], message: str
 
 def test_errors_reach_the_frame(tiny_bundle: Path, tmp_path: Path) -> None:
     """An error of ours is raised as it is: the frame of the command line shows it."""
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(DataError, match="no such file"):
         call("in.csv", "--text", "text", "-o", str(tmp_path / "out.csv"), "-m", str(tiny_bundle))

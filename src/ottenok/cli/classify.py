@@ -2,65 +2,82 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import os
+import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import click
 
-from ottenok.cli.options import cache_option
+from ottenok.cli.options import cache_option, out_option, read_option, table_options
+from ottenok.cli.screen import harmless, say, tell, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ottenok.core.progress import Progress
     from ottenok.inference.classifier import Classifier
-    from ottenok.inference.files import FileOptions, FileReport
-    from ottenok.inference.prediction import Prediction
+    from ottenok.inference.files import FileOptions
+    from ottenok.inference.prediction import Prediction, TaskAnswer
+    from ottenok.tables.options import TableOptions
 
 __all__ = ["classify"]
 
-# Names of what can't be typed well in a shell.
-_DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
-_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+# Bytes of standard input by which it is told what it is.
+_HEAD = 1 << 16
+# Names of columns that hold texts or belong to them, in tables of all kinds.
+_USUAL = {
+    "author", "category", "class", "comment", "content", "date", "emotion", "id", "label", "mark", "message", "name",
+    "rating", "review", "score", "sentence", "sentiment", "text", "title", "tweet", "user", "автор", "дата", "имя",
+    "класс", "комментарий", "метка", "название", "отзыв", "оценка", "сообщение", "текст", "тональность", "内容", "文本",
+    "标签", "评分", "评论", "情感",
+}  # fmt: skip
+_IDENTIFIER = re.compile(r"[\w.:-]{1,30}")
 
 
 @click.command()
-@click.argument("source", metavar="[TEXT|FILE]", required=False)
+@click.argument("source", metavar="[TEXT|FILE|-]", required=False)
 @click.option("-m", "--model", help="Folder or hub name of a classifier.  [default: the one that ottenok ships]")
-@click.option("--text", "column", help="Column of the texts of FILE.")
-@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Output file, of the same kind.")
+@click.option("--task", "tasks", multiple=True, help="Task to answer, of a model with several; may be repeated.")
+@click.option("--text", "column", metavar="COLUMN", help="Column of the texts of FILE or of standard input.")
+@out_option("Output file: .csv, .tsv, .jsonl or .parquet.")
 @click.option(
-    "--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For texts."
+    "--format",
+    "style",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How answers are shown.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["auto", "int8", "fp32"]),
     default="auto",
     show_default=True,
-    help="Of the arithmetic; auto is int8 where the classifier has it.",
+    help="Arithmetic of the model; auto is int8 where the classifier has it.",
 )
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Batches that are computed at once.  [default: all processors]"
 )
 @click.option(
-    "--max-windows", type=click.IntRange(min=1), help="Most pieces that are read of a long text.  [default: all]"
+    "--max-windows", type=click.IntRange(min=1), help="Most windows that are read of a long text.  [default: all]"
 )
-@click.option("--read", type=click.Choice(["all", "end"]), help="What of a long text.  [default: as it was trained]")
-@click.option("--delimiter", help="Of CSV: one character, or tab.  [default: found out]")
-@click.option("--quote", help="Of CSV: one character, or none.  [default: found out]")
-@click.option("--encoding", help="Of text files.  [default: UTF-8, or what the byte order mark says]")
-@click.option("--no-header", is_flag=True, help="The file has no header: --text is a position from 0.")
-@click.option("--prefix", default="predicted_", show_default=True, help="Of the names of the answers' columns.")
-@click.option("--fresh", is_flag=True, help="Do not go on with an interrupted run, begin again.")
+@read_option
+@click.option("--lines", is_flag=True, help="Every line of standard input is a text, even if it looks like a table.")
+@click.option("--prefix", default="predicted_", show_default=True, help="Beginning of the names of the new columns.")
+@click.option("--fresh", is_flag=True, help="Begin again instead of going on with an interrupted run.")
 @click.option("--overwrite", is_flag=True, help="Replace the output file.")
+@table_options
 @cache_option
 def classify(  # noqa: PLR0913 - click passes each option by name
     source: str | None,
     *,
     model: str | None,
+    tasks: tuple[str, ...],
     column: str | None,
     out: Path | None,
     style: Literal["text", "json"],
@@ -68,14 +85,12 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     threads: int | None,
     max_windows: int | None,
     read: Literal["all", "end"] | None,
-    delimiter: str | None,
-    quote: str | None,
-    encoding: str | None,
+    lines: bool,
     prefix: str,
-    cache: Path,
-    no_header: bool,
     fresh: bool,
     overwrite: bool,
+    table: TableOptions,
+    cache: Path,
 ) -> None:
     """Label TEXT, or each line of standard input, or the texts in a column of FILE.
 
@@ -84,126 +99,218 @@ def classify(  # noqa: PLR0913 - click passes each option by name
       ottenok classify < lines.txt
       ottenok classify reviews.csv --text review -o labelled.csv
 
-    FILE is CSV, TSV, JSONL or Parquet. Rows keep their order and other columns; the answers are added. Rows without a
-    text are listed in a rejects file beside the output. A run that was stopped goes on with the same command.
+    FILE is CSV, TSV, JSON, JSON lines, Parquet or XLSX, packed or not. Rows keep their order and other columns; the
+    answers are added. Rows without a text are listed in OUT.rejects.jsonl. A run that was stopped goes on with the same
+    command.
     """  # noqa: D301 - click reads \b as: keep these lines
     from ottenok.cli.bars import Bars
     from ottenok.inference.api import load
 
+    # Half a request is refused before a model is loaded.
+    place = None if source is None or source == "-" else source
+    if column is None:
+        if out is not None:
+            raise click.UsageError("-o needs the column of the texts: ottenok classify FILE --text COLUMN -o OUT")
+        if place is not None and _is_file(place):
+            raise click.UsageError(
+                f"{harmless(place)} is a file: name the column of its texts, --text COLUMN -o OUT. "
+                "A file whose every line is a text: ottenok classify < FILE"
+            )
+    elif out is None:
+        raise click.UsageError("--text needs an output: ottenok classify FILE --text COLUMN -o OUT")
+    texts: Iterable[str | None]
+    if place is not None:
+        texts = [place]
+    elif column is None:
+        if sys.stdin is None:
+            raise click.UsageError("standard input is closed, and no text is given")
+        texts = _typed() if sys.stdin.isatty() else _piped(sys.stdin.buffer, table, lines=lines)
     bars = Bars()
-    job = _job(source, column, out)
     classifier = load(
         model,
         precision=precision,
         threads=threads,
         max_windows=max_windows,
         read=read,
+        tasks=tasks or None,
         cache=cache,
         progress=bars,
     )
-    if job is None:
-        _classify_texts([source] if source is not None else _lines(), classifier, style)
+    if column is None or out is None:
+        # Typed lines are answered one by one; piped ones in blocks, which fill batches.
+        waiting = place is not None or sys.stdin.isatty()
+        for prediction in classifier.stream(texts, texts_at_once=1) if waiting else classifier.stream(texts):
+            if style == "json":
+                write_json(prediction.to_json(), indent=None)
+            else:
+                say(_line(prediction, classifier))
         return
-    from ottenok.inference.options import FileOptions
+    from ottenok.inference.files import FileOptions
 
-    options = FileOptions(
-        delimiter=_DELIMITERS.get(delimiter, delimiter) if delimiter else None,
-        quote="" if quote == "none" else quote,
-        header=not no_header,
-        encoding=encoding,
-        prefix=prefix,
-        resume=not fresh,
-        overwrite=overwrite,
-    )
-    _classify_file(job, classifier, options, bars, style)
+    options = FileOptions(table=table, prefix=prefix, resume=not fresh, overwrite=overwrite)
+    given = Path(place) if place is not None else sys.stdin.buffer
+    _classify_file(given, out, column, classifier, options, bars, as_json=style == "json")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _FileJob:
-    path: Path
-    out: Path
-    column: str
+def _is_file(source: str) -> bool:
+    """Whether this is a path, or the name of a file of data that is not there, rather than a text."""
+    from ottenok.tables.table import is_file_name
+
+    if "\n" in source or len(source) > 1000:
+        return False
+    return os.path.lexists(source) or is_file_name(Path(source.strip()))
 
 
-def _job(source: str | None, column: str | None, out: Path | None) -> _FileJob | None:
-    """Say what was asked for: a file's column, or (None) texts.
+def _typed() -> Iterator[str]:
+    """Yield the lines of a terminal."""
+    for line in sys.stdin:
+        yield line.rstrip("\r\n")
+
+
+def _piped(stream: IO[bytes], options: TableOptions, *, lines: bool) -> Iterator[str | None]:
+    """Return the lines of a stream, decoded as its first 64 KiB say; one that can't be read is a missing text.
 
     Raises:
-        UsageError: Options that do not go together, or a file without a column.
+        DataError: Its encoding can't be told, or it is not text.
+        UsageError: It is a table.
     """
-    if column is None:
-        if out is not None:
-            raise click.UsageError("-o needs a file and its column: ottenok classify FILE --text COLUMN -o OUT")
-        if source is not None and _looks_like_file(source):
-            raise click.UsageError(f"{source} is a file: name the column of its texts with --text COLUMN and -o OUT")
-        return None
-    if source is None or out is None:
-        raise click.UsageError("--text needs a file and an output: ottenok classify FILE --text COLUMN -o OUT")
-    return _FileJob(path=Path(source), out=out, column=column)
+    from ottenok.core.errors import DataError
+    from ottenok.tables.encoding import find_encoding
+    from ottenok.tables.streams import LongLine, Source, text_blocks
+
+    head = stream.read(_HEAD)
+    if head.startswith((b"PAR1", b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
+        raise DataError(
+            "this is a packed or binary file, not lines of text",
+            hint="If it is a table, name the column of its texts: --text COLUMN -o OUT",
+            file="standard input",
+        )
+    encoding = find_encoding(Source(io.BytesIO(head)), options.encoding)
+    if not lines:
+        _refuse_table(head[len(encoding.mark) :].decode(encoding.codec, errors="replace"))
+
+    def read() -> Iterator[str | None]:
+        whole = io.BufferedReader(_Joined(head, stream), _HEAD)
+        for block, clean in text_blocks(whole, encoding, file="standard input", limit=options.max_record):
+            for line in block:
+                broken = isinstance(line, LongLine) or (not clean and any("\udc80" <= c <= "\udcff" for c in line))
+                yield None if broken else line.rstrip("\r\n")
+
+    return read()
 
 
-def _looks_like_file(source: str) -> bool:
-    return source.lower().endswith(_TABLES) and not any(character.isspace() for character in source)
+class _Joined(io.RawIOBase):
+    """What was read of a stream, and the rest of it."""
+
+    def __init__(self, head: bytes, rest: IO[bytes]) -> None:
+        self._head = head
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # the buffer is always this
+        data = self._head[: len(buffer)] if self._head else self._rest.read(len(buffer))
+        self._head = self._head[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
 
 
-def _lines() -> Iterator[str]:
-    """Yield the lines of standard input; bytes that are no UTF-8 become replacement characters."""
-    for line in sys.stdin.buffer:
-        yield line.decode("utf-8-sig", errors="replace").rstrip("\r\n")
+def _refuse_table(head: str) -> None:
+    """Refuse what begins as a table does: its header and its commas are no texts.
+
+    Raises:
+        UsageError: Naming the columns.
+    """
+    first, _, rest = head.partition("\n")
+    names: list[str] = []
+    if first.startswith("{"):
+        try:
+            names = list(json.loads(first))
+        except (ValueError, TypeError):
+            return
+    else:
+        rows = [line for line in rest.split("\n")[:20] if line.strip()][:-1] or rest.splitlines()[:1]
+        for delimiter in ",;\t|":
+            try:
+                found = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+                widths = [len(next(csv.reader([row], delimiter=delimiter), [])) for row in rows]
+            except csv.Error:
+                continue
+            usual = any(name.casefold() in _USUAL for name in found)
+            plain = len(rows) > 2 and len(set(found)) == len(found) and all(map(_IDENTIFIER.fullmatch, found))
+            even = bool(widths) and sum(width == len(found) for width in widths) >= 0.8 * len(widths)
+            if len(found) > 1 and even and (usual or plain) and all(len(name) <= 40 for name in found):
+                names = found
+                break
+    if names:
+        shown = ", ".join(repr(harmless(name)) for name in names[:20])
+        raise click.UsageError(
+            f"standard input looks like a table with the columns {shown}. Name the column of its texts: "
+            "ottenok classify --text COLUMN -o OUT < FILE. If each line is a text as it stands, say --lines."
+        )
 
 
-def _classify_texts(texts: Iterable[str], classifier: Classifier, style: Literal["text", "json"]) -> None:
-    # Typed lines are answered one by one; piped ones in blocks, which fill batches.
-    waiting = sys.stdin.isatty() or isinstance(texts, list)
-    stream = classifier.stream(texts, texts_at_once=1) if waiting else classifier.stream(texts)
-    for prediction in stream:
-        if style == "json":
-            click.echo(json.dumps(prediction.to_json(), ensure_ascii=False))
-        else:
-            click.echo(_line(prediction, several=classifier.scheme.kind == "multi-label"))
-
-
-def _line(prediction: Prediction, *, several: bool) -> str:
-    """Return the answer, its probability and its polarity, divided by tabs."""
+def _line(prediction: Prediction, classifier: Classifier) -> str:
+    """Return the answer, its probability and its polarity, divided by tabs; of several tasks each with its name."""
     if not prediction.windows:
-        return "-\t(nothing to read)"
+        return f"-\t({prediction.reason or 'nothing to read'})"
+    if len(classifier.tasks) == 1:
+        return _answer(next(iter(prediction.tasks.values())), several=classifier.scheme.kind == "multi-label")
+    return "\t".join(
+        f"{harmless(task.name)}: "
+        + _answer(prediction.tasks[task.name], several=task.scheme.kind == "multi-label").replace("\t", " ")
+        for task in classifier.tasks
+    )
+
+
+def _answer(answer: TaskAnswer, *, several: bool) -> str:
     if several:
-        answers = [f"{label} {prediction.probabilities[label]:.2f}" for label in prediction.labels]
-        return ", ".join(answers) or "-"
-    label = prediction.label or "-"
-    polarity = "" if prediction.polarity is None else f"\t{prediction.polarity:+.2f}"
-    return f"{label}\t{max(prediction.probabilities.values()):.2f}{polarity}"
+        return ", ".join(f"{harmless(label)} {answer.probabilities[label]:.2f}" for label in answer.labels) or "-"
+    polarity = "" if answer.polarity is None else f"\t{answer.polarity:+.2f}"
+    label = "-" if answer.label is None else harmless(answer.label)
+    return f"{label}\t{max(answer.probabilities.values()):.2f}{polarity}"
 
 
 def _classify_file(
-    job: _FileJob, classifier: Classifier, options: FileOptions, bars: Progress, style: Literal["text", "json"]
+    source: Path | IO[bytes],
+    out: Path,
+    column: str,
+    classifier: Classifier,
+    options: FileOptions,
+    bars: Progress,
+    *,
+    as_json: bool,
 ) -> None:
     from ottenok.inference.files import classify_file
 
     try:
-        report = classify_file(
-            job.path, job.out, text=job.column, classifier=classifier, options=options, progress=bars
-        )
+        report = classify_file(source, out, text=column, classifier=classifier, options=options, progress=bars)
     except KeyboardInterrupt:
-        click.echo("What was done is kept: the same command goes on from there.", err=True)
+        tell("What was done is kept: the same command goes on from there.")
         raise
-    if style == "json":
-        click.echo(json.dumps(_facts(report), ensure_ascii=False))
+    if as_json:
+        facts: dict[str, Any] = {
+            "out": str(report.out),
+            "rows": report.rows,
+            "rejected": dict(report.rejected),
+            "rejects": None if report.rejects is None else str(report.rejects),
+            "resumed": report.resumed,
+            "finished": report.finished,
+            "notes": list(report.notes),
+        }
+        write_json(facts)
         return
-    click.echo(f"{report.rows:,} rows are in {report.out}", err=True)
+    for note in report.notes:
+        tell(note)
+    place = harmless(report.out)
+    if report.finished:
+        tell(f"Nothing was left to do: an earlier run finished, and its {report.rows:,} rows are in {place}")
+    else:
+        tell(f"{report.rows:,} rows are in {place}")
     if report.resumed:
-        click.echo(f"{report.resumed:,} rows of an interrupted run were kept.", err=True)
+        tell(f"{report.resumed:,} rows of an interrupted run were kept.")
     for reason, count in sorted(report.rejected.items()):
-        click.echo(f"Rows left out, {reason}: {count:,}", err=True)
+        tell(f"Rows left out, {harmless(reason)}: {count:,}")
     if report.rejects is not None:
-        click.echo(f"They are listed in {report.rejects}", err=True)
-
-
-def _facts(report: FileReport) -> dict[str, object]:
-    return {
-        "out": str(report.out),
-        "rows": report.rows,
-        "rejected": dict(report.rejected),
-        "rejects": None if report.rejects is None else str(report.rejects),
-        "resumed": report.resumed,
-    }
+        tell(f"They are listed in {harmless(report.rejects)}")

@@ -18,6 +18,8 @@ from ottenok.core.home import cache_home
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from ottenok.tables.options import TableOptions
+
 __all__ = [
     "bootstrap_options",
     "cache_option",
@@ -31,6 +33,7 @@ __all__ = [
     "read_option",
     "recipe_keys",
     "split_option",
+    "table_options",
     "task_option",
 ]
 
@@ -191,9 +194,39 @@ def column_options(command: _Command) -> _Command:
     return _grouped("columns", options, make)(command)  # type: ignore[no-any-return] # it is the command itself
 
 
-def mark(given: str | None) -> str | None:
-    """Return the character that a word as `tab` stands for; other values as they are."""
-    return _MARKS.get(given, given) if given else None
+def table_options(command: _Command) -> _Command:
+    """How a table is read where that is not found out, as one `table`."""
+
+    def make(*, no_header: bool, **given: Any) -> TableOptions:  # noqa: ANN401 - click passes what each option is
+        from ottenok.tables.options import TableOptions
+
+        for key in ("delimiter", "quote"):
+            given[key] = _MARKS.get(given[key], given[key])
+        given["format"] = given.pop("input_format")
+        limits = {key: given.pop(key) for key in ("max_record", "max_expansion")}
+        return TableOptions(header=not no_header, **given, **{k: v for k, v in limits.items() if v is not None})
+
+    options = [
+        click.option(
+            "--input-format",
+            type=click.Choice(["csv", "tsv", "json", "jsonl", "parquet", "xlsx"]),
+            help="Kind of a table.  [default: by its name and first bytes]",
+        ),
+        click.option("--encoding", help="Encoding of a text file, such as windows-1251.  [default: found out]"),
+        click.option("--delimiter", help="Between the cells of CSV: one character, or tab.  [default: found out]"),
+        click.option("--quote", help="Quote of CSV: one character, or none.  [default: found out]"),
+        click.option("--no-header", is_flag=True, help="The table has no header: columns are positions from 0."),
+        click.option("--sheet", help="Sheet of XLSX, by name or by number from 1.  [default: the first that fits]"),
+        click.option(
+            "--skip-rows", type=click.IntRange(min=0), default=0, help="Lines before the header to pass over."
+        ),
+        click.option("--member", help="File of a ZIP archive.  [default: its only one]"),
+        click.option("--max-record", type=click.IntRange(min=1), help="Most characters of a row.  [default: 8 M]"),
+        click.option(
+            "--max-expansion", type=click.IntRange(min=1), help="Times that a packed file may grow.  [default: 200]"
+        ),
+    ]
+    return _grouped("table", options, make)(command)  # type: ignore[no-any-return] # it is the command itself
 
 
 def recipe_keys(arguments: Sequence[str], *, top: Collection[str]) -> dict[str, Any]:

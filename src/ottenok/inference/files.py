@@ -63,7 +63,7 @@ class FileOptions:
         overwrite: Replace an output file that exists.
     """
 
-    table: TableOptions = TableOptions()
+    table: TableOptions = field(default_factory=TableOptions)
     prefix: str = "predicted_"
     resume: bool = True
     overwrite: bool = False
@@ -149,7 +149,9 @@ def classify_file(
         if rejects.exists() and not (options.overwrite and _is_rejects(rejects) and not _same(source, rejects)):
             raise InputError(
                 "the rows that are left out would be listed here, and the file exists",
-                hint="Name another output file." if not options.overwrite else "ottenok did not write it: move it away.",
+                hint="Name another output file."
+                if not options.overwrite
+                else "ottenok did not write it: move it away.",
                 file=str(rejects),
             )
         parts.open(run.identity(digest, text), resume=options.resume)

@@ -175,7 +175,9 @@ class _SameDelimited(_TextWriter):
     def piece(self, chunk: Chunk, answers: Sequence[Sequence[Any]]) -> bytes:
         several = "," if self._table.dialect.delimiter == ";" else ";"
         rows = zip(chunk.raw, answers, strict=True)
-        return self._encode("".join(self._table.extended(raw, [cell_text(v, several) for v in row]) for raw, row in rows))
+        return self._encode(
+            "".join(self._table.extended(raw, [cell_text(v, several) for v in row]) for raw, row in rows)
+        )
 
     def _start(self) -> bytes:
         preamble = self._table.preamble
@@ -348,4 +350,8 @@ def open_writer(table: Table, columns: AnswerColumns, out: Path, *, header: bool
     same: dict[str, Callable[..., Writer]] = {"csv": _SameDelimited, "jsonl": _SameLines, "parquet": _SameParquet}
     other: dict[str, Callable[..., Writer]] = {"csv": _ToDelimited, "jsonl": _ToLines, "parquet": _ToParquet}
     made = same if ("csv" if table.format == "tsv" else table.format) == kind else other
+    dialect = getattr(table, "dialect", None)
+    if dialect is not None and not table.file.lower().endswith(out.suffix.lower()):
+        # A comma file that is to be .tsv gets tabs; whatever divides a .csv file stays in a .csv file.
+        made = same if (dialect.delimiter == "\t") == (out.suffix.lower() == ".tsv") else other
     return made[kind](table, columns, out, header=header)

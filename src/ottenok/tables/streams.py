@@ -8,6 +8,7 @@ import io
 import lzma
 import shutil
 import tempfile
+import weakref
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,6 +107,7 @@ class Source:
     def _keep(self, stream: IO[bytes]) -> None:
         # One file for the life of the source: a table may be read twice, once to learn its form.
         self._copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the source is forgotten
+        weakref.finalize(self, self._copy.close)
         shutil.copyfileobj(stream, self._copy)
 
     @contextmanager
