@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import click
 
-from ottenok.cli.options import cache_option, out_option, read_option, table_options
+from ottenok.cli.options import cache_option, out_option, read_option, table_options, task_option
 from ottenok.cli.screen import harmless, say, tell, write_json
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _IDENTIFIER = re.compile(r"[\w.:-]{1,30}")
 @click.command()
 @click.argument("source", metavar="[TEXT|FILE|-]", required=False)
 @click.option("-m", "--model", help="Folder or hub name of a classifier.  [default: the one that ottenok ships]")
-@click.option("--task", "tasks", multiple=True, help="Task to answer, of a model with several; may be repeated.")
+@task_option
 @click.option("--text", "column", metavar="COLUMN", help="Column of the texts of FILE or of standard input.")
 @out_option("Output file: .csv, .tsv, .jsonl or .parquet.")
 @click.option(
