@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ottenok.core.errors import SchemeError
-from ottenok.core.schemes import load_scheme
+from ottenok.core.schemes import LabelMap, load_scheme
 from ottenok.data.card import Label, load_card
 from ottenok.data.harmonise import Harmoniser, Mapped, clean_text, find_route
 from ottenok.data.rows import Reason
@@ -75,3 +75,24 @@ def test_emoticons_leave_texts_whose_labels_they_are() -> None:
     """Distant supervision: the label must not be in the text; elsewhere the emoticon stays."""
     assert clean_text("вот и лето :)", TextOptions(), emoticons=True) == "вот и лето"
     assert clean_text("вот и лето :)", TextOptions(), emoticons=False) == "вот и лето :)"
+
+
+@pytest.mark.parametrize("empty", [None, "neutral"])
+def test_a_map_that_drops_labels_drops_a_row_that_loses_them_all(empty: str | None) -> None:
+    """A label without a place in the target goes alone; where no other is left the row says nothing, not "none"."""
+    known = load_scheme("emotions-7")
+    route = LabelMap(
+        source="goemotions-28",
+        target="emotions-7",
+        table={"joy": "joy", "love": None, "fear": None},
+        drop="label",
+        empty=empty,
+        why="a test",
+    )
+    mapped = Harmoniser(label=EMOTION, scheme=known, route=route)
+
+    assert mapped(("1", "2")) == Mapped(labels=("joy",))
+    assert mapped(("1",)) == Mapped(labels=("joy",))
+    assert mapped(("2", "3")) == Mapped(reason=Reason.LABEL)
+    assert mapped(("3",)) == Mapped(reason=Reason.LABEL)
+    assert mapped(()) == Mapped(labels=() if empty is None else (empty,))

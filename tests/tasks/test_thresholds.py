@@ -12,7 +12,14 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import balanced_accuracy_score, f1_score, hamming_loss
 
 from ottenok.core.errors import ModelError
-from ottenok.tasks.thresholds import ThresholdMetric, ThresholdOptions, fit_thresholds
+from ottenok.tasks.thresholds import (
+    ThresholdMetric,
+    ThresholdOptions,
+    best_common,
+    best_each,
+    fit_thresholds,
+    sweep,
+)
 
 # A coarse grid, so that equal probabilities are common.
 grid = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0])
@@ -227,3 +234,44 @@ def test_what_can_not_be_swept_is_refused(probs: np.ndarray, truth: np.ndarray) 
     """Other shapes, fewer rows than folds and NaN are refused."""
     with pytest.raises(ModelError):
         fit_thresholds(probs, truth)
+
+
+@pytest.mark.parametrize("seed", [3, 4, 10, 14])
+def test_the_guard_of_a_fold_is_rounded_up(seed: int) -> None:
+    """With two folds and three true rows asked for, a half must have two of them: one and a half is not enough.
+
+    The cross-fit is reckoned again here from the sweep alone; a guard of one, or of three, gives another figure.
+    """
+    rng = np.random.default_rng(seed)
+    truth = np.stack([rng.random(40) < 0.5, np.zeros(40, dtype=bool)], axis=1)
+    truth[rng.choice(40, 3, replace=False), 1] = True
+    probs = np.clip(rng.random((40, 2)) * 0.6 + 0.35 * truth * rng.random((40, 2)), 0, 1).astype(np.float32)
+
+    def cross_fitted(least: int) -> float:
+        half = np.random.default_rng(0).permutation(40) % 2
+        mask = np.zeros_like(truth)
+        for part in (0, 1):
+            sweeps = [sweep(probs[half != part, i], truth[half != part, i]) for i in (0, 1)]
+            common, own = best_common(sweeps, "macro_f1"), best_each(sweeps, "macro_f1")
+            cuts = [common if one.support < least else cut for one, cut in zip(sweeps, own, strict=True)]
+            mask[half == part] = probs[half == part] >= np.asarray(cuts, dtype=np.float32)
+        return float(f1_score(truth, mask, average="macro", zero_division=0))
+
+    fit = fit_thresholds(probs, truth, ThresholdOptions(minimum_positives=3, folds=2))
+
+    assert fit.after == pytest.approx(cross_fitted(2))
+    assert fit.after != pytest.approx(cross_fitted(1))
+    assert fit.after != pytest.approx(cross_fitted(3))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_thresholds_raise_their_metric(metric: ThresholdMetric) -> None:
+    """More of every metric that thresholds are fitted for is better, and a fit that is kept has more of it."""
+    truth = np.arange(400)[:, None] % [2, 4] == 0
+    probs = np.where(truth, 0.3, 0.1).astype(np.float32)  # right, but never near 0.5
+
+    fit = fit_thresholds(probs, truth, ThresholdOptions(metric=metric))
+
+    assert fit.kept
+    assert (fit.after, fit.optimistic) == (1.0, 1.0)
+    assert fit.before < fit.after

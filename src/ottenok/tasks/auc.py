@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Probabilities = npt.NDArray[np.float32]
     Mask = npt.NDArray[np.bool_]
 
-__all__ = ["Areas", "area", "area_interval", "area_parts", "areas", "measure_areas", "weighted_areas"]
+__all__ = ["Areas", "area", "area_interval", "area_parts", "measure_areas", "weighted_areas"]
 
 
 def area(scores: npt.NDArray[np.floating[Any]], truth: npt.NDArray[np.bool_]) -> float | None:
@@ -42,11 +42,6 @@ def area(scores: npt.NDArray[np.floating[Any]], truth: npt.NDArray[np.bool_]) ->
     ranks = np.cumsum(count) - (count - 1) / 2.0
     above = ranks[inverse.ravel()[truth]].sum() - positive * (positive + 1) / 2.0
     return float(above / (positive * negative))
-
-
-def areas(probs: npt.NDArray[np.floating[Any]], truth: npt.NDArray[np.bool_]) -> list[float | None]:
-    """Return each label's AUC against all others; both arrays are `[rows, labels]`."""
-    return [area(probs[:, label], truth[:, label]) for label in range(truth.shape[1])]
 
 
 def weighted_areas(
@@ -78,6 +73,8 @@ def weighted_areas(
 def area_parts(scores: npt.NDArray[np.floating[Any]], truth: npt.NDArray[np.bool_]) -> Floats | None:
     """Return each row's part in one label's AUC, float64 `[rows]` of mean 0; None where the AUC is undefined.
 
+    The sum of their squares over the square of the rows is DeLong's variance.
+
     Args:
         scores: `[rows]`; only their order counts.
         truth: bool `[rows]`.
@@ -86,22 +83,23 @@ def area_parts(scores: npt.NDArray[np.floating[Any]], truth: npt.NDArray[np.bool
     negative = rows - positive
     if not positive or not negative:
         return None
+
+    def lower(values: npt.NDArray[np.floating[Any]]) -> Floats:
+        """Return the number of lower scores, with half of the other equal ones."""
+        _, inverse, count = np.unique(values, return_inverse=True, return_counts=True)
+        ranks: Floats = (np.cumsum(count) - (count + 1) / 2.0)[inverse.ravel()]
+        return ranks
+
     # Of each row: the share of the other kind that it is on the right side of, ties counting one half.
-    below = _mean_ranks(scores)
     own = np.empty(rows)
-    own[truth], own[~truth] = _mean_ranks(scores[truth]), _mean_ranks(scores[~truth])
-    others = below - own
+    own[truth], own[~truth] = lower(scores[truth]), lower(scores[~truth])
+    others = lower(scores) - own
     share = np.where(truth, others / negative, 1.0 - others / positive)
     area = float(share[truth].mean())
-    parts: Floats = (share - area) * np.where(truth, rows / positive, rows / negative)
+    # A variance of so many values is over one less; a single value has none, and is left as it is.
+    of_true, of_false = (rows / np.sqrt(count * max(count - 1, 1)) for count in (positive, negative))
+    parts: Floats = (share - area) * np.where(truth, of_true, of_false)
     return parts
-
-
-def _mean_ranks(scores: npt.NDArray[np.floating[Any]]) -> Floats:
-    """Return the number of lower scores, with half of the other equal ones."""
-    _, inverse, count = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks: Floats = (np.cumsum(count) - (count + 1) / 2.0)[inverse.ravel()]
-    return ranks
 
 
 def area_interval(value: float, parts: Floats, confidence: float) -> tuple[float, float]:
@@ -140,43 +138,40 @@ def measure_areas(probs: Probabilities, truth: Mask, *, confidence: float | None
     Args:
         probs: float32 `[rows, labels]`.
         truth: bool `[rows, labels]`.
-        confidence: Of the intervals (DeLong's, see `ottenok.tasks.auc`); None: no intervals.
+        confidence: Of the intervals, between 0 and 1; None: no intervals.
     """
-    values = [area(probs[:, i], truth[:, i]) for i in range(truth.shape[1])]
-    parts = [_parts(probs[:, i], truth[:, i], confidence) for i in range(truth.shape[1])]
-    labels = tuple(_interval(value, part, confidence) for value, part in zip(values, parts, strict=True))
-    every = _parts(probs.ravel(), truth.ravel(), confidence)
+
+    def interval(value: float, parts: Floats | None) -> Interval:
+        if parts is None or confidence is None:
+            return Interval(value=value)
+        low, high = area_interval(value, parts, confidence)
+        return Interval(value=value, low=low, high=high)
+
+    def parts_of(scores: Probabilities, true: Mask) -> Floats | None:
+        return None if confidence is None else area_parts(scores, true)
+
+    columns = [(probs[:, i], truth[:, i]) for i in range(truth.shape[1])]
+    values = [area(*column) for column in columns]
+    parts = [parts_of(*column) for column in columns]
+
+    def mean(weights: Floats) -> Interval | None:
+        """Return the weighted mean of the areas that are defined."""
+        known = [i for i, value in enumerate(values) if value is not None]
+        total = float(sum(weights[i] for i in known))
+        if not total:
+            return None
+        value = sum((values[i] or 0.0) * weights[i] for i in known) / total
+        told = [part * weights[i] / total for i, part in enumerate(parts) if part is not None]
+        return interval(float(value), np.sum(told, axis=0) if told else None)
+
+    whole, every = area(probs.ravel(), truth.ravel()), parts_of(probs.ravel(), truth.ravel())
     # A row's claims stand and fall together.
     by_row = None if every is None else every.reshape(truth.shape).mean(axis=1)
     return Areas(
-        labels=labels,
-        macro=_mean(values, parts, np.ones(truth.shape[1]), confidence),
-        weighted=_mean(values, parts, truth.sum(axis=0).astype(np.float64), confidence),
-        micro=_interval(area(probs.ravel(), truth.ravel()), by_row, confidence),
+        labels=tuple(
+            None if value is None else interval(value, part) for value, part in zip(values, parts, strict=True)
+        ),
+        macro=mean(np.ones(len(columns))),
+        weighted=mean(truth.sum(axis=0).astype(np.float64)),
+        micro=None if whole is None else interval(whole, by_row),
     )
-
-
-def _parts(scores: Probabilities, truth: Mask, confidence: float | None) -> Floats | None:
-    return None if confidence is None else area_parts(scores, truth)
-
-
-def _interval(value: float | None, parts: Floats | None, confidence: float | None) -> Interval | None:
-    if value is None:
-        return None
-    if parts is None or confidence is None:
-        return Interval(value=value)
-    low, high = area_interval(value, parts, confidence)
-    return Interval(value=value, low=low, high=high)
-
-
-def _mean(
-    values: list[float | None], parts: list[Floats | None], weights: Floats, confidence: float | None
-) -> Interval | None:
-    """Return the weighted mean of the areas that are defined."""
-    known = [(value, weight) for value, weight in zip(values, weights.tolist(), strict=True) if value is not None]
-    total = sum(weight for _, weight in known)
-    if not total:
-        return None
-    value = sum(value * weight for value, weight in known) / total
-    told = [part * weight / total for part, weight in zip(parts, weights.tolist(), strict=True) if part is not None]
-    return _interval(value, np.sum(told, axis=0) if told else None, confidence)
