@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,9 +15,9 @@ import pytest
 
 from ottenok.core.config import parse
 from ottenok.core.errors import ChecksumError, ConfigError, DataError
+from ottenok.core.files import locked
 from ottenok.data.card import Card
-from ottenok.data.download import DownloadOptions, Remote, download
-from ottenok.data.fetch import absent, fetch, locate
+from ottenok.data.fetch import DownloadOptions, Remote, absent, download, fetch, locate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -509,13 +510,12 @@ def test_a_cache_that_can_not_be_written_is_an_error(site: Site, tmp_path: Path)
         fetch(make_card(entry(site)), cache=cache, options=FAST)
 
 
-def test_two_processes_do_not_fetch_one_file(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While one process fetches a file, another is told so instead of spoiling it."""
-    from filelock import FileLock
-
-    monkeypatch.setattr("ottenok.data.download._LOCK_WAIT", 0.0)
-    (tmp_path / "toy").mkdir()
-    with FileLock(tmp_path / "toy/.data.csv.lock"), pytest.raises(DataError, match="another process"):
+def test_two_processes_do_not_fetch_one_file(site: Site, tmp_path: Path) -> None:
+    """While one process fetches a file, another is told which, instead of spoiling it."""
+    with (
+        locked(tmp_path / "toy/.data.csv.lock"),
+        pytest.raises(DataError, match=f"process {os.getpid()} is fetching this file"),
+    ):
         fetch(make_card(entry(site)), cache=tmp_path, options=FAST)
 
 
