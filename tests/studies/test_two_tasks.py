@@ -15,6 +15,7 @@ from ottenok.core.errors import ConfigError, SchemeError
 from ottenok.inference.api import load
 from ottenok.studies.cards import record
 from ottenok.studies.evaluation import evaluate
+from ottenok.studies.reporting import report
 from ottenok.studies.tuning import tune
 from ottenok.tasks.predictions import load_predictions
 from ottenok.tasks.thresholds import ThresholdOptions
@@ -128,6 +129,28 @@ def test_the_commands_take_a_task(corpus: Path, model: Path) -> None:
     assert "negative" not in shown.stdout
     told = CliRunner().invoke(tune_command, [str(model), str(corpus), "--dry-run", "--json"], catch_exceptions=False)
     assert set(json.loads(told.stdout)["tasks"]) == {"sentiment-3", "emotions-7"}
+
+
+def test_the_report_has_both_tasks(corpus: Path, model: Path, tmp_path: Path) -> None:
+    """Each task has its sets of rows, from kept predictions as from a run, with its own labels and cells."""
+    evaluate(model, corpus, resamples=0, baselines=False, predictions=model / "predictions" / "test.parquet")
+    record(model, evaluate(model, corpus, resamples=0, baselines=False, split="validation"))
+    written = report(model, tmp_path / "report", data=corpus, resamples=0, mistakes=3)
+
+    tree = json.loads(written.numbers.read_text(encoding="utf-8"))
+    assert tree["tasks"]["emotions-7"]["sets"] == ["emotions-7-test", "emotions-7-recorded-1"]
+    assert tree["reports"]["sentiment-3-test"]["rows"] == 36
+    assert len(tree["mistakes"]["emotions-7-test-mistakes"]) == 3
+    assert {"roc-sentiment-3-test", "together-emotions-7-test"} < set(tree["plots"])
+    text = written.page.read_text(encoding="utf-8")
+    assert "7: not learned" in text
+    assert "labels of sentiment-3, emotions-7" in text
+    for task in ("sentiment-3", "emotions-7"):
+        assert f'<h2 id="{task}-test">{task}: test rows</h2>' in text
+    alone = report(model, tmp_path / "alone", tasks=["emotions-7"], data=corpus, split="validation", resamples=0)
+    found = json.loads(alone.numbers.read_text(encoding="utf-8"))
+    assert found["tasks"]["emotions-7"]["sets"][0] == "emotions-7-named"
+    assert found["reports"]["emotions-7-named"]["rows"] == 40
 
 
 def test_a_model_with_one_task_takes_its_rows_from_a_corpus_with_several(corpus: Path, tmp_path: Path) -> None:

@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from ottenok.bundle.manifest import BundleManifest, SourceFacts
 
 
-__all__ = ["EARLIER", "card_text", "front_matter", "limits", "terms", "trained_on", "warning", "write_card"]
+__all__ = [
+    "ANNOTATION",
+    "COMMERCIAL",
+    "EARLIER",
+    "card_text",
+    "front_matter",
+    "limits",
+    "terms",
+    "trained_on",
+    "warning",
+    "write_card",
+]
 
 # A link that nothing breaks out of.
 _LINK = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&*+,;=%\-]+")
@@ -49,18 +60,19 @@ def terms(manifest: BundleManifest) -> LicenceFacts:
     return claimed
 
 
-def warning(manifest: BundleManifest) -> str | None:
-    """Return the sentence that a card must begin with, or None where commercial use is open."""
+def warning(manifest: BundleManifest, *, plain: bool = False) -> str | None:
+    """Return the sentence that a card must begin with, as Markdown or plain; None where commercial use is open."""
+    escape, bold = (str, "") if plain else (escape_markdown, "**")
     found, sources = terms(manifest), trained_on(manifest)
     if found.commercial is True:
         return None
     strict = [source for source in sources if source.licence.commercial is found.commercial]
-    names = escape_markdown("; ".join(f"{source.name} ({source.licence.id})" for source in strict))
+    names = escape("; ".join(f"{source.name} ({source.licence.id})" for source in strict))
     if found.commercial is False:
-        return f"**Non-commercial use only** ({escape_markdown(found.id)})." + (
+        return f"{bold}Non-commercial use only{bold} ({escape(found.id)})." + (
             f" Trained on: {names}." if names else ""
         )
-    return "**Terms partly unknown: check them before commercial use.**" + (
+    return f"{bold}Terms partly unknown: check them before commercial use.{bold}" + (
         f" The publishers of these training sets state no terms: {names}." if names else ""
     )
 
@@ -78,9 +90,10 @@ _INDIRECT = {
 }
 
 
-def limits(manifest: BundleManifest) -> list[str]:
-    """Return what a model is for and where it fails, as Markdown sentences, most general first."""
-    names = [_LANGUAGES.get(code, escape_markdown(code)) for code in manifest.languages]
+def limits(manifest: BundleManifest, *, plain: bool = False) -> list[str]:
+    """Return what a model is for and where it fails, in sentences, Markdown or plain, most general first."""
+    escape, code = (str, str) if plain else (escape_markdown, code_span)
+    names = [_LANGUAGES.get(code, escape(code)) for code in manifest.languages]
     languages = " and ".join(names) if names else "the languages of its training data"
     what = "sentiment" if manifest.scheme.values else "labels"
     found = [f"Meant for the {what} of texts in {languages}, of the kinds that it was trained on. Measure it on yours."]
@@ -96,7 +109,7 @@ def limits(manifest: BundleManifest) -> list[str]:
         if len(labels) > 1:
             worst = min(labels, key=lambda label: label.f1.value)
             found.append(
-                f"Its weakest label{of} is {code_span(worst.label)}: F1 {worst.f1.value:.2f} on {worst.support:,} rows."
+                f"Its weakest label{of} is {code(worst.label)}: F1 {worst.f1.value:.2f} on {worst.support:,} rows."
             )
         metric = "macro_f1" if report.kind == "multi-label" else "macro_f1_present"
         sources = sorted(
@@ -105,20 +118,20 @@ def limits(manifest: BundleManifest) -> list[str]:
         if len(sources) > 1:
             (low, worse), (high, better) = sources[0], sources[-1]
             found.append(
-                f"It is not equally good everywhere: macro F1{of} {low:.2f} on {escape_markdown(worse)}, {high:.2f} on "
-                f"{escape_markdown(better)}{'.' if metric == 'macro_f1' else ' (labels present).'}"
+                f"It is not equally good everywhere: macro F1{of} {low:.2f} on {escape(worse)}, {high:.2f} on "
+                f"{escape(better)}{'.' if metric == 'macro_f1' else ' (labels present).'}"
             )
     by_annotation: dict[str, list[str]] = {}
     for source in trained_on(manifest):
         if source.annotation in _INDIRECT:
-            by_annotation.setdefault(source.annotation, []).append(escape_markdown(source.title or source.name))
+            by_annotation.setdefault(source.annotation, []).append(escape(source.title or source.name))
     found += [
         f"Training texts of {', '.join(titles)} {_INDIRECT[annotation]}."
         for annotation, titles in by_annotation.items()
     ]
     # What the average over languages and sources hides.
     cells = [
-        f"{code_span(label)} of {escape_markdown(f'{task} in {_LANGUAGES.get(language, language)}')} ({rows:,})"
+        f"{code(label)} of {escape(f'{task} in {_LANGUAGES.get(language, language)}')} ({rows:,})"
         for task, by_language in (manifest.data.cells if manifest.data else {}).items()
         for language, counts in by_language.items()
         for label, rows in counts.items()
@@ -206,9 +219,9 @@ def front_matter(manifest: BundleManifest, *, has_weights: bool) -> str:
     return "\n".join(("---", *lines, "---"))
 
 
-_COMMERCIAL = {True: "yes", False: "no", None: "unknown"}
+COMMERCIAL = {True: "yes", False: "no", None: "unknown"}
 _TITLES = {"en": "English", "ru": "Русский", "zh": "中文"}
-_ANNOTATION = {
+ANNOTATION = {
     "human": "people",
     "author": "the texts' authors (stars)",
     "distant": "emoticons",
@@ -253,7 +266,7 @@ def card_text(bundle: Bundle, results: Mapping[str, str]) -> str:
         _training(manifest),
         _data(manifest),
         _list("Intended use and limits", limits(manifest)),
-        f"## Terms\n\nWeights: {licence}; commercial use: {_COMMERCIAL[found.commercial]}.{statement}",
+        f"## Terms\n\nWeights: {licence}; commercial use: {COMMERCIAL[found.commercial]}.{statement}",
         _list("Notes", [escape_markdown(note) for note in manifest.notes]),
         f"Made with {made}." if made else "",
     ]
@@ -362,9 +375,9 @@ def _data(manifest: BundleManifest) -> str:
                 f"[{title}]({source.homepage})" if _LINK.fullmatch(source.homepage) else title,
                 *(f"{source.rows.get(split, 0):,}" for split in splits),
                 escape_markdown(", ".join(source.languages)),
-                escape_markdown(_ANNOTATION.get(source.annotation, source.annotation)),
+                escape_markdown(ANNOTATION.get(source.annotation, source.annotation)),
                 escape_markdown(source.licence.id),
-                _COMMERCIAL[source.licence.commercial],
+                COMMERCIAL[source.licence.commercial],
             ]
         )
     text = f"## Data\n\nThe corpus {code_span(manifest.data.name)}, in rows:\n\n{_table(header, rows)}"

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ottenok.cli.options import bootstrap_options, column_options, out_option, places_options, split_option
+from ottenok.cli.options import bootstrap_options, column_options, out_option, places_options, split_option, task_option
 from ottenok.cli.screen import tell
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ottenok.studies.report.folder import WrittenReport
     from ottenok.studies.rows import Columns
     from ottenok.training.inputs import Places
 
@@ -25,6 +24,7 @@ __all__ = ["report"]
 @click.option("--data", help="A corpus folder, the name of a corpus recipe, or a file with texts and labels.")
 @split_option()
 @column_options
+@task_option
 @click.option("--title", help="Of the page.")
 @click.option(
     "--mistakes",
@@ -42,6 +42,7 @@ def report(  # noqa: PLR0913 - click passes each option by name
     data: str | None,
     split: Literal["train", "validation", "test"],
     columns: Columns,
+    tasks: tuple[str, ...],
     title: str | None,
     mistakes: int,
     resamples: int,
@@ -58,23 +59,22 @@ def report(  # noqa: PLR0913 - click passes each option by name
     worst mistakes, data and licences, recipe, versions. `report.json` has the numbers.
     """
     from ottenok.cli.bars import Bars
-    from ottenok.studies.reporting import ReportSpec
     from ottenok.studies.reporting import report as run
 
-    spec = ReportSpec(
+    written = run(
+        model,
+        out,
         data=data,
         split=split,
         columns=columns,
+        tasks=tasks,
         title=title,
         mistakes=mistakes,
         resamples=resamples,
         seed=seed,
         places=places,
+        progress=Bars(),
     )
-    _told(run(model, out, spec=spec, progress=Bars()))
-
-
-def _told(written: WrittenReport) -> None:
     tell(f"Written to {written.page}, with {written.plots} plots beside it.")
     if written.has_texts:
         tell("It contains texts of the data: mind their terms before you pass it on.")

@@ -22,7 +22,7 @@ from ottenok.bundle.manifest import (
     TrainingFacts,
 )
 from ottenok.core.schemes import load_scheme
-from ottenok.studies.reporting import ReportSpec, report
+from ottenok.studies.reporting import report
 from ottenok.tasks.decision import Decision, probabilities
 from ottenok.tasks.predictions import Predictions, predictions_file, save_predictions
 from ottenok.tasks.report import EvaluationOptions, evaluate
@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ottenok.core.schemes import LabelScheme
-    from ottenok.studies.report.folder import WrittenReport
+    from ottenok.studies.reporting import WrittenReport
 
 ATTACK = '<script>alert(1)</script><img src="https://example.org/x" onerror=alert(2)>'
-_TEXTS = (ATTACK, "Какая гадость эта ваша заливная рыба!", "今天的菜真好吃！", "x" * 900)
+# A mark that turns the direction of what follows, a control, and half a character.
+TURNED = "тихо \u202e\u2067\x07 и громко"
+_TEXTS = (ATTACK, TURNED, "Какая гадость эта ваша заливная рыба!", "今天的菜真好吃！", "x" * 900)
 _ROWS = 90
 
 
@@ -152,9 +154,8 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return make_run(tmp_path_factory.mktemp("several"), "cedr-5", decision)
 
 
-def _report(run: Run, **options: object) -> WrittenReport:
-    spec = ReportSpec(data=run.corpus, mistakes=40, resamples=50, **options)  # type: ignore[arg-type]
-    return report(run.folder, run.folder.parent / "report", spec=spec)
+def _report(run: Run) -> WrittenReport:
+    return report(run.folder, run.folder.parent / "report", data=run.corpus, mistakes=40, resamples=50)
 
 
 @pytest.fixture(scope="session")

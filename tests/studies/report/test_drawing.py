@@ -12,13 +12,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from ottenok.studies.report.canvas import canvas, finish
-from ottenok.studies.report.fonts import families, writable
-from ottenok.studies.report.inputs import Measured
-from ottenok.studies.report.mistakes import worst_mistakes
-from ottenok.studies.report.parts import Words
-from ottenok.studies.report.plots.curves import roc_plots
-from ottenok.studies.report.theme import DARK, DASHES, LIGHT, SERIES
+from ottenok.studies.report.drawing import DARK, DASHES, LIGHT, SERIES, canvas, families, finish, writable
+from ottenok.studies.report.plots import curve_plots, curves
+from ottenok.studies.report.sections import Measured, worst_mistakes
 from ottenok.tasks.decision import Decision
 from ottenok.tasks.report import EvaluationOptions, evaluate
 from ottenok.tasks.task import Task
@@ -86,10 +82,10 @@ def test_dark_is_dark() -> None:
 
 def test_names_that_no_font_has_get_a_number() -> None:
     """Russian is in matplotlib's own font; a Chinese name is a name only where some font has it."""
-    names = ("positive", "злость", "愤怒", "", "x" * 80)
+    names = ("positive", "злость", "愤怒", "", "x" * 80, "a\u202eb")
     own = writable(names, kind="label", fonts=families()[:1])
 
-    assert own == ("positive", "злость", "label 3", "label 4", "label 5")
+    assert own == ("positive", "злость", "label 3", "label 4", "label 5", "label 6")
     found = writable(names, kind="label")
     assert found[2] == ("愤怒" if len(families()) > 1 else "label 3")
 
@@ -100,7 +96,7 @@ def test_what_can_be_written_is_written_without_a_warning() -> None:
     with warnings.catch_warnings(), canvas("x") as (figure, axes):
         warnings.simplefilter("error")
         axes.set_title(" ".join(names))
-        drawn = finish(figure, Words(name="x", title="t", alt="a 1"))
+        drawn = finish(figure, name="x", alt="a 1")
     assert "$a$ &lt;b&gt; &amp; c" in drawn.svg
     assert "$a$ &lt;b&gt; &amp; c" in drawn.element
 
@@ -111,7 +107,7 @@ def test_settings_of_matplotlib_stay_as_they_were() -> None:
     with pytest.raises(RuntimeError), canvas("x"):
         raise RuntimeError
     with canvas("y") as (figure, _):
-        finish(figure, Words(name="y", title="t", alt="a"))
+        finish(figure, name="y", alt="a")
     assert dict(mpl.rcParams) == before
 
 
@@ -122,11 +118,11 @@ def test_many_labels_go_into_several_figures(one_label: Run) -> None:
     truth = rng.random((60, 16)) < 0.5
     truth[:, 3] = False  # without true rows there is no curve
     rows = replace(one_label.rows.take(range(60)), labels=labels, truth=truth, probs=rng.random((60, 16), dtype="f4"))
-    plots = roc_plots(rows, labels, "test")
+    plots = [plot for plot in curve_plots(curves(rows), labels, "test") if plot.name.startswith("roc")]
 
     assert [len(plot.numbers) for plot in plots] == [7, 7, 1]
     assert {label for plot in plots for label in plot.numbers} == set(labels) - {"label_3"}
-    assert [plot.words.name for plot in plots] == ["roc-test-1", "roc-test-2", "roc-test-3"]
+    assert [plot.name for plot in plots] == ["roc-test-1", "roc-test-2", "roc-test-3"]
 
 
 def _measured(run: Run, decision: Decision) -> Measured:
@@ -139,7 +135,7 @@ def _measured(run: Run, decision: Decision) -> Measured:
 def test_worst_mistakes_are_the_surest_wrong_answers(one_label: Run) -> None:
     """One label a row: by the answer's probability, and only wrong answers."""
     decision = Decision(activation="softmax")
-    found = worst_mistakes(_measured(one_label, decision), one_label.scheme, decision, most=1000)
+    found = worst_mistakes(_measured(one_label, decision), Task.of(one_label.scheme, decision), most=1000)
     rows = one_label.rows
     best = rows.probs.argmax(axis=1)
     wrong = best != rows.truth.argmax(axis=1)
@@ -152,7 +148,7 @@ def test_worst_mistakes_are_the_surest_wrong_answers(one_label: Run) -> None:
 def test_worst_mistakes_of_several_labels(several: Run) -> None:
     """Several labels a row: by the wrong label that the model was surest of, given or left out."""
     decision = Decision(activation="sigmoid")
-    first = worst_mistakes(_measured(several, decision), several.scheme, decision, most=1)[0]
+    first = worst_mistakes(_measured(several, decision), Task.of(several.scheme, decision), most=1)[0]
     rows = several.rows
     answer = rows.probs >= 0.5
     side = np.where(answer, rows.probs, 1 - rows.probs)

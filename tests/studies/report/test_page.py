@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ottenok.studies.report.page import page as render
+from ottenok.studies.report.parts import Section
+
 if TYPE_CHECKING:
-    from ottenok.studies.report.folder import WrittenReport
+    from ottenok.studies.reporting import WrittenReport
 
 _VOID = {"meta", "link", "img", "br", "hr", "input", "base"}
 _LOADING = {"src", "srcset", "data", "poster", "action", "formaction", "background", "ping", "xlink:href"}
@@ -89,6 +92,22 @@ def test_words_of_strangers_are_escaped(page: _Page, text: str) -> None:
     assert "small &lt;model&gt;: report" in text
     assert any("Reviews <b>bold</b>" in words for words in page.inside("a"))
     assert not any(link["href"].startswith("javascript") for link in page.all("a"))
+
+
+def test_no_text_turns_or_hides_the_page(text: str) -> None:
+    """Marks that change the direction of letters, and control characters, are written out."""
+    assert "⟨U+202E⟩⟨U+2067⟩⟨U+0007⟩ и громко" in text
+    assert not {mark for mark in text if mark in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\x07"}
+
+
+def test_a_megabyte_is_cut() -> None:
+    """What is longer than any name or recipe says how long it is, and the page stays light."""
+    found = render("m" * (1 << 20), "<b>", [Section(name="a", title="\ud800", lines=("x" * (1 << 20),))])
+
+    assert len(found.encode("utf-8")) < 1 << 20
+    assert found.count("… (1,048,576 characters)") == 3  # the title stands there twice
+    assert "&lt;b&gt;" in found
+    assert "⟨U+D800⟩" in found
 
 
 def test_links_lead_somewhere(page: _Page) -> None:

@@ -1,31 +1,33 @@
-"""What a report is made of: sections with sentences, plots, tables and mistakes."""
+"""What a page is made of: sections with sentences, plots, tables and mistakes."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ottenok.studies.report.canvas import Drawing
+    from collections.abc import Sequence
 
-__all__ = ["Cell", "Mistake", "Plot", "Section", "Table", "Words"]
+    from ottenok.studies.report.drawing import Drawing
+    from ottenok.tasks.tables import Grid
+
+__all__ = ["Cell", "Mistake", "Plot", "Section", "Table", "from_grid", "plain_table", "visible"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
-    """What is said of a plot.
+# Controls, and marks that turn the direction of what follows them: a stranger's text must not hide or reorder ours.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+# Longer than any name, sentence or recipe: more says nothing to a reader and makes the page too heavy to open.
+_LONGEST = 200_000
 
-    Attributes:
-        name: Of its files and its element, unique in the report: small Latin letters, digits, `-`.
-        title: A few words.
-        alt: What it shows, with its main numbers, for those who can't see it.
-        note: What a reader should know to read it right; may be empty.
-    """
 
-    name: str
-    title: str
-    alt: str
-    note: str = ""
+def visible(text: str) -> str:
+    """Return a text with hidden marks written out (`U+202E`), and without what is beyond 200,000 characters."""
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}… ({len(text):,} characters)"
+    return _HIDDEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +35,18 @@ class Plot:
     """A plot.
 
     Attributes:
-        words: What is said of it.
+        name: Of its files and its element, unique on the page: small Latin letters, digits, `-`.
+        title: A few words.
+        alt: What it shows, with its main numbers, for those who can't see it.
+        note: What a reader should know to read it right; may be empty.
         drawing: The picture.
         numbers: What is drawn, for `report.json`.
     """
 
-    words: Words
+    name: str
+    title: str
+    alt: str
+    note: str = ""
     drawing: Drawing
     numbers: Any
 
@@ -49,7 +57,7 @@ class Cell:
 
     Attributes:
         text: What it says.
-        language: ISO 639-1 code, where it is not the report's.
+        language: ISO 639-1 code, where it is not the page's.
         link: An http address that it leads to; empty: none.
         code: Whether it is a name or a hash, to be set in a fixed width.
     """
@@ -77,6 +85,19 @@ class Table:
     numeric: bool = True
 
 
+def plain_table(
+    title: str, header: Sequence[str], rows: Sequence[Sequence[str | Cell]], *, numeric: bool = True
+) -> Table:
+    """Return a table of strings and cells."""
+    cells = tuple(tuple(cell if isinstance(cell, Cell) else Cell(text=cell) for cell in row) for row in rows)
+    return Table(title=title, header=tuple(header), rows=cells, numeric=numeric)
+
+
+def from_grid(title: str, grid: Grid) -> Table:
+    """Return a table of `ottenok.tasks.tables`."""
+    return plain_table(title, grid.header, grid.rows)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mistake:
     """A wrong answer that the model was sure of.
@@ -86,7 +107,7 @@ class Mistake:
         source: Of the row; may be empty.
         truth: Its labels; may be none.
         answer: What the model answered; may be none.
-        scores: Label and probability, for each label that is in either.
+        probabilities: Label and probability, for each label that is in either.
         sureness: How far the probability is on the wrong side, 0..1.
         text: What was classified, at most some hundred characters; None where it is not at hand.
         language: ISO 639-1 code of the text; empty if unknown.
@@ -96,7 +117,7 @@ class Mistake:
     source: str
     truth: tuple[str, ...]
     answer: tuple[str, ...]
-    scores: tuple[tuple[str, float], ...]
+    probabilities: tuple[tuple[str, float], ...]
     sureness: float
     text: str | None = None
     language: str = ""
@@ -104,10 +125,10 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A part of the report, with its own place in the table of contents.
+    """A part of a page, with its own place in the table of contents.
 
     Attributes:
-        name: Its id, unique in the report.
+        name: Its id, unique on the page.
         title: Its heading.
         lines: Paragraphs.
         plots: Its plots.

@@ -1,29 +1,116 @@
-"""The report's sections, in their order."""
+"""The sections of a model's report, in their order: what was measured, then what it was made from."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from ottenok.bundle.card import ANNOTATION, COMMERCIAL, limits, terms, warning
+from ottenok.core.language import detect_language
 from ottenok.core.progress import SILENT, tracked
-from ottenok.studies.report.measured import measured_section
-from ottenok.studies.report.origins import data_section, making_section, recipe_section
-from ottenok.studies.report.parts import Section
-from ottenok.studies.report.plots.training import training_plots
-from ottenok.studies.report.tables import epochs_table, from_grid, labels_table, sets_table
-from ottenok.tasks.metrics import best
+from ottenok.core.schemes import LEARNED_ROWS
+from ottenok.studies.cards import cell_table
+from ottenok.studies.report.drawing import writable
+from ottenok.studies.report.parts import Cell, Mistake, Plot, Section, from_grid, plain_table
+from ottenok.studies.report.plots import (
+    confidence_plot,
+    confusion_plots,
+    curve_plots,
+    curves,
+    reliability_plot,
+    source_plot,
+    threshold_plots,
+    together_plot,
+    training_plots,
+)
+from ottenok.tasks.metrics import METRICS, Interval, best
+from ottenok.tasks.tables import decision_text, system_table
 from ottenok.tasks.tuning import tuning_sentences, tuning_table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ottenok.bundle.manifest import BundleManifest
     from ottenok.core.progress import Progress
-    from ottenok.studies.report.inputs import ReportInputs
+    from ottenok.studies.report.parts import Table
+    from ottenok.studies.report.plots import Curve
+    from ottenok.tasks.predictions import Predictions
+    from ottenok.tasks.report import Report
+    from ottenok.tasks.task import Task
 
-__all__ = ["build_sections"]
+__all__ = ["LONGEST", "Measured", "ReportInputs", "TaskInputs", "build_sections", "worst_mistakes"]
 
-_ANSWER = {
-    "multi-class": "Each text gets one label.",
-    "ordinal": "Each text gets one label, and the labels have an order.",
-    "multi-label": "Each text gets any number of labels, also none.",
-}
+# Characters of a text that are shown.
+LONGEST = 600
+_SPLITS = ("train", "validation", "test")
+_LANGUAGES = {"en": "English", "ru": "русский", "zh": "中文"}
+_ALWAYS = {"accuracy", "subset_accuracy", "macro_f1", "weighted_f1", "micro_f1", "macro_auc", "mae", "quadratic_kappa"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A model's metrics on one set of rows, for one task.
+
+    Attributes:
+        name: Short and unique, for ids and file names: `test`, `validation`.
+        title: For headings.
+        origin: Where the metrics come from, a sentence.
+        report: The metrics.
+        baselines: Those of baselines on the same rows.
+        predictions: Each row's probabilities, columns in the scheme's order; None where only the metrics are known.
+        texts: Row id to text; empty where texts are not at hand.
+    """
+
+    name: str
+    title: str
+    origin: str
+    report: Report
+    baselines: tuple[Report, ...] = ()
+    predictions: Predictions | None = None
+    texts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskInputs:
+    """What is shown of one task.
+
+    Attributes:
+        task: With labels and decision as ottenok spells them.
+        temperature: That was fitted, whether it is in the weights already or not; None if unknown.
+        sets: Sets of rows, the most important one first.
+    """
+
+    task: Task
+    temperature: float | None = None
+    sets: tuple[Measured, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportInputs:
+    """Everything that a report shows.
+
+    Attributes:
+        title: Of the page.
+        manifest: Of the model.
+        tasks: The primary one first.
+        history: The rows of `history.jsonl`; empty if there is none.
+        mistakes: How many of the worst mistakes are listed for each set.
+    """
+
+    title: str
+    manifest: BundleManifest
+    tasks: tuple[TaskInputs, ...]
+    history: tuple[Mapping[str, float], ...] = ()
+    mistakes: int = 30
+
+    @property
+    def sets(self) -> tuple[Measured, ...]:
+        """The sets of rows of all tasks."""
+        return tuple(measured for one in self.tasks for measured in one.sets)
 
 
 def build_sections(inputs: ReportInputs, *, progress: Progress = SILENT) -> tuple[Section, ...]:
@@ -31,60 +118,56 @@ def build_sections(inputs: ReportInputs, *, progress: Progress = SILENT) -> tupl
 
     Args:
         inputs: What to show.
-        progress: Hears of each section.
+        progress: Hears of each set of rows.
     """
-    measured = tracked(inputs.sets, progress, "drawing", total=len(inputs.sets), unit="sets of rows")
+    every = [(measured, one) for one in inputs.tasks for measured in one.sets]
+    drawn = tracked(every, progress, "drawing", total=len(every), unit="sets of rows")
     return (
         _summary(inputs),
         _training(inputs),
-        *(measured_section(one, inputs) for one in measured),
+        *(_measured(measured, one, inputs) for measured, one in drawn),
         *_tuning(inputs),
-        data_section(inputs.manifest),
-        recipe_section(inputs.manifest),
-        making_section(inputs.manifest, inputs.notes),
+        _data(inputs.manifest),
+        _recipe(inputs.manifest),
+        _making(inputs.manifest),
     )
 
 
 def _summary(inputs: ReportInputs) -> Section:
-    lines = [inputs.manifest.description, f"{_ANSWER[inputs.scheme.kind]} {_decision(inputs)}"]
-    tables = [labels_table(inputs)]
-    if inputs.sets:
-        tables.insert(0, sets_table(inputs))
-        first = inputs.sets[0].report
-        if first.resamples:
-            lines.append(f"Brackets are {first.confidence:.0%} intervals.")
-    else:
+    lines, tables = [inputs.manifest.description], []
+    for one in inputs.tasks:
+        task, several = one.task, len(inputs.tasks) > 1
+        lines.append(f"{f'{task.name}: ' if several else ''}{decision_text(task, folded=one.temperature)}")
+        title = f", {task.name}" if several else ""
+        if one.sets:
+            kinds, reports = {"any", task.scheme.kind}, [measured.report for measured in one.sets]
+            shown = {
+                name: metric.title
+                for name, metric in METRICS.items()
+                if metric.headline in kinds and any(name in report.metrics for report in reports)
+            }
+            rows = [
+                [words, *(_interval(report.metrics.get(name)) for report in reports)] for name, words in shown.items()
+            ]
+            header = ("", *(f"{measured.title} ({measured.report.rows:,})" for measured in one.sets))
+            tables.append(plain_table(f"The model{title}", header, rows))
+        scheme, thresholds = task.scheme, task.decision.thresholds
+        languages = [language for language in _LANGUAGES if language in scheme.titles]
+        header = ("label", *(_LANGUAGES[language] for language in languages))
+        header += ("value",) * bool(scheme.values) + ("threshold",) * bool(thresholds)
+        labels = []
+        for place, label in enumerate(scheme.labels):
+            row = [Cell(text=label, code=True)]
+            row += [Cell(text=scheme.titles[language][place], language=language) for language in languages]
+            row += [Cell(text=f"{scheme.values[place]:g}")] if scheme.values else []
+            row += [Cell(text=f"{thresholds[place]:.3f}")] if thresholds else []
+            labels.append(row)
+        tables.append(plain_table(f"Labels{title}", header, labels, numeric=False))
+    if not inputs.sets:
         lines.append("Nothing was measured: the bundle holds no reports and no predictions.")
+    elif (first := inputs.sets[0].report).resamples:
+        lines.append(f"Brackets are {first.confidence:.0%} intervals.")
     return Section(name="summary", title="Summary", lines=tuple(line for line in lines if line), tables=tuple(tables))
-
-
-def _decision(inputs: ReportInputs) -> str:
-    decision = inputs.decision
-    words = f"Probabilities are the {decision.activation} of the model's outputs"
-    words += f", divided by {decision.temperature:.3f}." if decision.temperature != 1.0 else "."
-    if inputs.temperature is not None and decision.temperature == 1.0 and inputs.temperature != 1.0:
-        words += f" A temperature of {inputs.temperature:.3f} is in the weights already."
-    if decision.empty == "top":
-        words += " An answer without labels becomes the most probable label."
-    elif decision.empty != "allow":
-        words += f" An answer without labels becomes {decision.empty}."
-    return words
-
-
-def _tuning(inputs: ReportInputs) -> tuple[Section, ...]:
-    """Return what temperature and thresholds did when they were fitted; nothing for models that do not say."""
-    report = inputs.manifest.tuning_report()
-    if report is None:
-        return ()
-    table = tuning_table(report)
-    return (
-        Section(
-            name="decision",
-            title="How temperature and thresholds were found",
-            lines=tuning_sentences(report),
-            tables=() if table is None else (from_grid("Before and after, label by label", table),),
-        ),
-    )
 
 
 def _training(inputs: ReportInputs) -> Section:
@@ -94,20 +177,299 @@ def _training(inputs: ReportInputs) -> Section:
             "folder of its run."
         )
         return Section(name="training", title="Training", lines=(line,))
-    return Section(
-        name="training",
-        title="Training",
-        plots=training_plots(inputs.history, _chosen(inputs)),
-        tables=(epochs_table(inputs),),
-    )
-
-
-def _chosen(inputs: ReportInputs) -> float | None:
-    """Return the epoch whose weights were kept, or None if the recipe does not say; the earliest of equals."""
+    # The epoch whose weights were kept is the best by the recipe's metric, the earliest of equals.
     run = inputs.manifest.recipe.get("run")
     metric = run.get("metric") if isinstance(run, dict) else None
     rows = [row for row in inputs.history if metric in row]
-    if not isinstance(metric, str) or not rows:
-        return None
-    place = best(metric, [row[metric] for row in rows])
-    return None if place is None else rows[place]["epoch"]
+    place = best(metric, [row[metric] for row in rows]) if isinstance(metric, str) and rows else None
+    titles = {"epoch": "epoch", "train_loss": "train loss", "loss": "validation loss"}
+    titles |= {
+        name: found.title for name, found in METRICS.items() if name in _ALWAYS | {"source_f1", "cell_f1", metric}
+    }
+    titles |= {key: key for row in inputs.history for key in row if "/" in key and key.rpartition("/")[2] == "macro_f1"}
+    titles |= {"tokens_per_second": "tokens/s", "minutes": "minutes"}
+    there = [name for name in titles if any(name in row for row in inputs.history)]
+    forms = {"epoch": "{:g}", "tokens_per_second": "{:,.0f}", "minutes": "{:.1f}"}
+    cells = [
+        [forms.get(name, "{:.4f}").format(row[name]) if row.get(name) is not None else "-" for name in there]
+        for row in inputs.history
+    ]
+    return Section(
+        name="training",
+        title="Training",
+        plots=training_plots(inputs.history, None if place is None else rows[place]["epoch"]),
+        tables=(plain_table("Epochs", [titles[name] for name in there], cells),),
+    )
+
+
+def _measured(measured: Measured, one: TaskInputs, inputs: ReportInputs) -> Section:
+    """Return everything about the model on one set of rows."""
+    report, rows, group, task = measured.report, measured.predictions, measured.name, one.task
+    labels, lines = task.scheme.labels, [measured.origin]
+    if rows is None:
+        lines.append(
+            "Only these metrics are known. Curves and mistakes need each row's probabilities: run ottenok report "
+            "again with --data CORPUS."
+        )
+    found = [] if rows is None else curves(rows)
+    training = inputs.manifest.data.cells.get(task.name, {}) if inputs.manifest.data else {}
+    figures = [from_grid("Model and baselines", system_table((report, *measured.baselines)))]
+    told = [] if measured.baselines else ["No baselines are recorded for these rows."]
+    if report.cells:
+        figures.append(from_grid("F1 per language and label", cell_table(report, training)))
+        if training:
+            told.append(
+                f"A label with fewer than {LEARNED_ROWS} training rows in a language counts as not learned in it."
+            )
+    parts = [Section(name=f"{group}-figures", title="Metrics", lines=tuple(told), tables=tuple(figures))]
+
+    tables, plots = [_class_table(report, found)], tuple[Plot, ...]()
+    if report.confusion:
+        plots = confusion_plots(report.confusion, labels, report.rows, group)
+    elif rows is not None:
+        answer = task.chosen(rows.probs)
+        plots = (together_plot(rows.truth, answer, labels, group),)
+        cells = (rows.truth & answer, ~rows.truth & answer, rows.truth & ~answer, ~rows.truth & ~answer)
+        counts = [[Cell(text=label, code=True)] for label in labels]
+        for cell in cells:
+            for line, count in zip(counts, cell.sum(axis=0).tolist(), strict=True):
+                line.append(Cell(text=f"{count:,}"))
+        header = ("label", "rightly given", "wrongly given", "missed", "rightly left out")
+        tables.append(plain_table("Right and wrong, label by label", header, counts))
+    other = [
+        f"{name} is {label}"
+        for label, name in zip(labels, writable(labels, kind="label"), strict=True)
+        if label != name
+    ]
+    named = (f"In the pictures {', '.join(other)}.",) if other else ()
+    parts.append(
+        Section(name=f"{group}-labels", title="Labels and confusion", lines=named, plots=plots, tables=tuple(tables))
+    )
+    if rows is not None:
+        one_label = task.scheme.kind != "multi-label"
+        thresholds = task.decision.thresholds or (() if one_label else (0.5,) * len(labels))
+        sure = (confidence_plot(rows, group),) if one_label else ()
+        drawn, swept = curve_plots(found, labels, group), threshold_plots(found, labels, group, thresholds)
+        parts.append(Section(name=f"{group}-curves", title="ROC and precision-recall", plots=drawn))
+        parts.append(Section(name=f"{group}-thresholds", title="Thresholds", plots=(*sure, *swept)))
+    parts += [*_calibration(measured, one), *_sources(measured)]
+    if rows is not None:
+        parts.append(_mistakes(measured, one, inputs.mistakes))
+    return Section(name=group, title=measured.title, lines=tuple(lines), parts=tuple(parts))
+
+
+def _class_table(report: Report, found: Sequence[Curve | None]) -> Table:
+    """Return a row per label and average: precision, recall, F1 with its interval, AUC, average precision, support."""
+    rows: list[list[str | Cell]] = []
+    for place, one in enumerate(report.labels):
+        curve = found[place] if found else None
+        area = None if one.auc is None else Interval(value=one.auc, low=one.auc_low, high=one.auc_high)
+        precision = [] if not found else ["-" if curve is None else f"{curve.average_precision:.3f}"]
+        numbers = (f"{one.precision:.3f}", f"{one.recall:.3f}", _interval(one.f1), _interval(area))
+        rows.append([Cell(text=one.label, code=True), *numbers, *precision, f"{one.support:,}"])
+    for average in report.averages:
+        # With one label a row the micro average is the accuracy.
+        if average.name != "micro" or report.kind == "multi-label":
+            three = (f"{value:.3f}" for value in (average.precision, average.recall, average.f1))
+            auc = "-" if average.auc is None else f"{average.auc:.3f}"
+            rows.append([f"{average.name} average", *three, auc, *([""] if found else []), f"{average.support:,}"])
+    header = ("label", "precision", "recall", "F1", "AUC", *(["AP"] if found else []), "rows")
+    return plain_table("Per label", header, rows)
+
+
+def _interval(one: Interval | None) -> str:
+    """Return a value with its interval, if it has one, or a dash where there is no value."""
+    if one is None:
+        return "-"
+    return f"{one.value:.3f}" if one.low is None else f"{one.value:.3f} [{one.low:.3f}, {one.high or 0.0:.3f}]"
+
+
+def _calibration(measured: Measured, one: TaskInputs) -> list[Section]:
+    report = measured.report
+    plot = reliability_plot(report, measured.name)
+    if plot is None or report.calibration is None:
+        return []
+    lines: tuple[str, ...] = ()
+    if one.temperature is None:
+        lines = ("No temperature is known for this model.",)
+    elif report.uncalibrated is None and one.temperature != 1.0:
+        lines = (f"What the {one.task.decision.activation} gave before the temperature is not known.",)
+    now, before = report.calibration.labels, report.uncalibrated.labels if report.uncalibrated else ()
+    rows: list[list[str | Cell]] = [
+        [
+            Cell(text=label.label, code=True),
+            f"{now[place].error:.4f}",
+            *([f"{before[place].error:.4f}"] if before else []),
+            f"{now[place].chance:.4f}",
+        ]
+        for place, label in enumerate(report.labels if now else ())
+    ]
+    header = ["label", "ECE", *(["before the temperature"] if before else []), "by chance"]
+    tables = (plain_table("Calibration error per label", header, rows),) if rows else ()
+    title = "Can the probabilities be believed?"
+    return [Section(name=f"{measured.name}-reliability", title=title, lines=lines, plots=(plot,), tables=tables)]
+
+
+def _sources(measured: Measured) -> list[Section]:
+    plot = source_plot(measured.report, measured.name)
+    return [] if plot is None else [Section(name=f"{measured.name}-sources", title="Sources", plots=(plot,))]
+
+
+def _mistakes(measured: Measured, one: TaskInputs, most: int) -> Section:
+    found = worst_mistakes(measured, one.task, most=most)
+    wanted = "The wrong answers that the model was most sure of: wrong labels of the data, texts that can't be "
+    lines = [f"{wanted}understood alone, or what the model is blind to."]
+    if not found:
+        lines = ["There are none, or none were asked for."]
+    elif any(mistake.text is not None for mistake in found):
+        lines.append(
+            f"This part shows texts of the data, at most {LONGEST} characters of each. Mind the data's terms, and the "
+            "people who wrote them, before you pass this file on; --mistakes 0 leaves them out."
+        )
+    else:
+        lines.append("Their texts are in the corpus: run ottenok report again with --data CORPUS to see them.")
+    return Section(name=f"{measured.name}-mistakes", title="Worst mistakes", lines=tuple(lines), mistakes=found)
+
+
+def worst_mistakes(measured: Measured, task: Task, *, most: int) -> tuple[Mistake, ...]:
+    """Return the wrong answers with the highest probability on the wrong side, worst first.
+
+    They are where labels of the data are wrong, where a text can't be understood by itself, or where the model is
+    blind. In one-label schemes the probability is the answer's; in multi-label schemes it is the largest over the wrong
+    labels of the probability (where the label is not true) or of what it lacks to 1 (where it is).
+
+    Args:
+        measured: Rows with predictions, columns in the order of the task's labels.
+        task: How probabilities become answers.
+        most: How many to return.
+    """
+    rows = measured.predictions
+    if rows is None or not len(rows) or most <= 0:
+        return ()
+    answer = task.chosen(rows.probs)
+    if task.scheme.kind != "multi-label":
+        sure = np.where(answer, rows.probs, 0.0).max(axis=1)
+    else:
+        sure = np.where(answer != rows.truth, np.where(answer, rows.probs, 1.0 - rows.probs), 0.0).max(axis=1)
+    wrong = np.flatnonzero((answer != rows.truth).any(axis=1))
+    # Equal ones by id, so that the same predictions give the same report.
+    order = sorted(wrong.tolist(), key=lambda row: (-float(sure[row]), rows.ids[row]))
+    found = []
+    for row in order[:most]:
+        text = measured.texts.get(rows.ids[row])
+        language = "" if text is None else detect_language(text)
+        if text is not None and len(text) > LONGEST:
+            text = f"{text[:LONGEST]}… ({len(text):,} characters)"
+        shown = np.flatnonzero(rows.truth[row] | answer[row])
+        found.append(
+            Mistake(
+                id=rows.ids[row],
+                source=rows.sources[row],
+                truth=tuple(rows.labels[place] for place in np.flatnonzero(rows.truth[row])),
+                answer=tuple(rows.labels[place] for place in np.flatnonzero(answer[row])),
+                probabilities=tuple((rows.labels[place], float(rows.probs[row, place])) for place in shown),
+                sureness=float(sure[row]),
+                text=text,
+                language="" if language == "other" else language,
+            )
+        )
+    return tuple(found)
+
+
+def _tuning(inputs: ReportInputs) -> list[Section]:
+    """Return what temperature and thresholds did when they were fitted; nothing for models that do not say."""
+    lines, tables = [], []
+    for one in inputs.tasks:
+        report = inputs.manifest.tuning_report(one.task.name)
+        if report is None:
+            continue
+        before = f"{one.task.name}: " if len(inputs.tasks) > 1 else ""
+        lines += [f"{before}{sentence}" for sentence in tuning_sentences(report)]
+        if (table := tuning_table(report)) is not None:
+            tables.append(from_grid(f"{before}Before and after, label by label", table))
+    title = "How temperature and thresholds were found"
+    return [Section(name="decision", title=title, lines=tuple(lines), tables=tuple(tables))] if lines else []
+
+
+def _data(manifest: BundleManifest) -> Section:
+    """Return the data sets, their rows, licences and hashes, and the terms that follow for the model."""
+    found = terms(manifest)
+    lines = [f"Weights: {found.id}; commercial use: {COMMERCIAL[found.commercial]}. {found.statement}".strip()]
+    if (word := warning(manifest, plain=True)) is not None:
+        lines.insert(0, word)
+    tables = []
+    if manifest.data is None or not manifest.data.sources:
+        lines.append("The bundle does not say what it was trained on.")
+    else:
+        lines.append(f"The corpus is called {manifest.data.name}.")
+        if manifest.data.dropped:
+            dropped = ", ".join(f"{reason} {rows:,}" for reason, rows in manifest.data.dropped.items())
+            lines.append(f"Rows left out of it: {dropped}.")
+        rows: list[Sequence[str | Cell]] = [
+            (
+                # Nothing but plain web pages may be a link.
+                Cell(
+                    text=source.title or source.name,
+                    link=source.homepage if source.homepage.startswith(("https://", "http://")) else "",
+                ),
+                *(f"{source.rows.get(split, 0):,}" for split in _SPLITS),
+                ", ".join(source.languages),
+                ANNOTATION.get(source.annotation, source.annotation),
+                source.licence.id,
+                COMMERCIAL[source.licence.commercial],
+            )
+            for source in manifest.data.sources
+        ]
+        header = ("data set", *_SPLITS, "languages", "labelled by", "licence", "commercial use")
+        tables.append(plain_table("Data sets, in rows", header, rows, numeric=False))
+        files = [
+            (Cell(text=path, code=True), source.name, Cell(text=digest or "unknown", code=True))
+            for source in manifest.data.sources
+            for path, digest in source.files.items()
+        ]
+        if files:
+            tables.append(plain_table("Files", ("file", "data set", "sha256"), files, numeric=False))
+    lines += limits(manifest, plain=True)
+    return Section(name="data", title="Data and licences", lines=tuple(lines), tables=tuple(tables))
+
+
+def _recipe(manifest: BundleManifest) -> Section:
+    if not manifest.recipe:
+        return Section(name="recipe", title="Recipe", lines=("The bundle keeps no recipe.",))
+    recipe = json.dumps(manifest.recipe, ensure_ascii=False, indent=2)
+    line = "As it was run, with every default and every override."
+    return Section(name="recipe", title="Recipe", lines=(line,), code=recipe)
+
+
+def _making(manifest: BundleManifest) -> Section:
+    """Return what the training took, versions, the bundle's files and notes."""
+    lines, tables = [], []
+    if manifest.encoder is not None:
+        origin = f", {manifest.encoder.origin}" if manifest.encoder.origin else ""
+        lines.append(f"Encoder: {manifest.encoder.name}{origin} (licence: {manifest.encoder.licence.id}).")
+    read = "the end is read" if manifest.window.read == "end" else ""
+    overlap = f"windows that overlap by {manifest.window.overlap} tokens are read"
+    lines.append(f"Of texts of more than {manifest.max_length} tokens {read or overlap}.")
+    if manifest.created:
+        lines.append(f"Trained: {manifest.created}.")
+    if (training := manifest.training) is not None:
+        cost = (
+            ("epochs", f"{training.epochs}"),
+            ("minutes of training steps", f"{training.seconds / 60.0:,.1f}"),
+            ("texts seen", f"{training.texts:,}"),
+            ("tokens seen", f"{training.tokens:,}"),
+            ("parameters", f"{training.parameters:,}"),
+            ("of them trained", f"{training.trained:,}"),
+            ("device", f"{training.device} ({training.precision})"),
+        )
+        tables.append(plain_table("What the training took", ("what", "how much"), cost, numeric=False))
+    if manifest.versions:
+        rows = [(name, Cell(text=version, code=True)) for name, version in manifest.versions.items()]
+        tables.append(plain_table("Versions", ("package", "version"), rows, numeric=False))
+    if manifest.files:
+        files = [
+            (Cell(text=name, code=True), f"{facts.bytes:,}", Cell(text=facts.sha256, code=True))
+            for name, facts in manifest.files.items()
+        ]
+        tables.append(plain_table("The model's files", ("file", "bytes", "sha256"), files, numeric=False))
+    return Section(name="making", title="Versions and notes", lines=(*lines, *manifest.notes), tables=tuple(tables))
