@@ -8,9 +8,11 @@ logits are its own.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -29,6 +31,12 @@ __all__ = ["TokenBatch", "Tokeniser", "Windows", "cut_batches", "read_tokenizer"
 _T = TypeVar("_T")
 # Characters of the texts that are held at once.
 _MOST_CHARACTERS = 4 << 20
+# A tokenizer needs some 150 bytes for a character while it works: so many it gets at once, and longer texts in slices.
+_LONG = 1 << 17
+_SLICE = 1 << 16
+_MOST_BYTES = 256 << 20
+# Characters before and after a slice that it is tokenised with.
+_CONTEXT = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +57,7 @@ class Windows:
     """The windows of several texts, text after text.
 
     Attributes:
-        ids: Token ids of each window, special tokens included.
+        ids: Token ids of each window, special tokens included, as a list or array.
         texts: int64 `[windows]`: the number of the text that each belongs to, never falling.
         weights: float64 `[windows]`: tokens of each, without the special ones; at least 1.
         counts: int64 `[texts]`: windows of each text that are read; 0 for a text without anything to read.
@@ -57,7 +65,7 @@ class Windows:
         unknown: float64 `[texts]`: share of tokens that the vocabulary does not have.
     """
 
-    ids: list[list[int]]
+    ids: Sequence[Sequence[int]]
     texts: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float64]
     counts: npt.NDArray[np.int64]
@@ -67,7 +75,7 @@ class Windows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TextWindows:
-    ids: list[list[int]]
+    ids: Sequence[Sequence[int]]
     truncated: bool
     unknown: float
 
@@ -75,12 +83,18 @@ class _TextWindows:
 class Tokeniser:
     """A tokenizer that divides long texts into overlapping windows, or keeps their ends.
 
+    Memory does not follow the length of a text: very long ones are tokenised slice by slice, each with some text
+    before and after it, and cut at the edge of a token.
+
     Args:
         tokenizer: Of the tokenizers library; its truncation and padding are set here.
         max_length: Most tokens of a window, special ones included.
         overlap: Tokens that neighbouring windows share.
         max_windows: Most windows of a text that are read; None: all.
         read_end: Whether one window is read of a text, its last.
+
+    Raises:
+        BundleError: The tokenizer's special tokens leave no place for others.
     """
 
     def __init__(
@@ -92,13 +106,26 @@ class Tokeniser:
         max_windows: int | None = None,
         read_end: bool = False,
     ) -> None:
+        self._special = tokenizer.num_special_tokens_to_add(is_pair=False)
+        self._size = max_length - self._special
+        if self._size <= overlap:
+            raise BundleError(
+                f"the tokenizer adds {self._special} tokens to each text, and windows overlap by {overlap}, "
+                f"which leaves nothing of {max_length}"
+            )
+        # What a user writes is text, also where it is spelt like a special token.
+        tokenizer.encode_special_tokens = True
         tokenizer.no_padding()
         # From the left, the first window is the text's end, and is full.
         tokenizer.enable_truncation(max_length, stride=overlap, direction="left" if read_end else "right")
         self._tokenizer = tokenizer
-        self._special = tokenizer.num_special_tokens_to_add(is_pair=False)
-        self._max_windows = 1 if read_end else max_windows
         self._unknown = _unknown_id(tokenizer)
+        self._ends = _special_ends(tokenizer)
+        self._overlap = overlap
+        self._read_end = read_end
+        self._max_windows = 1 if read_end else max_windows
+        self._untruncated: Tokenizer | None = None
+        self._lock = Lock()
 
     @property
     def identity(self) -> str:
@@ -108,7 +135,13 @@ class Tokeniser:
 
     def __call__(self, texts: Sequence[str]) -> Windows:
         """Tokenise normalised texts."""
-        found = [self._divide(encoding) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        found: list[_TextWindows] = []
+        # A block ends with the text that fills it, so that a very long one is always the last.
+        for block in slices(texts, len(texts), characters=_LONG):
+            long = block.pop() if len(block[-1]) > _LONG and self._ends is not None else None
+            found += map(self._divide, self._tokenizer.encode_batch_fast(block))
+            if long is not None:
+                found.append(self._divide_long(long))
         counts = np.array([len(text.ids) for text in found], dtype=np.int64)
         ids = [window for text in found for window in text.ids]
         return Windows(
@@ -124,47 +157,146 @@ class Tokeniser:
         every = [encoding.ids, *(part.ids for part in encoding.overflowing)]
         windows = [ids for ids in every if len(ids) > self._special]
         kept = windows[: self._max_windows]
-        return _TextWindows(ids=kept, truncated=len(kept) < len(windows), unknown=self._unknown_share(kept))
+        tokens = sum(len(ids) - self._special for ids in kept)
+        strange = 0 if self._unknown is None else sum(ids.count(self._unknown) for ids in kept)
+        return _TextWindows(ids=kept, truncated=len(kept) < len(windows), unknown=strange / tokens if tokens else 0.0)
 
-    def _unknown_share(self, windows: list[list[int]]) -> float:
-        if self._unknown is None or not windows:
-            return 0.0
-        tokens = sum(len(ids) - self._special for ids in windows)
-        return sum(ids.count(self._unknown) for ids in windows) / tokens
+    def _divide_long(self, text: str) -> _TextWindows:
+        """Do for a very long text what `_divide` does, in memory for a few slices and for the windows that are read."""
+        step = self._size - self._overlap
+        # One more than is read tells whether something is left unread.
+        wanted = None if self._max_windows is None else self._size + (self._max_windows - 1) * step + 1
+        first = max(0, len(text) - _SLICE) if self._read_end else 0
+        parts: list[npt.NDArray[np.int32]] = []
+        held = 0
+        for part in self._pieces(text, first):
+            parts.append(part)
+            held += len(part)
+            if wanted is not None and held >= wanted and not self._read_end:
+                break
+        if self._read_end and first and held < self._size:
+            # The last slice holds hardly anything that the tokenizer keeps.
+            parts = list(self._pieces(text, 0))
+        tokens = np.concatenate(parts) if parts else np.empty(0, dtype=np.int32)
+        if self._read_end:
+            truncated, starts = first > 0 or len(tokens) > self._size, [max(0, len(tokens) - self._size)]
+        else:
+            starts = list(range(0, max(1, len(tokens) - self._overlap), step))[: self._max_windows]
+            truncated = starts[-1] + self._size < len(tokens)
+        cut = [tokens[start : start + self._size] for start in starts] if len(tokens) else []
+        before, after = self._ends or ((), ())
+        read = sum(len(window) for window in cut)
+        strange = 0 if self._unknown is None else sum(int((window == self._unknown).sum()) for window in cut)
+        return _TextWindows(
+            ids=[np.concatenate([before, window, after]).astype(np.int32) for window in cut],  # type: ignore[misc]
+            truncated=truncated and bool(cut),
+            unknown=strange / read if read else 0.0,
+        )
+
+    def _pieces(self, text: str, position: int) -> Iterator[npt.NDArray[np.int32]]:
+        """Yield the ids of a text's tokens from a position on, without special ones, slice by slice.
+
+        A slice is tokenised with context on both sides, which goes again: what stands at the edge of what the
+        tokenizer sees may be divided otherwise than in the whole text.
+        """
+        with self._lock:
+            if self._untruncated is None:
+                self._untruncated = copy.deepcopy(self._tokenizer)
+                self._untruncated.no_truncation()
+                self._untruncated.encode_special_tokens = True
+        while position < len(text):
+            begin, end = max(0, position - _CONTEXT), position + _SLICE
+            seen = text[begin : end + _CONTEXT]
+            encoding = self._untruncated.encode(seen, add_special_tokens=False)
+            starts = begin + np.array([start for start, _ in encoding.offsets], dtype=np.int64)
+            ids = np.array(encoding.ids, dtype=np.int32)
+            cut = len(text)
+            if begin + len(seen) < len(text):
+                # Best at a word's edge: there no tokenizer divides otherwise for what stands on the other side.
+                edges = starts[(starts > position) & (starts <= end)][-_CONTEXT:]
+                spaces = [edge for edge in edges.tolist() if text[edge - 1].isspace() or text[edge].isspace()]
+                cut = spaces[-1] if spaces else int(edges[-1]) if len(edges) else end
+            yield ids[(starts >= position) & (starts < cut)]
+            position = cut
+
+
+def _special_ends(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Return the special tokens before and after a text's own; None if that can't be told."""
+    for probe in "aа中1":
+        bare = tokenizer.encode(probe, add_special_tokens=False).ids
+        whole = tokenizer.encode(probe).ids
+        if bare and len(whole) - len(bare) == tokenizer.num_special_tokens_to_add(is_pair=False):
+            for place in range(len(whole) - len(bare) + 1):
+                if whole[place : place + len(bare)] == bare:
+                    return tuple(whole[:place]), tuple(whole[place + len(bare) :])
+    return None
 
 
 def _unknown_id(tokenizer: Tokenizer) -> int | None:
     """Return the id of the unknown token; models that fall back to bytes have none."""
+    word = getattr(tokenizer.model, "unk_token", None)
+    if word is not None:
+        found: int | None = tokenizer.token_to_id(word)
+        return found
     model = json.loads(tokenizer.to_str())["model"]
-    if model.get("unk_id") is not None:
-        return int(model["unk_id"])
-    word = model.get("unk_token")
-    return None if word is None else tokenizer.token_to_id(word)
+    return None if model.get("unk_id") is None else int(model["unk_id"])
 
 
 def read_tokenizer(file: Path) -> Tokenizer:
-    """Read a `tokenizer.json`.
+    """Read a `tokenizer.json` in which no text can be spelt like a special token.
 
     Raises:
-        BundleError: It can't be read as a tokenizer.
+        BundleError: It can't be read as a tokenizer, or is too large for one.
     """
     from tokenizers import Tokenizer
 
+    size = file.stat().st_size
+    if size > _MOST_BYTES:
+        raise BundleError(f"a tokenizer of {size / 1e6:.0f} MB is too large to be one", file=str(file))
     try:
-        return Tokenizer.from_str(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        # Vocabularies hold special tokens too, and models find them there: each gets a name that no text can have,
+        # since a zero never comes through `normalise`. Its number stays. Unigram models always find them.
+        if '"Unigram"' in text:
+            text = _hidden(text, [token["content"] for token in _added(text) if token.get("special")])
+        tokenizer = Tokenizer.from_str(text)
+        tokenizer.encode_special_tokens = True
+        special = [token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special]
+        if leaking := [word for word in special if _is_found(tokenizer, word)]:
+            tokenizer = Tokenizer.from_str(_hidden(text, leaking))
+    except RecursionError as error:
+        raise BundleError("this is no tokenizer: it is nested too deeply", file=str(file)) from error
     # The library raises the bare Exception for every fault in a file.
     except Exception as error:
         raise BundleError(f"this is no tokenizer: {error}", file=str(file)) from error
+    return tokenizer
 
 
-def slices(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    """Yield lists of at most `size` items, shorter ones where texts are long."""
+def _added(text: str) -> list[dict[str, Any]]:
+    """Return the added tokens of a `tokenizer.json`, without reading the whole of it."""
+    start = text.find("[", text.find('"added_tokens"'))
+    found: list[dict[str, Any]] = json.JSONDecoder().raw_decode(text, start)[0] if start > 0 else []
+    return found
+
+
+def _hidden(text: str, words: Iterable[str]) -> str:
+    for word in words:
+        text = text.replace(json.dumps(word, ensure_ascii=False), json.dumps("\0" + word, ensure_ascii=False))
+    return text
+
+
+def _is_found(tokenizer: Tokenizer, word: str) -> bool:
+    return tokenizer.token_to_id(word) in tokenizer.encode(f"a {word} a{word}a", add_special_tokens=False).ids
+
+
+def slices(items: Iterable[_T], size: int, *, characters: int = _MOST_CHARACTERS) -> Iterator[list[_T]]:
+    """Yield lists of at most `size` items, shorter ones where they have so many characters."""
     block: list[_T] = []
     held = 0
     for item in items:
         block.append(item)
         held += len(item) if isinstance(item, str) else 1
-        if len(block) >= size or held >= _MOST_CHARACTERS:
+        if len(block) >= size or held >= characters:
             yield block
             block, held = [], 0
     if block:
