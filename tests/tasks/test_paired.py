@@ -254,7 +254,7 @@ def test_exchanged_rows_are_exchanged() -> None:
     one, two = _system(_truth(40), 0.5, seed=1).probs[0], _system(_truth(40), 0.5, seed=2).probs[0]
     swap = np.random.default_rng(0).random(40) < 0.5
     engine = Areas(truth, [one, two], ("macro_auc",))
-    found = engine.figures([0, 1], [(~swap[None]).astype(float), swap[None].astype(float)])["macro_auc"][0]
+    found = engine.metrics([0, 1], [(~swap[None]).astype(float), swap[None].astype(float)])["macro_auc"][0]
 
     mixed = np.where(swap[:, None], two, one)
     assert found == pytest.approx(np.mean([roc_auc_score(truth[:, i], mixed[:, i]) for i in range(3)]))

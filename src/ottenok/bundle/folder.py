@@ -6,7 +6,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ottenok.bundle.foreign import foreign_manifest, read_labels
 from ottenok.bundle.manifest import (
@@ -84,19 +84,18 @@ class Bundle:
         """
         asked = set(self.manifest.files if names is None else names)
         for name, facts in self.manifest.files.items():
-            if name in asked and _digest(self.folder / name) != facts.sha256:
+            if name not in asked:
+                continue
+            try:
+                digest = sha256_file(self.folder / name)
+            except OSError as error:
+                raise BundleError(f"the file can't be read: {error}", file=str(self.folder / name)) from error
+            if digest != facts.sha256:
                 raise BundleError(
                     f"the bytes of {name} are not those that {MANIFEST} names",
                     hint="The file was altered or damaged: get the bundle again.",
                     file=str(self.folder),
                 )
-
-
-def _digest(file: Path) -> str:
-    try:
-        return sha256_file(file)
-    except OSError as error:
-        raise BundleError(f"the file can't be read: {error}", file=str(file)) from error
 
 
 def open_bundle(path: str | Path, *, full: bool = False) -> Bundle:
@@ -123,11 +122,45 @@ def open_bundle(path: str | Path, *, full: bool = False) -> Bundle:
             file=str(folder),
         )
     manifest = read_manifest(folder) if own else foreign_manifest(folder)
+    # From some folders nothing can be predicted.
+    if not (folder / TOKENIZER).is_file():
+        raise BundleError(
+            f"{TOKENIZER} is missing",
+            hint="transformers makes it: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
+            file=str(folder),
+        )
+    if not any((folder / name).is_file() for name in (WEIGHTS, _INDEX, ONNX, ONNX_INT8)):
+        found = pickles(folder)
+        raise BundleError(
+            f"there are no weights: neither {WEIGHTS} nor {ONNX}" + (f", only {found[0]}" if found else ""),
+            hint="ottenok never reads pickled weights: save the model again with safetensors." if found else None,
+            file=str(folder),
+        )
     bundle = Bundle(folder=folder, manifest=manifest, own=own)
-    _check_parts(bundle)
-    if own:
-        _check_files(bundle, full=full)
-        _check_labels(bundle)
+    if not own:
+        return bundle
+    for name, facts in manifest.files.items():
+        if not (folder / name).is_file():
+            raise BundleError(f"{name} is missing", hint="Copy the whole folder.", file=str(folder))
+        size = (folder / name).stat().st_size
+        if size != facts.bytes:
+            raise BundleError(
+                f"{name} has {size} bytes, and {MANIFEST} says {facts.bytes}",
+                hint="The file was altered or is not whole: get the bundle again.",
+                file=str(folder),
+            )
+    bundle.verify(name for name, facts in manifest.files.items() if full or facts.bytes <= _SMALL)
+    # The order of the labels is what turns numbers into answers; a regression has none of its own in transformers.
+    config = folder / CONFIG
+    if config.is_file() and manifest.problem_type != "regression":
+        labels, expected = read_labels(read_json(config), file=str(config)), manifest.scheme.labels
+        if labels != expected:
+            raise BundleError(
+                f"found the labels {', '.join(labels)}, and {MANIFEST} has {', '.join(expected)}",
+                hint="The order is that of the model's outputs: one of the two files is not this model's.",
+                file=str(config),
+                key="id2label",
+            )
     return bundle
 
 
@@ -155,58 +188,6 @@ def read_manifest(folder: Path) -> BundleManifest:
         raise BundleError(error.message, hint=error.hint, file=str(file), key=error.key) from error
 
 
-def _check_parts(bundle: Bundle) -> None:
-    """Refuse a folder from which nothing can be predicted."""
-    folder = bundle.folder
-    if not (folder / TOKENIZER).is_file():
-        raise BundleError(
-            f"{TOKENIZER} is missing",
-            hint="transformers makes it: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
-            file=str(folder),
-        )
-    if any((folder / name).is_file() for name in (WEIGHTS, _INDEX, ONNX, ONNX_INT8)):
-        return
-    found = pickles(folder)
-    raise BundleError(
-        f"there are no weights: neither {WEIGHTS} nor {ONNX}" + (f", only {found[0]}" if found else ""),
-        hint="ottenok never reads pickled weights: save the model again with safetensors." if found else None,
-        file=str(folder),
-    )
-
-
-def _check_files(bundle: Bundle, *, full: bool) -> None:
-    for name, facts in bundle.manifest.files.items():
-        file = bundle.folder / name
-        if not file.is_file():
-            raise BundleError(f"{name} is missing", hint="Copy the whole folder.", file=str(bundle.folder))
-        size = file.stat().st_size
-        if size != facts.bytes:
-            raise BundleError(
-                f"{name} has {size} bytes, and {MANIFEST} says {facts.bytes}",
-                hint="The file was altered or is not whole: get the bundle again.",
-                file=str(bundle.folder),
-            )
-    small = [name for name, facts in bundle.manifest.files.items() if full or facts.bytes <= _SMALL]
-    bundle.verify(small)
-
-
-def _check_labels(bundle: Bundle) -> None:
-    """Refuse a bundle whose two files disagree on the labels: their order is what turns numbers into answers."""
-    file = bundle.folder / CONFIG
-    if not file.is_file():
-        return
-    labels = read_labels(read_json(file), file=str(file))
-    expected = bundle.manifest.scheme.labels
-    # A regression has one output and no labels of its own in transformers.
-    if labels != expected and bundle.manifest.problem_type != "regression":
-        raise BundleError(
-            f"found the labels {', '.join(labels)}, and {MANIFEST} has {', '.join(expected)}",
-            hint="The order is that of the model's outputs: one of the two files is not this model's.",
-            file=str(file),
-            key="id2label",
-        )
-
-
 def write_manifest(folder: Path, manifest: BundleManifest) -> BundleManifest:
     """Write `ottenok.json` with the checksums of the files that are in the folder now, atomically.
 
@@ -221,15 +202,12 @@ def write_manifest(folder: Path, manifest: BundleManifest) -> BundleManifest:
         for name in listed_files(folder)
     }
     whole = manifest.model_copy(update={"files": facts})
-    atomic_write_text(folder / MANIFEST, _dump(whole.to_json(), folder))
-    return whole
-
-
-def _dump(tree: dict[str, Any], folder: Path) -> str:
     try:
-        return json.dumps(tree, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        text = json.dumps(whole.to_json(), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
     except ValueError as error:
         raise BundleError(f"the manifest holds a number that JSON has not: {error}", file=str(folder)) from error
+    atomic_write_text(folder / MANIFEST, text)
+    return whole
 
 
 def copy_light(bundle: Bundle, out: Path) -> Bundle:

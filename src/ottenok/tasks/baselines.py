@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ottenok.core.errors import DataError
-from ottenok.core.lazy import require
+from ottenok.core.lazy import need
 from ottenok.core.progress import SILENT, Progress, tracked
 from ottenok.tasks.decision import Decision, log_sigmoid, probabilities
 from ottenok.tasks.report import EvaluationOptions, evaluate
@@ -130,43 +130,30 @@ def fit_tfidf(train: LabelledTexts, scheme: LabelScheme, *, seed: int = 0, progr
     Raises:
         MissingExtraError: scikit-learn is not installed.
     """
-    features = _features()
+    with need("data"):
+        from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline, make_union
+    plain = {"alternate_sign": False, "norm": None, "dtype": np.float32}
+    words = HashingVectorizer(ngram_range=(1, 2), n_features=1 << _WORD_BITS, **plain)
+    characters = HashingVectorizer(analyzer="char", ngram_range=(1, 4), n_features=1 << _CHARACTER_BITS, **plain)
+    features = make_union(
+        make_pipeline(words, TfidfTransformer(sublinear_tf=True)),
+        make_pipeline(characters, TfidfTransformer(sublinear_tf=True)),
+    )
     matrix = features.fit_transform(train.texts)
     labels = range(train.truth.shape[1])
-    fitted = [
-        _fit_label(matrix, train.truth[:, label], seed)
-        for label in tracked(labels, progress, "Fitting the linear baseline", total=len(labels), unit="labels")
-    ]
-    return TfidfLinear(
-        features=features,
-        weights=np.stack([weights for weights, _ in fitted], axis=1),
-        bias=np.array([bias for _, bias in fitted]),
-        decision=_decision(scheme),
-    )
-
-
-def _features() -> Any:  # noqa: ANN401 - scikit-learn has no types here
-    text = require("sklearn.feature_extraction.text", extra="data")
-    pipeline = require("sklearn.pipeline", extra="data")
-    plain = {"alternate_sign": False, "norm": None, "dtype": np.float32}
-    words = text.HashingVectorizer(ngram_range=(1, 2), n_features=1 << _WORD_BITS, **plain)
-    characters = text.HashingVectorizer(analyzer="char", ngram_range=(1, 4), n_features=1 << _CHARACTER_BITS, **plain)
-    return pipeline.make_union(
-        pipeline.make_pipeline(words, text.TfidfTransformer(sublinear_tf=True)),
-        pipeline.make_pipeline(characters, text.TfidfTransformer(sublinear_tf=True)),
-    )
-
-
-def _fit_label(matrix: Any, truth: npt.NDArray[np.bool_], seed: int) -> tuple[Floats, float]:  # noqa: ANN401
-    """Return a label's weights and bias; one that all rows or none have needs no weights."""
-    if truth.all() or not truth.any():
-        return np.zeros(matrix.shape[1]), _CERTAIN if truth.all() else -_CERTAIN
-    linear = require("sklearn.linear_model", extra="data")
-    model = linear.LogisticRegression(
-        solver="liblinear", dual=True, C=_INVERSE_PENALTY, max_iter=1000, random_state=seed
-    )
-    model.fit(matrix, truth)
-    return model.coef_[0], float(model.intercept_[0])
+    weights, bias = np.zeros((matrix.shape[1], len(labels))), np.zeros(len(labels))
+    for label in tracked(labels, progress, "Fitting the linear baseline", total=len(labels), unit="labels"):
+        truth = train.truth[:, label]
+        # A label that all rows or none have needs no weights.
+        if truth.all() or not truth.any():
+            bias[label] = _CERTAIN if truth.all() else -_CERTAIN
+            continue
+        model = LogisticRegression(solver="liblinear", dual=True, C=_INVERSE_PENALTY, max_iter=1000, random_state=seed)
+        model.fit(matrix, truth)
+        weights[:, label], bias[label] = model.coef_[0], model.intercept_[0]
+    return TfidfLinear(features=features, weights=weights, bias=bias, decision=_decision(scheme))
 
 
 def baseline_reports(

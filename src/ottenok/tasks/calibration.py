@@ -226,33 +226,29 @@ def fit_temperature(logits: npt.ArrayLike, truth: Mask, decision: Decision) -> T
     def loss(log_temperature: float) -> float:
         return _loss(numbers, truth, replace(plain, temperature=exp(log_temperature)))
 
-    before, best = loss(0.0), _golden(loss, log(_COLDEST), log(_HOTTEST))
-    after = loss(best)
+    low, high = log(_COLDEST), log(_HOTTEST)
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    at_left, at_right = loss(left), loss(right)
+    for _ in range(_STEPS):
+        if at_left <= at_right:
+            high, right, at_right = right, left, at_left
+            left = high - _GOLDEN * (high - low)
+            at_left = loss(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + _GOLDEN * (high - low)
+            at_right = loss(right)
+    best = (low + high) / 2.0
+    before, after = loss(0.0), loss(best)
     if after >= before:
         return TemperatureFit(temperature=1.0, loss_before=before, loss_after=before)
     return TemperatureFit(temperature=exp(best), loss_before=before, loss_after=after)
 
 
-def _golden(function: Callable[[float], float], low: float, high: float) -> float:
-    """Return where a function with one valley is least."""
-    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    at_left, at_right = function(left), function(right)
-    for _ in range(_STEPS):
-        if at_left <= at_right:
-            high, right, at_right = right, left, at_left
-            left = high - _GOLDEN * (high - low)
-            at_left = function(left)
-        else:
-            low, left, at_left = left, right, at_right
-            right = low + _GOLDEN * (high - low)
-            at_right = function(right)
-    return (low + high) / 2.0
-
-
 def cross_fitted(logits: npt.ArrayLike, truth: Mask, decision: Decision, *, folds: int = 5, seed: int = 0) -> Floats:
     """Return a temperature for each row that was fitted without it, float64 `[rows]`.
 
-    A figure of rows that chose the temperature themselves is a little too good. With fewer rows than folds there are
+    A loss of rows that chose the temperature themselves is a little too good. With fewer rows than folds there are
     as many folds as rows; a single row gets 1.
 
     Args:

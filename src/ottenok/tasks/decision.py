@@ -189,9 +189,6 @@ class Decision:
             raise _wrong("thresholds", list(self.thresholds), "Each one lies between 0 and 1.")
         if self.pick not in {"top", "median"}:
             raise _wrong("pick", self.pick, "It is `top` or `median`.")
-        self._check_values()
-
-    def _check_values(self) -> None:
         if self.activation != "regression":
             if self.values:
                 raise _wrong("values", list(self.values), "Only a regression has values of its own.")
@@ -249,32 +246,24 @@ def check_fit(decision: Decision, scheme: LabelScheme) -> None:
             f"the scheme {scheme.name} is multi-label, but the activation is {decision.activation}",
             hint="Labels that may come together need sigmoid: any other activation makes them compete.",
         )
-    if decision.activation in _RANKED or decision.pick == "median":
-        _check_ranks(scheme)
+    ranked = list(scheme.values) in (sorted(scheme.values), sorted(scheme.values, reverse=True))
+    if (decision.activation in _RANKED or decision.pick == "median") and not (scheme.values and ranked):
+        raise SchemeError(
+            f"the labels of the scheme {scheme.name} are not in the order of their rank: {', '.join(scheme.labels)}",
+            hint="Ordinal activations and the median need labels with rising (or falling) values.",
+        )
     for name, numbers in (("thresholds", decision.thresholds), ("values", decision.values)):
         if numbers and len(numbers) != len(scheme.labels):
             raise SchemeError(f"found {len(numbers)} {name}, expected one for each of the {len(scheme.labels)} labels")
     if decision.empty not in {"allow", "top"}:
         scheme.index(decision.empty)
     if decision.exclusive:
-        _check_exclusive(decision, scheme)
-
-
-def _check_exclusive(decision: Decision, scheme: LabelScheme) -> None:
-    scheme.index(decision.exclusive)
-    if scheme.kind != "multi-label":
-        raise SchemeError(
-            f"the scheme {scheme.name} has one label a row, so {decision.exclusive!r} can't be exclusive",
-            hint="Labels of such a scheme exclude each other anyway.",
-        )
-
-
-def _check_ranks(scheme: LabelScheme) -> None:
-    if not scheme.values or list(scheme.values) not in (sorted(scheme.values), sorted(scheme.values, reverse=True)):
-        raise SchemeError(
-            f"the labels of the scheme {scheme.name} are not in the order of their rank: {', '.join(scheme.labels)}",
-            hint="Ordinal activations and the median need labels with rising (or falling) values.",
-        )
+        scheme.index(decision.exclusive)
+        if scheme.kind != "multi-label":
+            raise SchemeError(
+                f"the scheme {scheme.name} has one label a row, so {decision.exclusive!r} can't be exclusive",
+                hint="Labels of such a scheme exclude each other anyway.",
+            )
 
 
 def probabilities(logits: npt.ArrayLike, decision: Decision) -> Probabilities:
@@ -291,15 +280,11 @@ def probabilities(logits: npt.ArrayLike, decision: Decision) -> Probabilities:
         ModelError: The logits have another shape, or are not finite.
     """
     scaled = finite(logits, "logits") / decision.temperature
-    if decision.activation == "regression":
-        _check_regression(scaled)
-        return interpolate(scaled, decision.values).astype(np.float32)
-    return _ELEMENTWISE[decision.activation](scaled).astype(np.float32)
-
-
-def _check_regression(outputs: npt.NDArray[np.float64]) -> None:
-    if outputs.shape[1] != 1:
-        raise ModelError(f"found {outputs.shape[1]} outputs, expected the single output of a regression")
+    if decision.activation != "regression":
+        return _ELEMENTWISE[decision.activation](scaled).astype(np.float32)
+    if scaled.shape[1] != 1:
+        raise ModelError(f"found {scaled.shape[1]} outputs, expected the single output of a regression")
+    return interpolate(scaled, decision.values).astype(np.float32)
 
 
 def chosen(probs: npt.ArrayLike, scheme: LabelScheme, decision: Decision) -> Mask:
@@ -328,40 +313,25 @@ def chosen(probs: npt.ArrayLike, scheme: LabelScheme, decision: Decision) -> Mas
         raise ModelError(
             f"found {numbers.shape[1]} probabilities, expected one for each of {len(scheme.labels)} labels"
         )
-    mask = _above(numbers, scheme, decision)
-    if decision.exclusive:
-        mask[mask.sum(axis=1) > 1, scheme.index(decision.exclusive)] = False
-    mask = _fill_empty(mask, numbers, scheme, decision)
-    if scheme.kind != "multi-label":
-        mask[~numbers.any(axis=1)] = False
-    return mask
-
-
-def _above(probs: Probabilities, scheme: LabelScheme, decision: Decision) -> Mask:
     several = scheme.kind == "multi-label"
     least = decision.thresholds or (0.5 if several else 0.0,) * len(scheme.labels)
     # float32 on both sides: a threshold that is written like a probability is reached by it.
-    reached: Mask = probs >= np.asarray(least, dtype=np.float32)
-    if several:
-        return reached
-    best = _median(probs) if decision.pick == "median" else probs.argmax(axis=1)
-    alone: Mask = np.arange(probs.shape[1]) == best[:, None]
-    return alone & reached
-
-
-def _median(probs: Probabilities) -> npt.NDArray[np.intp]:
-    """Count the ranks that are exceeded with more than 0.5; labels are in the order of rank."""
-    exceeded = np.cumsum(probs[:, ::-1], axis=1, dtype=np.float64)[:, ::-1]
-    ranks: npt.NDArray[np.intp] = (exceeded[:, 1:] > 0.5).sum(axis=1)
-    return ranks
-
-
-def _fill_empty(mask: Mask, probs: Probabilities, scheme: LabelScheme, decision: Decision) -> Mask:
-    if decision.empty == "allow":
-        return mask
-    rows = np.flatnonzero(~mask.any(axis=1))
-    top = decision.empty == "top"
-    mask[rows, probs[rows].argmax(axis=1) if top else scheme.index(decision.empty)] = True
+    mask: Mask = numbers >= np.asarray(least, dtype=np.float32)
+    if not several:
+        best = numbers.argmax(axis=1)
+        if decision.pick == "median":
+            # The ranks that are exceeded with more than 0.5; labels are in the order of rank.
+            exceeded = np.cumsum(numbers[:, ::-1], axis=1, dtype=np.float64)[:, ::-1]
+            best = (exceeded[:, 1:] > 0.5).sum(axis=1)
+        mask &= np.arange(numbers.shape[1]) == best[:, None]
+    if decision.exclusive:
+        mask[mask.sum(axis=1) > 1, scheme.index(decision.exclusive)] = False
+    if decision.empty != "allow":
+        rows = np.flatnonzero(~mask.any(axis=1))
+        fallback = numbers[rows].argmax(axis=1) if decision.empty == "top" else scheme.index(decision.empty)
+        mask[rows, fallback] = True
+    if not several:
+        mask[~numbers.any(axis=1)] = False
     return mask
 
 
@@ -446,19 +416,13 @@ def indicator(rows: Iterable[Sequence[str]], scheme: LabelScheme) -> npt.NDArray
             if label not in position:
                 raise SchemeError(f"the scheme {scheme.name} has no label {label!r}", row=row + 1)
             mask[row, position[label]] = True
-    _check_single(mask, scheme)
-    return mask
-
-
-def _check_single(mask: npt.NDArray[np.bool_], scheme: LabelScheme) -> None:
-    if scheme.kind == "multi-label":
-        return
-    wrong = np.flatnonzero(mask.sum(axis=1) != 1)
+    wrong = np.zeros(0) if scheme.kind == "multi-label" else np.flatnonzero(mask.sum(axis=1) != 1)
     if len(wrong):
         found = ", ".join(label for label, there in zip(scheme.labels, mask[wrong[0]], strict=True) if there)
         raise SchemeError(
             f"found the labels [{found}], expected exactly one label of {scheme.name}", row=int(wrong[0]) + 1
         )
+    return mask
 
 
 def codes(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -19,12 +19,12 @@ step, so a thousand weightings cost a few matrix products (see `ottenok.tasks.re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ottenok.core.errors import DataError
-from ottenok.core.lazy import require
+from ottenok.core.lazy import need
 from ottenok.tasks.auc import weighted_areas
 from ottenok.tasks.metrics import Pairs, counted, tally
 
@@ -44,7 +44,6 @@ __all__ = [
     "Areas",
     "Counts",
     "Difference",
-    "Engine",
     "Estimate",
     "McNemar",
     "PairedOptions",
@@ -54,40 +53,21 @@ __all__ = [
     "mcnemar",
 ]
 
-# Averages of the labels' areas under the ROC curve: figures that need probabilities.
+# Averages of the labels' areas under the ROC curve: metrics that need probabilities.
 AREAS = ("macro_auc", "weighted_auc", "micro_auc")
 
 
-class Engine(Protocol):
-    """Rows, or kinds of rows, and the figures of weightings of them.
-
-    Attributes:
-        count: Rows of each kind, float64 `[kinds]`.
-        cells: Numbers that one weighting needs, to bound memory.
-    """
-
-    count: Floats
-    cells: int
-
-    def figures(self, runs: Sequence[int], weights: Sequence[Floats]) -> Mapping[str, Floats]:
-        """Return the figures of a system that has these runs' answers, each as often as its weights say.
-
-        Args:
-            runs: Numbers of runs.
-            weights: One `[weightings, kinds]` per run.
-
-        Returns:
-            Name to `[weightings]`; NaN where one is undefined.
-        """
-
-
 class Counts:
-    """Figures that follow from counts; rows with the same truth and the same answers of all runs are one kind.
+    """Metrics that follow from counts; rows with the same truth and the same answers of all runs are one kind.
 
     Args:
         truth: bool `[rows, labels]`.
         answers: bool `[rows, labels]` of each run.
         kind: Of the scheme.
+
+    Attributes:
+        count: Rows of each kind, float64 `[kinds]`.
+        cells: Numbers that one weighting needs, to bound memory.
     """
 
     def __init__(self, truth: Mask, answers: Sequence[Mask], kind: Kind) -> None:
@@ -106,8 +86,18 @@ class Counts:
         self._truth = truth[first]
         self._answers = [answer[first] for answer in answers]
 
-    def figures(self, runs: Sequence[int], weights: Sequence[Floats]) -> Mapping[str, Floats]:
-        """See `Engine`. Macro averages count the labels that any of these runs answers, whatever its weight."""
+    def metrics(self, runs: Sequence[int], weights: Sequence[Floats]) -> Mapping[str, Floats]:
+        """Return the metrics of a system that has these runs' answers, each as often as its weights say.
+
+        Macro averages count the labels that any of these runs answers, whatever its weight.
+
+        Args:
+            runs: Numbers of runs.
+            weights: One float64 `[weightings, kinds]` per run.
+
+        Returns:
+            Name to float64 `[weightings]`; NaN where one is undefined.
+        """
         pairs = Pairs(
             truth=np.concatenate([self._truth] * len(runs)),
             answer=np.concatenate([self._answers[run] for run in runs]),
@@ -125,7 +115,7 @@ class Counts:
 
 
 class Areas:
-    """Areas under the ROC curve; every row is a kind of its own.
+    """Areas under the ROC curve, which need probabilities; every row is a kind of its own.
 
     Args:
         truth: bool `[rows, labels]`.
@@ -140,8 +130,8 @@ class Areas:
         self._probs = probs
         self._names = names
 
-    def figures(self, runs: Sequence[int], weights: Sequence[Floats]) -> Mapping[str, Floats]:
-        """See `Engine`."""
+    def metrics(self, runs: Sequence[int], weights: Sequence[Floats]) -> Mapping[str, Floats]:
+        """Return the areas of a system that has these runs' answers; see `Counts.metrics`."""
         truth = np.concatenate([self._truth] * len(runs))
         probs = np.concatenate([self._probs[run] for run in runs])
         every = np.concatenate(weights, axis=1)
@@ -175,7 +165,7 @@ def _mean(areas: Floats, weights: Floats) -> Floats:
 
 
 _CELLS = 4_000_000  # numbers held at once: 32 MB
-# Of two equal figures one may come out a rounding error larger.
+# Of two equal values one may come out a rounding error larger.
 _SAME = 1e-12
 
 
@@ -211,7 +201,7 @@ class System:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A system's figure.
+    """A system's metric.
 
     Attributes:
         value: Mean over its runs.
@@ -228,7 +218,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A figure of one system minus that of another.
+    """A metric of one system minus that of another.
 
     Attributes:
         value: Mean over the runs that were paired.
@@ -264,7 +254,7 @@ class Rows:
     Args:
         truth: bool `[rows, labels]`.
         kind: Of the scheme.
-        names: Figures to compare; those that follow from counts, and those of `AREAS`.
+        names: Metrics to compare; those that follow from counts, and those of `AREAS`.
         options: Resamples and permutations.
 
     Raises:
@@ -280,13 +270,14 @@ class Rows:
         self._options = options
 
     def estimates(self, system: System) -> dict[str, Estimate]:
-        """Return a system's figures; those that are undefined on these rows are left out."""
+        """Return a system's metrics; those that are undefined on these rows are left out."""
         found: dict[str, Estimate] = {}
         runs = range(len(system.answers))
         for engine in self._engines([system]):
-            whole = [engine.figures([run], [engine.count[None]]) for run in runs]
-            drawn = [_means([engine.figures([run], [weights]) for run in runs]) for weights in self._resamples(engine)]
-            for name, values in _collected(whole, self.names).items():
+            whole = [engine.metrics([run], [engine.count[None]]) for run in runs]
+            drawn = [_means([engine.metrics([run], [weights]) for run in runs]) for weights in self._resamples(engine)]
+            for name in (name for name in self.names if name in whole[0]):
+                values = np.array([run[name][0] for run in whole])
                 if np.isfinite(values).all():
                     low, high = self._interval([block[name] for block in drawn])
                     deviation = float(values.std(ddof=1)) if len(values) > 1 else None
@@ -294,23 +285,27 @@ class Rows:
         return found
 
     def differences(self, first: System, second: System) -> dict[str, Difference]:
-        """Return the first system's figures minus the second's, run by run.
+        """Return the first system's metrics minus the second's, run by run.
 
         With unequal numbers of runs, as many are compared as the smaller has.
         """
         found: dict[str, Difference] = {}
         size = min(len(first.answers), len(second.answers))
-        one, two = _first_runs(first, size), _first_runs(second, size)
-        for engine in self._engines([one, two]):
-            pair = _Pair(engine, size)
-            value = pair.observed()
-            drawn = [pair.differences(weights, None) for weights in self._resamples(engine)]
-            swapped = [pair.differences(kept, gone) for kept, gone in self._exchanges(engine, size)]
-            for name in self.names:
-                if name in value and np.isfinite(value[name]).all():
-                    low, high = self._interval([block[name] for block in drawn])
-                    p = _share([block[name] for block in swapped], float(value[name][0]))
-                    found[name] = Difference(value=float(value[name][0]), low=low, high=high, p=p)
+        systems = [System(answers=one.answers[:size], probs=one.probs[:size]) for one in (first, second)]
+        for engine in self._engines(systems):
+            observed = _differences(engine, size, engine.count[None], None)
+            drawn = [_differences(engine, size, weights, None) for weights in self._resamples(engine)]
+            swapped = [_differences(engine, size, engine.count - gone, gone) for gone in self._exchanges(engine, size)]
+            for name in (name for name in self.names if name in observed):
+                value, p = float(observed[name][0]), None
+                if not np.isfinite(value):
+                    continue
+                if swapped:
+                    every = np.concatenate([block[name] for block in swapped])
+                    every = every[np.isfinite(every)]
+                    p = float((1 + (np.abs(every) >= abs(value) - _SAME).sum()) / (1 + len(every)))
+                low, high = self._interval([block[name] for block in drawn])
+                found[name] = Difference(value=value, low=low, high=high, p=p)
         return found
 
     def _engines(self, systems: Sequence[System]) -> Iterator[Counts | Areas]:
@@ -325,8 +320,8 @@ class Rows:
         for size in _blocks(self._options.resamples, engine.cells):
             yield generator.multinomial(rows, engine.count / rows, size=size).astype(np.float64)
 
-    def _exchanges(self, engine: Counts | Areas, size: int) -> Iterator[tuple[Floats, Floats]]:
-        """Yield how many rows of each kind keep their answers and how many exchange them."""
+    def _exchanges(self, engine: Counts | Areas, size: int) -> Iterator[Floats]:
+        """Yield how many rows of each kind exchange their answers; the others keep them."""
         generator = np.random.default_rng([self._options.seed, 1])
         unlike = engine.differ(range(size), range(size, 2 * size))
         count = engine.count[unlike].astype(np.int64)
@@ -335,7 +330,7 @@ class Rows:
         for block in _blocks(most, 2 * engine.cells):
             gone = np.zeros((block, len(engine.count)))
             gone[:, unlike] = generator.binomial(count, 0.5, size=(block, len(count)))
-            yield engine.count - gone, gone
+            yield gone
 
     def _interval(self, blocks: list[Floats]) -> tuple[float | None, float | None]:
         values = np.concatenate(blocks) if blocks else np.zeros(0)
@@ -347,48 +342,30 @@ class Rows:
         return float(low), float(high)
 
 
-class _Pair:
-    """Two systems of `size` runs each in one engine: runs 0, 1, ... against runs size, size + 1, ..."""
+def _differences(engine: Counts | Areas, size: int, kept: Floats, gone: Floats | None) -> dict[str, Floats]:
+    """Return the mean difference of two systems of `size` runs each: runs 0, 1, ... against size, size + 1, ...
 
-    def __init__(self, engine: Counts | Areas, size: int) -> None:
-        self._engine = engine
-        self._runs = [(run, size + run) for run in range(size)]
-
-    def observed(self) -> Mapping[str, Floats]:
-        return self.differences(self._engine.count[None], None)
-
-    def differences(self, kept: Floats, gone: Floats | None) -> Mapping[str, Floats]:
-        """Return the mean difference over runs, where `gone` rows have exchanged their answers."""
-        found = []
-        for first, second in self._runs:
-            if gone is None and isinstance(self._engine, Areas):
-                one, two = self._engine.figures([first], [kept]), self._engine.figures([second], [kept])
-            else:
-                # Both sides know both runs' answers, so that their macro averages are over the same labels.
-                other, pair = np.zeros_like(kept) if gone is None else gone, (first, second)
-                one, two = self._engine.figures(pair, (kept, other)), self._engine.figures(pair, (other, kept))
-            found.append({name: one[name] - two[name] for name in one})
-        return _means(found)
-
-
-def _first_runs(system: System, size: int) -> System:
-    return System(answers=system.answers[:size], probs=system.probs[:size])
+    Args:
+        engine: Has the runs of both systems.
+        size: Runs of each.
+        kept: How often each kind of rows counts as it is, float64 `[weightings, kinds]`.
+        gone: How often with exchanged answers, likewise; None: not at all.
+    """
+    found = []
+    for first in range(size):
+        second = size + first
+        if gone is None and isinstance(engine, Areas):
+            one, two = engine.metrics([first], [kept]), engine.metrics([second], [kept])
+        else:
+            # Both sides know both runs' answers, so that their macro averages are over the same labels.
+            other, pair = np.zeros_like(kept) if gone is None else gone, (first, second)
+            one, two = engine.metrics(pair, (kept, other)), engine.metrics(pair, (other, kept))
+        found.append({name: one[name] - two[name] for name in one})
+    return _means(found)
 
 
 def _means(runs: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
     return {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
-
-
-def _collected(runs: Sequence[Mapping[str, Floats]], names: Sequence[str]) -> dict[str, Floats]:
-    return {name: np.array([run[name][0] for run in runs]) for name in names if name in runs[0]}
-
-
-def _share(blocks: list[Floats], value: float) -> float | None:
-    if not blocks:
-        return None
-    values = np.concatenate(blocks)
-    values = values[np.isfinite(values)]
-    return float((1 + (np.abs(values) >= abs(value) - _SAME).sum()) / (1 + len(values)))
 
 
 def _blocks(total: int, cells: int) -> Iterator[int]:
@@ -406,8 +383,9 @@ def mcnemar(truth: Mask, first: Mask, second: Mask) -> McNemar:
     right = [(answer == truth).all(axis=1) for answer in (first, second)]
     only_first, only_second = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
     unlike = only_first + only_second
-    test = require("scipy.stats", extra="data").binomtest
-    p = float(test(only_first, unlike).pvalue) if unlike else 1.0
+    with need("data"):
+        from scipy.stats import binomtest
+    p = float(binomtest(only_first, unlike).pvalue) if unlike else 1.0
     return McNemar(first=only_first, second=only_second, p=p)
 
 

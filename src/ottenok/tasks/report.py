@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
     from ottenok.core.schemes import LabelScheme
     from ottenok.tasks.calibration import Calibration
-    from ottenok.tasks.decision import Decision
     from ottenok.tasks.metrics import Tally
     from ottenok.tasks.task import Task
 
@@ -255,17 +254,6 @@ class EvaluationOptions:
 _USUAL = EvaluationOptions()
 # Fewest rows of a source, or true rows of a label in a language, that count in means over such parts.
 LEAST_ROWS = 50
-# Multi-label scripts answer with every label that a sigmoid gives at least this.
-_HALF = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Counted:
-    """Counts of some rows, with every metric and its interval."""
-
-    tally: Tally
-    metrics: dict[str, Interval]
-    label_f1: tuple[Interval, ...]
 
 
 def evaluate(
@@ -293,47 +281,6 @@ def evaluate(
     """
     scheme, decision = task.scheme, task.decision
     answer = task.chosen(probs)
-    _check(truth, answer, sources, languages)
-    numbers = np.asarray(probs, dtype=np.float32)
-    kind = Kind.of(scheme)
-    whole = _count(truth, answer, kind, options)
-    areas = measure_areas(numbers, truth, confidence=options.confidence if options.resamples else None)
-    believed = calibration(numbers, truth, one_label=kind.one_label)
-    by_source = () if sources is None else _sources(truth, answer, np.asarray(sources), kind, options)
-    cells = () if languages is None else _cells(truth, answer, np.asarray(languages), scheme)
-    return Report(
-        system=options.system,
-        scheme=scheme.name,
-        kind=scheme.kind,
-        rows=len(truth),
-        labels=_labels(whole, scheme, areas),
-        averages=_averages(whole.tally, areas),
-        metrics=whole.metrics
-        | _open(truth, numbers, kind, decision, options)
-        | _means(by_source, cells, kind)
-        | _plain(areas, believed.overall.error),
-        sources=by_source,
-        confusion=_confusion(whole.tally) if kind.one_label else (),
-        confidence=options.confidence,
-        resamples=options.resamples,
-        seed=options.seed,
-        calibration=believed,
-        uncalibrated=_uncalibrated(truth, numbers, kind, decision, options),
-        cells=cells,
-        task=task.name,
-    )
-
-
-def _uncalibrated(
-    truth: Mask, probs: Probabilities, kind: Kind, decision: Decision, options: EvaluationOptions
-) -> Calibration | None:
-    if options.temperature is None or decision.activation not in {"softmax", "sigmoid"}:
-        return None
-    before = untempered(probs, decision.activation, options.temperature)
-    return calibration(before, truth, one_label=kind.one_label)
-
-
-def _check(truth: Mask, answer: Mask, sources: Sequence[str] | None, languages: Sequence[str] | None) -> None:
     if not len(truth):
         raise DataError("there are no rows to evaluate", hint="Check the file and the split.")
     if truth.shape != answer.shape:
@@ -344,6 +291,62 @@ def _check(truth: Mask, answer: Mask, sources: Sequence[str] | None, languages: 
     for name, values in (("sources", sources), ("languages", languages)):
         if values is not None and len(values) != len(truth):
             raise DataError(f"found {len(values)} {name} for {len(truth)} rows")
+    numbers, kind = np.asarray(probs, dtype=np.float32), Kind.of(scheme)
+    whole = _count(truth, answer, kind, options)
+    metrics = dict(whole.metrics)
+    if kind.one_label and decision.activation == "sigmoid":
+        # As published scripts count that learn one-hot sigmoids: every label that has at least a half is an answer.
+        found = _count(truth, numbers >= np.float32(0.5), Kind(one_label=False, ranks=None), options).metrics
+        metrics |= {name: found[known] for name, known in OPEN.items() if known in found}
+    by_source = []
+    for source in () if sources is None else np.unique(sources):
+        rows = np.flatnonzero(np.asarray(sources) == source)
+        of_source = _count(truth[rows], answer[rows], kind, options).metrics
+        by_source.append(SourceMetrics(source=str(source), rows=len(rows), metrics=of_source))
+    # Parts with few rows, whose metrics are noise, count only if all parts are such.
+    if told := [one for one in by_source if one.rows >= LEAST_ROWS] or by_source:
+        name = "macro_f1_present" if kind.one_label else "macro_f1"
+        metrics["source_f1"] = Interval(value=float(np.mean([one.metrics[name].value for one in told])))
+    cells = () if languages is None else _cells(truth, answer, np.asarray(languages), scheme)
+    if (mean := _cell_f1(cells)) is not None:
+        metrics["cell_f1"] = Interval(value=mean)
+    areas = measure_areas(numbers, truth, confidence=options.confidence if options.resamples else None)
+    for name, interval in (("macro", areas.macro), ("weighted", areas.weighted), ("micro", areas.micro)):
+        if interval is not None:
+            metrics[f"{name}_auc"] = interval
+    believed, before = calibration(numbers, truth, one_label=kind.one_label), None
+    metrics["calibration_error"] = Interval(value=believed.overall.error)
+    if options.temperature is not None and decision.activation in {"softmax", "sigmoid"}:
+        untouched = untempered(numbers, decision.activation, options.temperature)
+        before = calibration(untouched, truth, one_label=kind.one_label)
+    confusion = tuple(tuple(int(cell) for cell in row) for row in whole.tally.confusion)
+    return Report(
+        system=options.system,
+        scheme=scheme.name,
+        kind=scheme.kind,
+        rows=len(truth),
+        labels=_labels(whole, scheme, areas),
+        averages=_averages(whole.tally, areas),
+        metrics=metrics,
+        sources=tuple(by_source),
+        confusion=confusion if kind.one_label else (),
+        confidence=options.confidence,
+        resamples=options.resamples,
+        seed=options.seed,
+        calibration=believed,
+        uncalibrated=before,
+        cells=cells,
+        task=task.name,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counted:
+    """Counts of some rows, with every metric and its interval."""
+
+    tally: Tally
+    metrics: dict[str, Interval]
+    label_f1: tuple[Interval, ...]
 
 
 def _count(truth: Mask, answer: Mask, kind: Kind, options: EvaluationOptions) -> _Counted:
@@ -353,39 +356,28 @@ def _count(truth: Mask, answer: Mask, kind: Kind, options: EvaluationOptions) ->
         (counted(block), label_f1(block))
         for block in resampled(pairs, kind, resamples=options.resamples, seed=options.seed)
     ]
-    found = {}
-    for name, value in counted(counts).items():
-        # Full coverage says nothing, and undefined figures are left out rather than given as NaN.
-        if np.isfinite(value) and not (name == "coverage" and value == 1.0):
-            found[name] = _interval(value, [block[name] for block, _ in drawn], options)
-    labels = range(truth.shape[1])
+
+    def interval(value: Floats, blocks: list[Floats]) -> Interval:
+        values = np.concatenate(blocks) if blocks else np.zeros(0)
+        # Resamples in which the metric is undefined (one label only, for kappa) can't take part.
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return Interval(value=float(value))
+        tail = (1.0 - options.confidence) / 2.0
+        low, high = np.quantile(values, [tail, 1.0 - tail])
+        return Interval(value=float(value), low=float(low), high=float(high))
+
     f1s = label_f1(counts)
     return _Counted(
         tally=counts,
-        metrics=found,
-        label_f1=tuple(_interval(f1s[i], [values[:, i] for _, values in drawn], options) for i in labels),
+        # Full coverage says nothing, and undefined metrics are left out rather than given as NaN.
+        metrics={
+            name: interval(value, [block[name] for block, _ in drawn])
+            for name, value in counted(counts).items()
+            if np.isfinite(value) and not (name == "coverage" and value == 1.0)
+        },
+        label_f1=tuple(interval(f1s[i], [values[:, i] for _, values in drawn]) for i in range(truth.shape[1])),
     )
-
-
-def _open(
-    truth: Mask, probs: Probabilities, kind: Kind, decision: Decision, options: EvaluationOptions
-) -> dict[str, Interval]:
-    """Return the metrics of one-label answers at 0.5, as published scripts count them that learn one-hot sigmoids."""
-    if not kind.one_label or decision.activation != "sigmoid":
-        return {}
-    found = _count(truth, probs >= np.float32(_HALF), Kind(one_label=False, ranks=None), options).metrics
-    return {name: found[known] for name, known in OPEN.items() if known in found}
-
-
-def _interval(value: Floats, blocks: list[Floats], options: EvaluationOptions) -> Interval:
-    values = np.concatenate(blocks) if blocks else np.zeros(0)
-    # Resamples in which the metric is undefined (one label only, for kappa) can't take part.
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return Interval(value=float(value))
-    tail = (1.0 - options.confidence) / 2.0
-    low, high = np.quantile(values, [tail, 1.0 - tail])
-    return Interval(value=float(value), low=float(low), high=float(high))
 
 
 def _labels(whole: _Counted, scheme: LabelScheme, areas: Areas) -> tuple[LabelMetrics, ...]:
@@ -429,24 +421,6 @@ def _averages(counts: Tally, areas: Areas) -> tuple[AverageMetrics, ...]:
     )
 
 
-def _plain(areas: Areas, calibration_error: float) -> dict[str, Interval]:
-    """Return the metrics that need probabilities."""
-    found = {"macro_auc": areas.macro, "weighted_auc": areas.weighted, "micro_auc": areas.micro}
-    told = {name: interval for name, interval in found.items() if interval is not None}
-    return told | {"calibration_error": Interval(value=calibration_error)}
-
-
-def _sources(
-    truth: Mask, answer: Mask, sources: npt.NDArray[np.str_], kind: Kind, options: EvaluationOptions
-) -> tuple[SourceMetrics, ...]:
-    found = []
-    for source in np.unique(sources):
-        rows = np.flatnonzero(sources == source)
-        metrics = _count(truth[rows], answer[rows], kind, options).metrics
-        found.append(SourceMetrics(source=str(source), rows=len(rows), metrics=metrics))
-    return tuple(found)
-
-
 def _cells(truth: Mask, answer: Mask, languages: npt.NDArray[np.str_], scheme: LabelScheme) -> tuple[CellMetrics, ...]:
     found = []
     for language in np.unique(languages):
@@ -469,25 +443,10 @@ def _cells(truth: Mask, answer: Mask, languages: npt.NDArray[np.str_], scheme: L
     return tuple(found)
 
 
-def _means(sources: tuple[SourceMetrics, ...], cells: tuple[CellMetrics, ...], kind: Kind) -> dict[str, Interval]:
-    """Return `source_f1` and `cell_f1`; parts with few rows, whose metrics are noise, count only if all are such."""
-    found = {}
-    name = "macro_f1_present" if kind.one_label else "macro_f1"
-    if told := [one for one in sources if one.rows >= LEAST_ROWS] or sources:
-        found["source_f1"] = Interval(value=float(np.mean([one.metrics[name].value for one in told])))
-    if (mean := _cell_f1(cells)) is not None:
-        found["cell_f1"] = Interval(value=mean)
-    return found
-
-
 def _cell_f1(cells: Sequence[CellMetrics]) -> float | None:
     true = [one for one in cells if one.rows]
     known = [one.f1 for one in true if one.rows >= LEAST_ROWS] or [one.f1 for one in true]
     return float(np.mean(known)) if known else None
-
-
-def _confusion(counts: Tally) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(int(cell) for cell in row) for row in counts.confusion)
 
 
 def epoch_metrics(reports: Mapping[str, Report]) -> dict[str, float]:

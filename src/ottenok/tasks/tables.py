@@ -138,7 +138,7 @@ _NONE = "-"
 
 
 def label_table(report: Report, *, titles: Sequence[str] | None = None, digits: int = 2) -> Grid:
-    """Return the table of the published cards: a column per label and average, a row per figure.
+    """Return the table of the published cards: a column per label and average, a row per metric.
 
     The micro average is shown for multi-label schemes only: with one label a row it is the accuracy.
 
@@ -153,7 +153,7 @@ def label_table(report: Report, *, titles: Sequence[str] | None = None, digits: 
     rows: list[tuple[str, Callable[[LabelMetrics | AverageMetrics], str]]] = [
         ("precision", lambda column: _number(column.precision, digits)),
         ("recall", lambda column: _number(column.recall, digits)),
-        ("f1-score", lambda column: _number(_f1(column), digits)),
+        ("f1-score", lambda column: _number(column.f1 if isinstance(column.f1, float) else column.f1.value, digits)),
         ("auc-roc", lambda column: _number(column.auc, digits)),
         ("support", lambda column: str(column.support)),
     ]
@@ -163,54 +163,43 @@ def label_table(report: Report, *, titles: Sequence[str] | None = None, digits: 
     )
 
 
-def _f1(column: LabelMetrics | AverageMetrics) -> float:
-    return column.f1 if isinstance(column.f1, float) else column.f1.value
-
-
 def system_table(
     reports: Sequence[Report],
     *,
     names: Sequence[str] | None = None,
-    down: Literal["figures", "systems"] = "figures",
+    down: Literal["metrics", "systems"] = "metrics",
     digits: int = 3,
 ) -> Grid:
-    """Return systems side by side, with intervals where a figure has one.
+    """Return systems side by side, with intervals where a metric has one.
 
     Args:
         reports: Of the same rows, one per system.
-        names: Figures to show; None: the headline figures that any of the reports has.
-        down: What the rows are: figures, which suits few systems, or systems, which suits many.
+        names: Metrics to show; None: the headline metrics that any of the reports has.
+        down: What the rows are: metrics, which suits few systems, or systems, which suits many.
         digits: After the point.
 
     Raises:
-        ConfigError: The reports are of different rows or schemes, so that their figures can't be compared.
+        ConfigError: The reports are of different rows or schemes, so that their metrics can't be compared.
     """
     _check_alike(reports)
-    known = METRICS
-    shown = tuple(names or _headlines(reports))
-    titles = tuple(known[name].title if name in known else name for name in shown)
-    systems = tuple(report.system for report in reports)
-    cells = [[_interval(report.metrics.get(name), digits) for name in shown] for report in reports]
-    if down == "systems":
-        return _grid(systems, titles, cells)
-    return _grid(titles, systems, [list(column) for column in zip(*cells, strict=True)])
-
-
-def _grid(down: tuple[str, ...], across: tuple[str, ...], cells: list[list[str]]) -> Grid:
-    return Grid(header=("", *across), rows=tuple((name, *row) for name, row in zip(down, cells, strict=True)))
-
-
-def _headlines(reports: Sequence[Report]) -> list[str]:
     kinds = {"any", reports[0].kind}
-    return [
+    shown = tuple(names or ()) or tuple(
         name
         for name, found in METRICS.items()
         if found.headline in kinds and any(name in report.metrics for report in reports)
-    ]
+    )
+    titles = tuple(METRICS[name].title if name in METRICS else name for name in shown)
+    systems = tuple(report.system for report in reports)
+    cells = [[_interval(report.metrics.get(name), digits) for name in shown] for report in reports]
+    names_down, names_across = systems, titles
+    if down == "metrics":
+        names_down, names_across, cells = titles, systems, [list(column) for column in zip(*cells, strict=True)]
+    rows = tuple((name, *row) for name, row in zip(names_down, cells, strict=True))
+    return Grid(header=("", *names_across), rows=rows)
 
 
 def source_table(reports: Sequence[Report], *, name: str = "macro_f1", digits: int = 3) -> Grid:
-    """Return a row per source and a column per system, showing one figure; empty without sources.
+    """Return a row per source and a column per system, showing one metric; empty without sources.
 
     Raises:
         ConfigError: The reports are of different rows or schemes.

@@ -139,18 +139,14 @@ def best_common(sweeps: list[Sweep], metric: ThresholdMetric) -> float:
 
 
 def best_each(sweeps: list[Sweep], metric: ThresholdMetric) -> list[float]:
-    """Return each label's best threshold; exact, since every metric but micro F1 is a sum over labels."""
-    if metric == "micro_f1":
-        return _each_micro(sweeps)
-    return [_best(_values(cuts, metric), cuts.level) for cuts in sweeps]
+    """Return each label's best threshold.
 
-
-def _each_micro(sweeps: list[Sweep]) -> list[float]:
-    """Return the thresholds with the best micro F1, by Dinkelbach's method for ratios (Management Science 13, 1967).
-
-    For a given F1 the labels part: each takes the cut with the most `2 hits - F1 * selected`. The F1 of those cuts is
-    higher or, at the optimum, the same.
+    Every metric but micro F1 is a sum over labels, so that each label's best cut is found alone. Micro F1 is reached by
+    Dinkelbach's method for ratios (Management Science 13, 1967): for a given F1 the labels part, and each takes the cut
+    with the most `2 hits - F1 * selected`; the F1 of those cuts is higher or, at the optimum, the same.
     """
+    if metric != "micro_f1":
+        return [_best(_values(cuts, metric), cuts.level) for cuts in sweeps]
     support, goal = sum(cuts.support for cuts in sweeps), 0.0
     for _ in range(_DINKELBACH_STEPS):
         best = [int((2.0 * cuts.hits - goal * cuts.selected).argmax()) for cuts in sweeps]
@@ -254,19 +250,6 @@ def _metric(mask: Mask, truth: Mask, metric: ThresholdMetric) -> float:
     return float(values @ ratio(support, support.sum()) if metric == "weighted_f1" else values.mean())
 
 
-def _cross_fitted(probs: Probabilities, truth: Mask, options: ThresholdOptions, answer: Answer) -> Mask:
-    """Decide each row by thresholds that were found on the other folds."""
-    fold = np.random.default_rng(options.seed).permutation(len(probs)) % options.folds
-    # The other folds have so many positives of a label that has just enough of them.
-    least = ceil(options.minimum_positives * (options.folds - 1) / options.folds)
-    mask = np.zeros_like(truth)
-    for part in range(options.folds):
-        held = fold == part
-        thresholds, _ = _fit(probs[~held], truth[~held], options, least)
-        mask[held] = answer(probs[held], thresholds)
-    return mask
-
-
 def fit_thresholds(
     probs: npt.ArrayLike,
     truth: Mask,
@@ -288,10 +271,25 @@ def fit_thresholds(
     Raises:
         ModelError: The shapes differ, or there are fewer rows than folds.
     """
-    numbers = _checked(probs, truth, options)
+    numbers = np.asarray(probs, dtype=np.float32)
+    if not np.isfinite(numbers).all():
+        raise ModelError("the probabilities are not finite numbers")
+    if numbers.shape != truth.shape or len(truth) < options.folds:
+        raise ModelError(
+            f"found probabilities of shape {list(numbers.shape)} and labels of shape {list(truth.shape)}",
+            hint=f"Thresholds need one probability per label and row, and at least {options.folds} rows.",
+        )
     thresholds, few = _fit(numbers, truth, options, options.minimum_positives)
     old = earlier or (DEFAULT,) * truth.shape[1]
-    was, becomes = answer(numbers, old), _cross_fitted(numbers, truth, options, answer)
+    # Each row is decided by thresholds that were found on the other folds, which have so many positives of a label that
+    # has just enough of them.
+    least = ceil(options.minimum_positives * (options.folds - 1) / options.folds)
+    fold = np.random.default_rng(options.seed).permutation(len(numbers)) % options.folds
+    was, becomes = answer(numbers, old), np.zeros_like(truth)
+    for part in range(options.folds):
+        held = fold == part
+        found, _ = _fit(numbers[~held], truth[~held], options, least)
+        becomes[held] = answer(numbers[held], found)
     before, after = _metric(was, truth, options.metric), _metric(becomes, truth, options.metric)
     return ThresholdFit(
         thresholds=thresholds if after > before else old,
@@ -306,15 +304,3 @@ def fit_thresholds(
         label_before=_label_f1(was, truth),
         label_after=_label_f1(becomes, truth),
     )
-
-
-def _checked(probs: npt.ArrayLike, truth: Mask, options: ThresholdOptions) -> Probabilities:
-    numbers = np.asarray(probs, dtype=np.float32)
-    if not np.isfinite(numbers).all():
-        raise ModelError("the probabilities are not finite numbers")
-    if numbers.shape != truth.shape or len(truth) < options.folds:
-        raise ModelError(
-            f"found probabilities of shape {list(numbers.shape)} and labels of shape {list(truth.shape)}",
-            hint=f"Thresholds need one probability per label and row, and at least {options.folds} rows.",
-        )
-    return numbers

@@ -169,10 +169,30 @@ def fit_decision(task: Task, logits: npt.ArrayLike, truth: Mask, *, options: Tun
     numbers = np.asarray(logits, dtype=np.float64)
     fitted, temperature, thresholds = decision, None, None
     if options.temperature:
-        temperature = _temperature(numbers, truth, scheme, decision)
+        plain = replace(decision, temperature=1.0, thresholds=())
+        scaled, one_label = numbers / decision.temperature, scheme.kind != "multi-label"
+        fit = fit_temperature(scaled, truth, plain)
+        others = scaled / cross_fitted(scaled, truth, plain)[:, None]
+        loss = log_loss(others, truth, plain)
+        before = calibration(probabilities(scaled, plain), truth, one_label=one_label)
+        helps = loss < fit.loss_before
+        after = calibration(probabilities(others, plain), truth, one_label=one_label) if helps else before
+        temperature = TemperatureReport(
+            temperature=fit.temperature if helps else 1.0,
+            loss_before=fit.loss_before,
+            loss_after=loss if helps else fit.loss_before,
+            before=before,
+            after=after,
+        )
         fitted = replace(fitted, temperature=decision.temperature * temperature.temperature)
     if options.thresholds is not None:
-        thresholds = _thresholds(probabilities(numbers, fitted), truth, scheme, fitted, options.thresholds)
+        thresholds = fit_thresholds(
+            probabilities(numbers, fitted),
+            truth,
+            options.thresholds,
+            earlier=fitted.thresholds,
+            answer=lambda probs, cuts: chosen(probs, scheme, replace(fitted, thresholds=cuts)),
+        )
         fitted = replace(fitted, thresholds=thresholds.thresholds)
     report = TuningReport(
         data=options.data,
@@ -183,36 +203,6 @@ def fit_decision(task: Task, logits: npt.ArrayLike, truth: Mask, *, options: Tun
         thresholds=thresholds,
     )
     return DecisionFit(decision=fitted, report=report)
-
-
-def _temperature(logits: Floats, truth: Mask, scheme: LabelScheme, decision: Decision) -> TemperatureReport:
-    plain = replace(decision, temperature=1.0, thresholds=())
-    scaled = logits / decision.temperature
-    fit = fit_temperature(scaled, truth, plain)
-    others = scaled / cross_fitted(scaled, truth, plain)[:, None]
-    loss = log_loss(others, truth, plain)
-    one_label = scheme.kind != "multi-label"
-    before = calibration(probabilities(scaled, plain), truth, one_label=one_label)
-    if loss >= fit.loss_before:
-        return TemperatureReport(
-            temperature=1.0, loss_before=fit.loss_before, loss_after=fit.loss_before, before=before, after=before
-        )
-    return TemperatureReport(
-        temperature=fit.temperature,
-        loss_before=fit.loss_before,
-        loss_after=loss,
-        before=before,
-        after=calibration(probabilities(others, plain), truth, one_label=one_label),
-    )
-
-
-def _thresholds(
-    probs: npt.NDArray[np.float32], truth: Mask, scheme: LabelScheme, decision: Decision, options: ThresholdOptions
-) -> ThresholdFit:
-    def answer(numbers: npt.NDArray[np.float32], thresholds: tuple[float, ...]) -> Mask:
-        return chosen(numbers, scheme, replace(decision, thresholds=thresholds))
-
-    return fit_thresholds(probs, truth, options, earlier=decision.thresholds, answer=answer)
 
 
 def tuning_sentences(report: TuningReport) -> tuple[str, ...]:
