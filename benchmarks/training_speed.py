@@ -48,10 +48,10 @@ from ottenok.core.progress import SILENT
 from ottenok.data.corpus import CORPUS_FILE, Corpus, open_corpus
 from ottenok.recipes.train import DataOptions, RunOptions, TrainRecipe
 from ottenok.tasks.decision import codes, indicator
+from ottenok.training.dataset import TokenMemory
 from ottenok.training.hardware import precision
 from ottenok.training.inputs import Places, corpus_of
-from ottenok.training.memory import TokenMemory
-from ottenok.training.trial import Shared, trial
+from ottenok.training.run import Shared, trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,10 +91,10 @@ def ours(job: Job, folder: Path, number: str) -> float:
             "name": "speed",
             "text": {"max_length": job.max_length},
             "model": {"encoder": job.encoder, "pooling": "cls"},
-            "optim": {"lr": job.lr},
-            "schedule": {"epochs": 1},
-            "batch": {"size": job.batch},
-            "run": {"precision": number, "checkpoint_minutes": None},
+            "optim": {"learning_rate": job.lr},
+            "schedule": {"num_train_epochs": 1},
+            "batch": {"batch_size": job.batch},
+            "run": {"precision": number, "save_minutes": None},
         },
     )
     shared = Shared(corpus=job.corpus, memory=TokenMemory(), tracking=None, progress=SILENT)

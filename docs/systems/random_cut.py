@@ -130,7 +130,7 @@ def encoder(cuts: dict[str, Cut], scheme: LabelScheme, work: Path, name: str) ->
     recipe = CorpusRecipe(name="random-cut", scheme=scheme.name, sources=tuple(sources), clean=CleanOptions(near=False))
     corpus = build(recipe, root=None, cache=work, out=work / "corpus")
     over = {"model": {"encoder": name}, "schedule": {"epochs": 2}, "run": {"test": False}}
-    fitted = train(load_recipe(RECIPE, over, arm="balanced"), corpus=corpus, out=work / "model", resume=True)
+    fitted = train(load_recipe(RECIPE, over, variant="balanced"), corpus=corpus, out=work / "model", resume=True)
     assert fitted is not None, "there is no trial here that could be given up"
     export(fitted.bundle.folder)
     classifier = load(fitted.bundle.folder, precision="fp32")

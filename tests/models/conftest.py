@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Return the maker of random encoders by family; each is made once."""
     pytest.importorskip("torch")
-    from ottenok.models.tiny import tiny_encoder
+    from tiny_encoders import tiny_encoder
 
     folder = tmp_path_factory.mktemp("encoders")
 

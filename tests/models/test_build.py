@@ -19,11 +19,13 @@ from safetensors.torch import load_file, save_file  # noqa: E402 - after the che
 from tokenizers import processors  # noqa: E402
 from transformers import AutoModel, AutoTokenizer, pipeline  # noqa: E402
 
-from ottenok.models.build import build  # noqa: E402
 from ottenok.models.encoder import lost_letters  # noqa: E402
-from ottenok.models.folder import load, save  # noqa: E402
-from ottenok.models.scaling import fold_temperature  # noqa: E402
-from ottenok.models.tiny import FAMILIES, tiny_encoder  # noqa: E402
+from ottenok.models.network import (  # noqa: E402
+    fold_temperature,
+    load,
+    save,
+)
+from tiny_encoders import FAMILIES, network_of, tiny_encoder  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +40,7 @@ POOLINGS = ["cls", "first", "mean", "max", "attention", "cls+mean", "last"]
 
 def _built(encoder: Path, **options: Any) -> Any:
     torch.manual_seed(1)
-    network = build(ModelOptions(encoder=str(encoder), **options), SENTIMENT)
+    network = network_of(ModelOptions(encoder=str(encoder), **options), SENTIMENT)
     network.model.eval()
     return network
 
@@ -158,7 +160,9 @@ def test_the_pooler_is_the_encoders_own(tiny: Callable[[str], Path]) -> None:
     expected = network.model.head(pooled)
     torch.testing.assert_close(_scores(network.model, network.tokenizer, TEXTS), expected, atol=1e-6, rtol=0)
     assert network.is_encoder("encoder.pooler.dense.weight")
-    assert not build(ModelOptions(encoder=str(tiny("bert")), pooling="cls"), SENTIMENT).is_encoder("bert.pooler.dense")
+    assert not network_of(ModelOptions(encoder=str(tiny("bert")), pooling="cls"), SENTIMENT).is_encoder(
+        "bert.pooler.dense"
+    )
 
 
 @pytest.mark.parametrize("family", ["distilbert", "qwen2", "modernbert"])
@@ -241,14 +245,14 @@ def test_code_that_comes_with_a_model_is_never_run(kind: str, tmp_path: Path) ->
     save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
 
     with pytest.raises(ModelError, match="code of its own, which ottenok never runs"):
-        build(ModelOptions(encoder=str(folder)), SENTIMENT)
+        network_of(ModelOptions(encoder=str(folder)), SENTIMENT)
 
 
 def test_an_encoder_with_a_decoder_is_refused(tmp_path: Path) -> None:
     """T5 wants a second text, which nobody has."""
     (tmp_path / "config.json").write_text('{"model_type": "t5"}', encoding="utf-8")
     with pytest.raises(ModelError, match="an encoder with a decoder"):
-        build(ModelOptions(encoder=str(tmp_path)), SENTIMENT)
+        network_of(ModelOptions(encoder=str(tmp_path)), SENTIMENT)
 
 
 def test_a_linear_head_on_cls_needs_no_ottenok(tiny: Callable[[str], Path], tmp_path: Path) -> None:
@@ -269,7 +273,7 @@ def test_a_linear_head_on_cls_needs_no_ottenok(tiny: Callable[[str], Path], tmp_
 def test_multi_label_models_are_read_with_a_sigmoid(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     """Several labels can be likely at once: transformers' pipeline applies no softmax to a multi-label model."""
     torch.manual_seed(1)
-    network = build(ModelOptions(encoder=str(tiny("bert")), pooling="cls"), load_scheme("emotions-7"))
+    network = network_of(ModelOptions(encoder=str(tiny("bert")), pooling="cls"), load_scheme("emotions-7"))
     network.model.eval()
     save(network.model, network.tokenizer, tmp_path, max_length=32)
 
@@ -294,7 +298,7 @@ def test_the_head_starts_from_the_seed(tiny: Callable[[str], Path]) -> None:
 
     def weights(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
-        return build(options, SENTIMENT).model.head.out.weight.detach()
+        return network_of(options, SENTIMENT).model.head.out.weight.detach()
 
     assert torch.equal(weights(3), weights(3))
     assert not torch.equal(weights(3), weights(4))
@@ -305,7 +309,7 @@ def test_a_classifiers_own_head_is_not_taken_over(tiny: Callable[[str], Path], t
     first = _built(tiny("bert"), pooling="cls")
     save(first.model, first.tokenizer, tmp_path, max_length=32)
     torch.manual_seed(2)
-    second = build(ModelOptions(encoder=str(tmp_path), pooling="cls"), SENTIMENT)
+    second = network_of(ModelOptions(encoder=str(tmp_path), pooling="cls"), SENTIMENT)
 
     assert not torch.equal(first.model.classifier.weight, second.model.classifier.weight)
     assert torch.equal(
@@ -322,7 +326,7 @@ def test_weights_that_are_not_there_are_not_made_up(tiny: Callable[[str], Path],
 
     for pooling in ("mean", "cls"):
         with pytest.raises(ModelError, match="not in its files"):
-            build(ModelOptions(encoder=str(folder), pooling=pooling), SENTIMENT)
+            network_of(ModelOptions(encoder=str(folder), pooling=pooling), SENTIMENT)
 
 
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:
@@ -332,13 +336,13 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
 
     with pytest.raises(ModelError, match="can't be loaded"):
-        build(ModelOptions(encoder=str(folder)), SENTIMENT)
+        network_of(ModelOptions(encoder=str(folder)), SENTIMENT)
 
 
 def test_an_absent_encoder_is_told_plainly(tmp_path: Path) -> None:
     """A path that is not there gives no talk of repository names."""
     with pytest.raises(ModelError, match="there is no folder"):
-        build(ModelOptions(encoder=str(tmp_path / "nowhere")), SENTIMENT)
+        network_of(ModelOptions(encoder=str(tmp_path / "nowhere")), SENTIMENT)
 
 
 def test_frozen_parts_are_not_trained(tiny: Callable[[str], Path]) -> None:
@@ -366,7 +370,7 @@ def test_the_limit_is_what_the_positions_hold(family: str, limit: int, tiny: Cal
 def test_a_problem_must_fit_the_labels(tiny: Callable[[str], Path]) -> None:
     """Emotions that may come together are no multi-class problem."""
     with pytest.raises(ConfigError, match="can't be learned as multi-class"):
-        build(ModelOptions(encoder=str(tiny("bert")), problem="multi-class"), load_scheme("emotions-7"))
+        network_of(ModelOptions(encoder=str(tiny("bert")), problem="multi-class"), load_scheme("emotions-7"))
 
 
 @pytest.mark.parametrize(("family", "pooling"), [("bert", "mean"), ("bert", "cls"), ("roberta", "cls")])

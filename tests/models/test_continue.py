@@ -10,10 +10,9 @@ from ottenok.core.schemes import load_scheme
 from ottenok.recipes.model import HeadOptions, ModelOptions
 
 torch = pytest.importorskip("torch")
-from ottenok.models.build import build  # noqa: E402 - after the check for torch
 from ottenok.models.encoder import load_config  # noqa: E402
-from ottenok.models.folder import save  # noqa: E402
-from ottenok.models.tiny import tiny_encoder  # noqa: E402
+from ottenok.models.network import save  # noqa: E402
+from tiny_encoders import network_of, tiny_encoder  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +26,7 @@ def test_training_goes_on_from_a_classifier(pooling: str, tmp_path: Path) -> Non
     encoder = tiny_encoder(tmp_path / "tiny")
     torch.manual_seed(0)
     head = HeadOptions(kind="mlp", hidden=(8,)) if pooling == "mean" else HeadOptions()
-    first = build(ModelOptions(encoder=str(encoder), pooling=pooling, head=head), load_scheme("sentiment-3"))
+    first = network_of(ModelOptions(encoder=str(encoder), pooling=pooling, head=head), load_scheme("sentiment-3"))
     with torch.no_grad():
         for weights in first.model.base_model.parameters():
             weights.add_(0.25)
@@ -35,7 +34,7 @@ def test_training_goes_on_from_a_classifier(pooling: str, tmp_path: Path) -> Non
 
     options = ModelOptions(encoder=str(tmp_path / "first"), pooling="mean")
     assert load_config(options, head_dropout=0.0).model_type == "bert"
-    second = build(options, load_scheme("emotions-7"))
+    second = network_of(options, load_scheme("emotions-7"))
 
     kept = {key: value for key, value in first.model.base_model.state_dict().items() if "pooler" not in key}
     if pooling == "mean":

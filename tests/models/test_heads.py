@@ -11,8 +11,12 @@ from ottenok.recipes.model import HeadOptions, LayerOptions
 
 torch = pytest.importorskip("torch")
 
-from ottenok.models.blocks import ACTIVATIONS, NORMS, BatchNorm  # noqa: E402 - after the check for torch
-from ottenok.models.heads import create_head  # noqa: E402
+from ottenok.models.heads import (  # noqa: E402 - after the check for torch
+    ACTIVATIONS,
+    NORMS,
+    BatchNorm,
+    create_head,
+)
 
 pytestmark = pytest.mark.train
 

@@ -11,8 +11,8 @@ from ottenok.tasks.decision import corn
 torch = pytest.importorskip("torch")
 from torch.nn import functional  # noqa: E402 - after the check for torch
 
-from ottenok.models.links import create_link  # noqa: E402
-from ottenok.models.losses import LossSetting, find_loss  # noqa: E402
+from ottenok.models.heads import create_link  # noqa: E402
+from ottenok.models.losses import FUNCTIONS, LossSetting  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -34,7 +34,7 @@ def test_cross_entropy_over_corn_is_corns_loss() -> None:
     # Rank 1 of 0..3: more than 0, given all: yes. More than 1, given more than 0: no. The third task is not its.
     tasks = functional.binary_cross_entropy_with_logits(raw[0, :2], torch.tensor([1.0, 0.0]), reduction="sum")
 
-    torch.testing.assert_close(find_loss("ce")(create_link("corn", 4)(raw), target, PLAIN), tasks)
+    torch.testing.assert_close(FUNCTIONS["ce"](create_link("corn", 4)(raw), target, PLAIN), tasks)
 
 
 def test_coral_orders_the_labels_by_one_number() -> None:
@@ -53,7 +53,7 @@ def test_coral_orders_the_labels_by_one_number() -> None:
 def test_ordinal_links_learn(name: str) -> None:
     """Gradients through far-off scores are finite."""
     raw = torch.full((2, create_link(name, 4).raw), 80.0, requires_grad=True)
-    find_loss("ce")(create_link(name, 4)(raw), torch.tensor([0, 3]), PLAIN).backward()
+    FUNCTIONS["ce"](create_link(name, 4)(raw), torch.tensor([0, 3]), PLAIN).backward()
 
     assert raw.grad is not None
     assert bool(raw.grad.isfinite().all())

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ottenok.core.errors import ConfigError
-from ottenok.recipes.model import LossOptions
+from ottenok.recipes.model import LOSSES, LossOptions, resolve_loss
 
 torch = pytest.importorskip("torch")
 from torch.nn import functional  # noqa: E402 - after the check for torch
 
-from ottenok.models.losses import LOSSES, LossSetting, find_loss, resolve_loss  # noqa: E402
+from ottenok.models.losses import FUNCTIONS, LossSetting  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -36,7 +36,7 @@ def _sigmoid(score: float) -> float:
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_cross_entropy_is_torchs(smoothing: float) -> None:
     """With class weights and label smoothing the loss is that of `torch.nn.functional`."""
-    ours = find_loss("ce")(_scores(), ONE, LossSetting(class_weights=WEIGHTS, smoothing=smoothing))
+    ours = FUNCTIONS["ce"](_scores(), ONE, LossSetting(class_weights=WEIGHTS, smoothing=smoothing))
 
     theirs = functional.cross_entropy(_scores(), ONE, weight=WEIGHTS, label_smoothing=smoothing)
     torch.testing.assert_close(ours, theirs)
@@ -44,7 +44,7 @@ def test_cross_entropy_is_torchs(smoothing: float) -> None:
 
 def test_binary_cross_entropy_is_torchs() -> None:
     """A class weight is torch's `pos_weight`; smoothing moves both targets towards a half."""
-    ours = find_loss("bce")(_scores(), SEVERAL, LossSetting(class_weights=WEIGHTS, smoothing=0.2))
+    ours = FUNCTIONS["bce"](_scores(), SEVERAL, LossSetting(class_weights=WEIGHTS, smoothing=0.2))
 
     theirs = functional.binary_cross_entropy_with_logits(_scores(), SEVERAL * 0.8 + 0.1, pos_weight=WEIGHTS)
     torch.testing.assert_close(ours, theirs)
@@ -62,7 +62,7 @@ def test_without_gammas_nothing_is_looked_away_from(
     results = []
     for loss in (name, plain):
         scores = _scores().requires_grad_()
-        value = find_loss(loss)(scores, targets, flat)
+        value = FUNCTIONS[loss](scores, targets, flat)
         value.backward()
         results.append((value.detach(), scores.grad))
 
@@ -79,7 +79,7 @@ def test_focal_is_the_formula_of_lin(gamma: float) -> None:
         total += float(WEIGHTS[target]) * -((1.0 - p) ** gamma) * math.log(p)
         share += float(WEIGHTS[target])
 
-    found = find_loss("focal")(_scores(), ONE, LossSetting(class_weights=WEIGHTS, gamma=gamma))
+    found = FUNCTIONS["focal"](_scores(), ONE, LossSetting(class_weights=WEIGHTS, gamma=gamma))
     assert float(found) == pytest.approx(total / share, rel=1e-5)
 
 
@@ -91,7 +91,7 @@ def test_focal_over_several_labels_is_the_mean_over_them() -> None:
             p = _sigmoid(score) if has else 1.0 - _sigmoid(score)
             total += -((1.0 - p) ** 2.0) * math.log(p)
 
-    assert float(find_loss("focal")(_scores(), SEVERAL, PLAIN)) == pytest.approx(total / SEVERAL.numel(), rel=1e-5)
+    assert float(FUNCTIONS["focal"](_scores(), SEVERAL, PLAIN)) == pytest.approx(total / SEVERAL.numel(), rel=1e-5)
 
 
 @pytest.mark.parametrize(("positive", "negative", "clip"), [(0.0, 4.0, 0.05), (1.0, 2.0, 0.2), (1.5, 0.5, 0.0)])
@@ -105,7 +105,7 @@ def test_asymmetric_is_the_formula_of_ridnik(positive: float, negative: float, c
             total += weight * -((1.0 - p) ** positive) * math.log(p) if has else -(q**negative) * math.log(1.0 - q)
 
     setting = LossSetting(class_weights=WEIGHTS, gamma_positive=positive, gamma_negative=negative, clip=clip)
-    found = find_loss("asymmetric")(_scores(), SEVERAL, setting)
+    found = FUNCTIONS["asymmetric"](_scores(), SEVERAL, setting)
     assert float(found) == pytest.approx(total / SEVERAL.numel(), rel=1e-5)
 
 
@@ -114,7 +114,7 @@ def test_gradients_are_those_of_the_formulas() -> None:
     setting = LossSetting(gamma=1.5, gamma_positive=1.0, gamma_negative=3.0, clip=0.1)
     scores = _scores().double().requires_grad_()
     for name, targets in (("focal", ONE), ("focal", SEVERAL.double()), ("asymmetric", SEVERAL.double())):
-        loss = find_loss(name)
+        loss = FUNCTIONS[name]
         assert torch.autograd.gradcheck(lambda s, loss=loss, targets=targets: loss(s, targets, setting), (scores,))
 
 
@@ -127,7 +127,7 @@ def test_far_off_scores_learn_too(gamma: float, clip: float, scale: float) -> No
     setting = LossSetting(gamma=gamma, gamma_positive=gamma, gamma_negative=gamma, clip=clip)
     for name, targets in (("focal", ONE), ("focal", SEVERAL), ("asymmetric", SEVERAL)):
         scores = (torch.sign(_scores()) * scale).requires_grad_()
-        loss = find_loss(name)(scores, targets, setting)
+        loss = FUNCTIONS[name](scores, targets, setting)
         loss.backward()
         assert bool(loss.isfinite())
         assert scores.grad is not None
@@ -148,8 +148,8 @@ def test_far_off_scores_learn_too(gamma: float, clip: float, scale: float) -> No
 def test_an_example_that_weighs_two_counts_twice(name: str, targets: torch.Tensor) -> None:
     """Weighing a row 2 is the same as having it twice."""
     scores = torch.randn(2, 1 if name == "mse" else 3)
-    weighed = find_loss(name)(scores, targets, LossSetting(example_weights=torch.tensor([2.0, 1.0])))
-    repeated = find_loss(name)(scores[[0, 0, 1]], targets[[0, 0, 1]], PLAIN)
+    weighed = FUNCTIONS[name](scores, targets, LossSetting(example_weights=torch.tensor([2.0, 1.0])))
+    repeated = FUNCTIONS[name](scores[[0, 0, 1]], targets[[0, 0, 1]], PLAIN)
 
     torch.testing.assert_close(weighed, repeated)
 
@@ -157,7 +157,7 @@ def test_an_example_that_weighs_two_counts_twice(name: str, targets: torch.Tenso
 def test_an_unknown_loss_is_refused_with_those_that_there_are() -> None:
     """The error lists the losses."""
     with pytest.raises(ConfigError, match="asymmetric, bce, ce, focal, mse"):
-        find_loss("hinge")
+        resolve_loss(LossOptions(name="hinge"), "multi-class")
 
 
 def test_each_problem_has_a_usual_loss() -> None:

@@ -57,7 +57,7 @@ def test_block_runs(kind: str, code: str, folder: Path) -> None:
 @pytest.mark.train
 def test_console_commands_run_with_a_tiny_encoder(folder: Path) -> None:
     """Training, evaluation and classification run as the README shows them, with a tiny encoder of the same family."""
-    tiny = importlib.import_module("ottenok.models.tiny").tiny_encoder(
+    tiny = importlib.import_module("tiny_encoders").tiny_encoder(
         folder / "tiny", sizes={"max_position_embeddings": 512}
     )
     commands = _CONSOLE.findall((_ROOT / "README.md").read_text(encoding="utf-8"))

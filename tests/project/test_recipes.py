@@ -16,10 +16,10 @@ from ottenok.data.build import build
 from ottenok.data.card import load_card
 from ottenok.data.corpus import open_corpus
 from ottenok.data.own import corpus_schemes
-from ottenok.recipes.arms import take_arms
 from ottenok.recipes.corpus import load_recipe as load_corpus_recipe
 from ottenok.recipes.files import recipe_file
 from ottenok.recipes.train import load_recipe
+from ottenok.recipes.variants import take_variants
 from ottenok.studies.compare import check_metrics
 from ottenok.studies.study_recipe import read_study
 from ottenok.text.normalise import dedupe_key
@@ -38,7 +38,7 @@ SYSTEMS = ("sentiment-union", "sentiment-balanced", "kinopoisk-pooling", "douban
 
 def arms_of(file: Path) -> list[str | None]:
     """Return the names of a recipe's arms, or [None] for a plain recipe."""
-    return [arm.name for arm in take_arms(read_toml(file)).arms] or [None]
+    return [arm.name for arm in take_variants(read_toml(file)).variants] or [None]
 
 
 RUNS = [(file, arm) for file in FILES for arm in arms_of(file)]
@@ -56,7 +56,7 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 @pytest.mark.parametrize(("file", "arm"), RUNS, ids=NAMES)
 def test_every_arm_is_a_recipe(file: Path, arm: str | None) -> None:
     """Every arm parses, is named after its file, names a corpus recipe that is there, and takes another encoder."""
-    recipe = load_recipe(file, override(["model.encoder=some/folder"]), arm=arm)
+    recipe = load_recipe(file, override(["model.encoder=some/folder"]), variant=arm)
 
     assert recipe.name == (file.stem if arm is None else f"{file.stem}-{arm}")
     assert recipe_file(recipe.data.recipe or "", "data").is_file()
@@ -79,13 +79,13 @@ def test_settings_are_the_published_ones(name: str) -> None:
     """Encoder, rates, batch, epochs: whatever the authors stated stands in every arm of the recipe."""
     wanted = PUBLISHED[name].get("settings", {})
     for arm in arms_of(ROOT / "recipes" / f"{name}.toml")[: 1 if name == "douban-stars" else None]:
-        recipe = flat(load_recipe(name, arm=arm).model_dump(mode="json"))
+        recipe = flat(load_recipe(name, variant=arm).model_dump(mode="json"))
         assert {key: recipe[key] for key in wanted} == wanted
 
 
 def test_encoders_are_those_of_the_slide_word_for_word() -> None:
     """Each numbered row of the slide is an arm of that number, with that encoder."""
-    arms = {arm.name[:2]: arm for arm in take_arms(read_toml(ROOT / "recipes" / "emotions-encoders.toml")).arms}
+    arms = {arm.name[:2]: arm for arm in take_variants(read_toml(ROOT / "recipes" / "emotions-encoders.toml")).variants}
     for number, encoder, *_ in PUBLISHED["emotions-7"]["rows"]:
         wanted = "ai-forever/ruBert-base" if "ruBert_base" in encoder else encoder.split(" + ")[0]
         assert arms[f"{number:02d}"].over["model"]["encoder"] == wanted
@@ -94,7 +94,7 @@ def test_encoders_are_those_of_the_slide_word_for_word() -> None:
 def test_each_step_of_the_emotions_is_the_one_before_and_one_more() -> None:
     """Neighbouring arms of emotions-7 differ in one thing: the gain of a step is that thing's."""
     arms = [arm for arm in arms_of(ROOT / "recipes" / "emotions-7.toml") if arm != "2a-generated"]
-    settings = [flat(load_recipe("emotions-7", arm=arm).model_dump(mode="json", exclude={"name"})) for arm in arms]
+    settings = [flat(load_recipe("emotions-7", variant=arm).model_dump(mode="json", exclude={"name"})) for arm in arms]
     changes = [
         {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
         for one, other in pairwise(settings)
@@ -105,7 +105,7 @@ def test_each_step_of_the_emotions_is_the_one_before_and_one_more() -> None:
         {"loss.class_weights"},
         {"model.head"},
         {"model.head"},
-        {"schedule.name"},
+        {"schedule.lr_scheduler_type"},
         {"decision.thresholds"},
     ]
     assert changes[3] == {"model.head.dropout"}
@@ -197,7 +197,7 @@ def sample(corpus: Corpus, folder: Path, *, train: int = 160, others: int = 60) 
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a random BERT, 32 wide, that reads up to 512 tokens."""
     pytest.importorskip("torch")
-    from ottenok.models.tiny import tiny_encoder
+    from tiny_encoders import tiny_encoder
 
     return tiny_encoder(tmp_path_factory.mktemp("encoder") / "tiny", sizes={"max_position_embeddings": 512})
 
@@ -222,10 +222,10 @@ def test_every_arm_trains_on_its_real_texts(
     """Three steps with a tiny encoder on some real rows: what the recipe asks for fits its corpus and is measured."""
     from ottenok.studies.training import train
 
-    name = load_recipe(file, arm=arm).data.recipe or ""
+    name = load_recipe(file, variant=arm).data.recipe or ""
     steps = [f"model.encoder={tiny}", "schedule.max_steps=3", "text.max_length=32", "batch.size=8", "run.export=false"]
     over = override([*steps, f"data.corpus={sample(corpus(name), tmp_path / 'rows')}"])
-    recipe: TrainRecipe = load_recipe(file, over, arm=arm)
+    recipe: TrainRecipe = load_recipe(file, over, variant=arm)
     trained = train(recipe, tmp_path / "out")
 
     assert trained is not None

@@ -70,7 +70,7 @@ def toy_corpus(folder: Path, *, names: tuple[str, ...] = ("toy",), **changes: An
 def tiny(folder: Path) -> Path:
     """Write a random BERT of 32 wide layers that reads 512 tokens."""
     pytest.importorskip("torch")
-    from ottenok.models.tiny import tiny_encoder
+    from tiny_encoders import tiny_encoder
 
     return tiny_encoder(folder, sizes={"max_position_embeddings": 512})
 

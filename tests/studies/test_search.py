@@ -36,7 +36,7 @@ pytestmark = pytest.mark.train
 
 _WORDS = {"negative": ["ужасно", "плохо"], "neutral": ["стол", "улица"], "positive": ["чудесно", "люблю"]}
 _SPACE: dict[str, Any] = {
-    "optim.lr": {"low": 1e-3, "high": 1e-2, "log": True},
+    "optim.learning_rate": {"low": 1e-3, "high": 1e-2, "log": True},
     "model.pooling": {"choices": ["mean", "meen"]},
     "model.head": {"choices": [{"kind": "linear", "hidden": []}, {"kind": "mlp", "hidden": [8]}]},
 }
@@ -45,7 +45,7 @@ _SPACE: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a recipe's file, with a tiny encoder and a corpus whose test rows are such that reading them fails."""
-    from ottenok.models.tiny import tiny_encoder
+    from tiny_encoders import tiny_encoder
 
     folder = tmp_path_factory.mktemp("search")
     tiny_encoder(folder / "encoder")
@@ -68,8 +68,8 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
         data.corpus = "{folder / "corpus"}"
         text.max_length = 16
         optim = {{lr = 3e-3, head_lr = 1e-2}}
-        schedule.epochs = 2
-        batch.size = 8
+        schedule.num_train_epochs = 2
+        batch.batch_size = 8
         run = {{precision = "fp32", checkpoint_steps = 3}}
         [model]
         encoder = "{folder / "encoder"}"
@@ -93,14 +93,14 @@ def _rows(folder: Path) -> list[dict[str, str]]:
 
 def _told(folder: Path) -> list[tuple[str, ...]]:
     """Return what a trial had and got, without numbers and times."""
-    kept = ("value", "optim.lr", "model.pooling", "model.head")
+    kept = ("value", "optim.learning_rate", "model.pooling", "model.head")
     return [tuple(row[name] for name in kept) for row in _rows(folder) if not row["reason"].startswith("stopped")]
 
 
 @pytest.mark.parametrize(
     ("space", "words"),
     [
-        ({"optim.lrr": {"low": 0.1, "high": 1}}, "Did you mean 'optim.lr'"),
+        ({"optim.learning_ratee": {"low": 0.1, "high": 1}}, "Did you mean 'optim.learning_rate'"),
         ({"optim.foo": {"low": 0.1, "high": 1}}, "optim.weight_decay"),
         ({"head.dropout": {"low": 0.1, "high": 0.2}}, "Did you mean 'model.head.dropout'"),
         ({"zzz": {"low": 1, "high": 2}}, "Known: name"),
@@ -110,8 +110,11 @@ def _told(folder: Path) -> list[tuple[str, ...]]:
         ({"run.metric": {"choices": ["a", "b"]}}, "same for all trials"),
         ({"decision.temperature": {"choices": [True, False]}}, "before temperature"),
         ({"model.pooling": {"low": 1, "high": 2}}, "no number"),
-        ({"batch.size": {"low": 1.5, "high": 2}}, "whole number"),
-        ({"optim": {"choices": [{"lr": 1e-3}]}, "optim.lr": {"low": 1, "high": 2}}, "is set by optim too"),
+        ({"batch.batch_size": {"low": 1.5, "high": 2}}, "whole number"),
+        (
+            {"optim": {"choices": [{"learning_rate": 1e-3}]}, "optim.learning_rate": {"low": 1, "high": 2}},
+            "is set by optim too",
+        ),
     ],
 )
 def test_keys_are_checked_against_the_recipe(space: dict[str, Any], words: str) -> None:
@@ -136,9 +139,9 @@ def test_keys_are_checked_against_the_recipe(space: dict[str, Any], words: str) 
 def test_dimensions_are_ranges_or_choices(dimension: dict[str, Any], words: str) -> None:
     """Half a range, an empty one and a mixture are refused, and the key is named."""
     with pytest.raises(ConfigError) as caught:
-        parse(SearchOptions, {"space": {"optim.lr": dimension}})
+        parse(SearchOptions, {"space": {"optim.learning_rate": dimension}})
     assert words in str(caught.value)
-    assert "optim.lr" in str(caught.value)
+    assert "optim.learning_rate" in str(caught.value)
 
 
 def test_losses_can_not_be_compared_by_the_loss(recipe: Path) -> None:
@@ -151,16 +154,16 @@ def test_losses_can_not_be_compared_by_the_loss(recipe: Path) -> None:
 
 
 def test_keys_without_quotes_mean_the_same() -> None:
-    """TOML makes tables of `optim.lr = {...}`; they are read as the dotted key."""
-    nested = parse(SearchOptions, {"space": {"optim": {"lr": {"low": 1e-5, "high": 1e-3}}}})
-    assert nested == parse(SearchOptions, {"space": {"optim.lr": {"low": 1e-5, "high": 1e-3}}})
+    """TOML makes tables of `optim.learning_rate = {...}`; they are read as the dotted key."""
+    nested = parse(SearchOptions, {"space": {"optim": {"learning_rate": {"low": 1e-5, "high": 1e-3}}}})
+    assert nested == parse(SearchOptions, {"space": {"optim.learning_rate": {"low": 1e-5, "high": 1e-3}}})
 
 
 @pytest.mark.parametrize(
     "over",
     [
         {},
-        {"optim": {"lr": 1e-2}, "model": {"pooling": "cls+mean", "head": {"dropout": 0.85}}},
+        {"optim": {"learning_rate": 1e-2}, "model": {"pooling": "cls+mean", "head": {"dropout": 0.85}}},
         {"model": {"head": {"kind": "mlp", "hidden": [750, 30]}}},
         {"model": {"pooling": "last"}},
     ],
@@ -172,7 +175,7 @@ def test_the_built_in_space_holds_the_recipe_itself(recipe: Path, over: dict[str
     values = space.own(own)
     assert values is not None
     assert space.recipe(own, values) == own
-    assert {"model.head.dropout", "optim.lr", "model.pooling", "loss.name"} < set(space.dimensions)
+    assert {"model.head.dropout", "optim.learning_rate", "model.pooling", "loss.name"} < set(space.dimensions)
 
 
 def test_a_key_within_a_choice_wins(recipe: Path) -> None:
@@ -193,7 +196,11 @@ def test_a_search_leaves_a_recipe_and_tables(found: Found) -> None:
     """Every trial is a row, the first is the recipe itself, and `best.toml` is the recipe of the best one."""
     rows = _rows(found.folder)
     assert [row["number"] for row in rows] == ["0", "1", "2", "3", "4"]
-    assert (rows[0]["optim.lr"], rows[0]["model.pooling"], rows[0]["model.head"]) == ("0.003", "mean", "kind linear")
+    assert (rows[0]["optim.learning_rate"], rows[0]["model.pooling"], rows[0]["model.head"]) == (
+        "0.003",
+        "mean",
+        "kind linear",
+    )
     facts = json.loads((found.folder / "trials.json").read_text(encoding="utf-8"))
     assert (facts["metric"], facts["direction"], facts["seed"]) == ("macro_f1", "maximize", 42)
     assert [trial["value"] or 0.0 for trial in facts["trials"]] == found.trials["value"].fillna(0.0).tolist()
@@ -202,7 +209,7 @@ def test_a_search_leaves_a_recipe_and_tables(found: Found) -> None:
     assert found.best == facts["best"]
     best = load_recipe(found.recipe)
     values = found.trials.iloc[facts["best"]]
-    assert (best.optim.lr, best.model.pooling) == (values["optim.lr"], values["model.pooling"])
+    assert (best.optim.learning_rate, best.model.pooling) == (values["optim.learning_rate"], values["model.pooling"])
     assert best.search is None
     assert found.trials["value"].max() == values["value"]
 
@@ -237,10 +244,10 @@ def test_the_plots_are_drawn(found: Found) -> None:
 _KILLED = """
 import json, os, signal, sys
 from ottenok.studies.search.run import Budget, search
-from ottenok.training import loop
+from ottenok.training.loop import Loop
 
 count = 0
-step = loop.ClassifierTrainer.training_step
+step = Loop._step
 
 def dies(self, *args, **kwargs):
     global count
@@ -249,7 +256,7 @@ def dies(self, *args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, *args, **kwargs)
 
-loop.ClassifierTrainer.training_step = dies
+Loop._step = dies
 search(sys.argv[1], sys.argv[2], budget=Budget(trials=5), over={"search": {"space": json.loads(sys.argv[4])}})
 """
 
@@ -275,10 +282,10 @@ def test_a_search_is_taken_up_as_it_was(recipe: Path, found: Found) -> None:
     over = {"search": {"space": _SPACE}}
     with pytest.raises(ConfigError, match="--resume"):
         search(recipe, found.folder, budget=Budget(trials=5), over=over)
-    other = merge(over, {"search": {"space": {"optim.lr": {"high": 0.02}}}})
+    other = merge(over, {"search": {"space": {"optim.learning_rate": {"high": 0.02}}}})
     with pytest.raises(ConfigError, match=r"another recipe: 0.01 there, 0.02 asked") as caught:
         search(recipe, found.folder, budget=Budget(trials=5), over=other, resume=True)
-    assert caught.value.key == "search.space.optim.lr.high"
+    assert caught.value.key == "search.space.optim.learning_rate.high"
     before = (found.folder / "best.toml").read_bytes()
     assert len(search(recipe, found.folder, budget=Budget(trials=5), over=over, resume=True).trials) == 5
     assert (found.folder / "best.toml").read_bytes() == before
@@ -296,7 +303,7 @@ def test_hopeless_trials_are_stopped(recipe: Path, tmp_path: Path, pruner: str, 
     """After six good trials a bad one is stopped within its five epochs, unless nothing is to be pruned."""
     import optuna
 
-    options = parse(SearchOptions, {"space": {"optim.lr": {"low": 0.001, "high": 0.01}}, "pruner": pruner})
+    options = parse(SearchOptions, {"space": {"optim.learning_rate": {"low": 0.001, "high": 0.01}}, "pruner": pruner})
     study = optuna.create_study(direction="maximize")
     own = load_recipe(recipe, {"schedule": {"epochs": 5}})
     here = search_module._Search(study, Space(options.space, metric="macro_f1"), options, own, tmp_path)
@@ -333,7 +340,7 @@ def test_stopped_by_hand_a_trial_is_taken_up_again(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C within a trial: it counts as stopped half-done, and its values and folder come again."""
-    over = {"search": {"space": {"optim.lr": {"low": 0.001, "high": 0.01}}}}
+    over = {"search": {"space": {"optim.learning_rate": {"low": 0.001, "high": 0.01}}}}
     objective = search_module._Search.objective
 
     def stops(here: Any, trial: Any, shared: Any) -> float:
@@ -350,7 +357,7 @@ def test_stopped_by_hand_a_trial_is_taken_up_again(
     assert trials["state"].tolist() == ["complete", "failed", "complete"]
     assert trials["reason"][1] == "stopped half-done; taken up again as trial 2"
     assert trials["folder"][1] == trials["folder"][2]
-    assert trials["optim.lr"][1] == trials["optim.lr"][2]
+    assert trials["optim.learning_rate"][1] == trials["optim.learning_rate"][2]
 
 
 def test_the_time_is_a_limit(recipe: Path, tmp_path: Path) -> None:
@@ -364,9 +371,9 @@ def test_the_command_shows_the_best(recipe: Path, tmp_path: Path) -> None:
     """Trials are told line by line, then a table with the best first, what to do next, and where the weights are."""
     space = tmp_path / "space.toml"
     space.write_text(
-        '[search.space]\noptim.lr = {low = 1e-3, high = 1e-2}\n[search]\npruner = "none"', encoding="utf-8"
+        '[search.space]\noptim.learning_rate = {low = 1e-3, high = 1e-2}\n[search]\npruner = "none"', encoding="utf-8"
     )
-    arguments = [str(recipe), "-o", str(tmp_path / "out"), "--trials", "2", "--schedule.epochs", "1"]
+    arguments = [str(recipe), "-o", str(tmp_path / "out"), "--trials", "2", "--schedule.num_train_epochs", "1"]
     result = CliRunner().invoke(command, [*arguments, "--space", str(space)])
     assert result.exception is None, result.output
     assert "trial 0: macro_f1" in result.stderr

@@ -12,17 +12,17 @@ import pytest
 from click.testing import CliRunner
 
 from ottenok.core.errors import ConfigError, DataError
-from ottenok.recipes.arms import take_arms
 from ottenok.recipes.train import load_recipe
+from ottenok.recipes.variants import take_variants
 from ottenok.studies.study_recipe import read_study
 from ottenok.tasks.paired import PairedOptions
 from ottenok.tasks.predictions import load_predictions, predictions_file
 
 pytest.importorskip("torch")
 from ottenok.cli.study import study as command
-from ottenok.models.tiny import tiny_encoder
 from ottenok.studies.compare import compare
 from ottenok.studies.study import Studied, StudySpec, study
+from tiny_encoders import tiny_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,10 +55,10 @@ export = false
 {arms}
 """
 ARMS = """
-[[arms]]
+[[variants]]
 name = "mean"
 title = "mean of all"
-[[arms]]
+[[variants]]
 name = "max"
 model.pooling = "max"
 """
@@ -190,7 +190,7 @@ def test_another_recipe_is_not_mixed_in(recipe, tmp_path: Path) -> None:
     _study(file, out, only=("max",))
     with pytest.raises(ConfigError, match="another recipe") as caught:
         _study(file, out, {"optim": {"lr": 1e-3}})
-    assert caught.value.key == "optim.lr"
+    assert caught.value.key == "optim.learning_rate"
     assert not (out / "mean-42").exists()
     used = tmp_path / "used"
     used.mkdir()
@@ -209,7 +209,7 @@ def test_a_leaderboard_ends_with_all_its_rows(recipe, tiny: Path, tmp_path: Path
         (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (strange / "odd.py").write_text("raise SystemExit('this must not be run')", encoding="utf-8")
     names = [tiny, second, strange, empty, *(f"nobody/encoder-{n}" for n in range(9)), *(f"/no/{n}" for n in range(9))]
-    arms = "".join(f'[[arms]]\nname = "{n:02}"\nmodel.encoder = "{name}"\n' for n, name in enumerate(names))
+    arms = "".join(f'[[variants]]\nname = "{n:02}"\nmodel.encoder = "{name}"\n' for n, name in enumerate(names))
     out = tmp_path / "out"
     found = _study(recipe(arms), out)
 
@@ -226,7 +226,7 @@ def test_a_leaderboard_ends_with_all_its_rows(recipe, tiny: Path, tmp_path: Path
 
 def test_an_arm_that_fails_unforeseen_leaves_its_traceback(recipe, corpus: Path, tmp_path: Path) -> None:
     """Also where no error of ours was raised; the next call tries it again."""
-    arms = ARMS + '[[arms]]\nname = "lost"\ndata.recipe = "no-such-corpus"\n'
+    arms = ARMS + '[[variants]]\nname = "lost"\ndata.recipe = "no-such-corpus"\n'
     out = tmp_path / "out"
     (out / "max-42" / "run.json").mkdir(parents=True)
     found = _study(recipe(arms), out)
@@ -272,7 +272,7 @@ def test_arms_with_data_of_their_own(recipe, corpus: Path, tmp_path: Path) -> No
         (folder / "manifest.json").write_text(
             json.dumps({"name": folder.name, "scheme": "sentiment-3", "sources": []}), encoding="utf-8"
         )
-    arms = '[[arms]]\nname = "few"\n[[arms]]\nname = "own"\ndata.corpus = "{}"\n'
+    arms = '[[variants]]\nname = "few"\n[[variants]]\nname = "own"\ndata.corpus = "{}"\n'
     found = _study(recipe(arms.format(more)), tmp_path / "more-study", metrics=("accuracy",))
     assert found.comparison is not None
     assert (found.comparison.rows, found.comparison.metrics) == (10, ("accuracy",))
@@ -290,11 +290,11 @@ def test_arms_with_data_of_their_own(recipe, corpus: Path, tmp_path: Path) -> No
 
 def test_arms_are_read_from_the_recipe(recipe, corpus: Path) -> None:
     """Keys of an arm replace the recipe's, those of the command line replace both, and data of its own stays."""
-    file = recipe(ARMS + '[[arms]]\nname = "own"\ndata.recipe = "toy-corpus"\n', seeds="seeds = [3, 5]")
+    file = recipe(ARMS + '[[variants]]\nname = "own"\ndata.recipe = "toy-corpus"\n', seeds="seeds = [3, 5]")
     plan = read_study(file, {"optim": {"lr": 0.5}}, corpus=corpus)
 
     assert [run.folder for run in plan.runs] == ["mean-3", "mean-5", "max-3", "max-5", "own-3", "own-5"]
-    assert {run.recipe.optim.lr for run in plan.runs} == {0.5}
+    assert {run.recipe.optim.learning_rate for run in plan.runs} == {0.5}
     assert [run.recipe.model.pooling for run in plan.runs[::2]] == ["mean", "max", "mean"]
     own = plan.runs[-1].recipe.data
     assert (own.corpus, own.recipe) == (None, "toy-corpus")
@@ -306,15 +306,15 @@ def test_arms_are_read_from_the_recipe(recipe, corpus: Path) -> None:
 @pytest.mark.parametrize(
     ("arms", "words"),
     [
-        ('[[arms]]\nname = "a"\n[[arms]]\nname = "a"\nmodel.pooling = "max"', "'a' is there twice"),
-        ('[[arms]]\nname = "a"\n[[arms]]\nname = "b"', "'a' and 'b' are the same recipe"),
-        ('[[arms]]\nname = "../a"', "letters, digits"),
-        ('[[arms]]\ntitle = "a"', "expected the arm's name, found None"),
-        ('[[arms]]\nname = "a"\ntitle = 3', "expected a text"),
-        ('[[arms]]\nname = "a"\nmodel.poling = "max"', "Did you mean 'pooling'"),
-        ('[arms]\nname = "a"', "under a heading [[arms]]"),
-        ('[[arms]]\nname = "a"\n[study]\nmetric = "x"', "Did you mean 'metrics'"),
-        ('[[arms]]\nname = "a"\n[study]\nbaseline = "b"', "no arm 'b'"),
+        ('[[variants]]\nname = "a"\n[[variants]]\nname = "a"\nmodel.pooling = "max"', "'a' is there twice"),
+        ('[[variants]]\nname = "a"\n[[variants]]\nname = "b"', "'a' and 'b' are the same recipe"),
+        ('[[variants]]\nname = "../a"', "letters, digits"),
+        ('[[variants]]\ntitle = "a"', "expected the variant's name, found None"),
+        ('[[variants]]\nname = "a"\ntitle = 3', "expected a text"),
+        ('[[variants]]\nname = "a"\nmodel.poling = "max"', "Did you mean 'pooling'"),
+        ('[variants]\nname = "a"', "under a heading [[variants]]"),
+        ('[[variants]]\nname = "a"\n[study]\nmetric = "x"', "Did you mean 'metrics'"),
+        ('[[variants]]\nname = "a"\n[study]\nbaseline = "b"', "no variant 'b'"),
     ],
 )
 def test_wrong_arms_are_refused(arms: str, words: str, recipe) -> None:
@@ -335,15 +335,15 @@ def test_wrong_seeds_are_refused(seeds: str, recipe) -> None:
 def test_a_recipe_with_arms_is_trained_by_study_or_by_arm(recipe) -> None:
     """`ottenok train` names both ways."""
     file = recipe()
-    with pytest.raises(ConfigError, match="a study of 2 arms") as caught:
+    with pytest.raises(ConfigError, match="a study of 2 variants") as caught:
         load_recipe(file)
-    assert "--arm: mean, max" in str(caught.value)
-    assert load_recipe(file, arm="max").model.pooling == "max"
-    with pytest.raises(ConfigError, match="no arm 'mx'"):
-        load_recipe(file, arm="mx")
-    with pytest.raises(ConfigError, match="no arm 'mx'"):
-        load_recipe(recipe(""), arm="mx")
-    assert take_arms({"name": "x"}).arms == ()
+    assert "--variant: mean, max" in str(caught.value)
+    assert load_recipe(file, variant="max").model.pooling == "max"
+    with pytest.raises(ConfigError, match="no variant 'mx'"):
+        load_recipe(file, variant="mx")
+    with pytest.raises(ConfigError, match="no variant 'mx'"):
+        load_recipe(recipe(""), variant="mx")
+    assert take_variants({"name": "x"}).variants == ()
 
 
 def test_the_command_trains_and_shows(recipe, tmp_path: Path) -> None:

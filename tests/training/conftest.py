@@ -97,7 +97,7 @@ def make_corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Corpu
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a random BERT, 32 wide, two layers."""
     pytest.importorskip("torch")
-    from ottenok.models.tiny import tiny_encoder
+    from tiny_encoders import tiny_encoder
 
     return tiny_encoder(tmp_path_factory.mktemp("encoder") / "tiny-bert")
 

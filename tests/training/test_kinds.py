@@ -23,17 +23,17 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer  # noqa: E402 - af
 
 from ottenok.export.onnx import export  # noqa: E402
 from ottenok.export.quantise import METHODS, quantise_graph  # noqa: E402
-from ottenok.models import folder as saved  # noqa: E402
-from ottenok.models.blocks import ACTIVATIONS, NORMS  # noqa: E402
-from ottenok.models.tiny import tiny_encoder  # noqa: E402
+from ottenok.models import network as saved  # noqa: E402
+from ottenok.models.heads import ACTIVATIONS, NORMS  # noqa: E402
 from ottenok.training.run import train  # noqa: E402
+from tiny_encoders import tiny_encoder  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from ottenok.data.corpus import Corpus
-    from ottenok.training.finish import Fitted
+    from ottenok.training.run import Fitted
 
 pytestmark = pytest.mark.train
 
@@ -180,7 +180,7 @@ def test_every_loss_teaches(
     fitted = _fitted(tiny, corpus, tmp_path / "out", loss=loss, **over)
 
     assert fitted.epochs[-1]["loss"] < 0.7 * fitted.epochs[0]["loss"]
-    assert fitted.reports["test"].value("macro_f1") > (0.8 if scheme == "sentiment-3" else 0.3)
+    assert fitted.report("test").value("macro_f1") > (0.8 if scheme == "sentiment-3" else 0.3)
 
 
 @pytest.mark.data

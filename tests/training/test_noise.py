@@ -9,16 +9,21 @@ import pytest
 
 from ottenok.core.config import merge, parse
 from ottenok.core.errors import ConfigError
-from ottenok.recipes.train import TextLimits, TrainRecipe
+from ottenok.core.schemes import load_scheme
+from ottenok.recipes.train import NoiseOptions, TextLimits, TrainRecipe
+from ottenok.tasks.decision import Decision
+from ottenok.tasks.task import Task
 from ottenok.text.normalise import TextOptions
 from ottenok.training.facts import text_options
-from ottenok.training.noise import NoiseOptions, RowNoise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from ottenok.data.corpus import Corpus
+
+pytest.importorskip("torch")
+from ottenok.training.dataset import RowNoise
 
 TEXTS = [f"совсем не понравилось, номер {number} был ужасен" for number in range(200)]
 _RECIPE: dict[str, Any] = {
@@ -31,18 +36,17 @@ _RECIPE: dict[str, Any] = {
 }
 
 
-def _noise(epoch: int = 0, seed: int = 1, **options: Any) -> RowNoise:
+def _noise(seed: int = 1, **options: Any) -> RowNoise:
     return RowNoise(
         texts=TEXTS,
         options=NoiseOptions(**options),
         seed=seed,
-        epoch=lambda: epoch,
         encode=lambda texts: [[ord(letter) for letter in text] for text in texts],
     )
 
 
-def _read(noise: RowNoise, rows: list[int]) -> dict[int, str]:
-    return {rows[place]: "".join(map(chr, ids)) for place, ids in noise(rows).items()}
+def _read(noise: RowNoise, rows: list[int], epoch: int = 0) -> dict[int, str]:
+    return {rows[place]: "".join(map(chr, ids)) for place, ids in noise(rows, epoch).items()}
 
 
 def test_noise_follows_from_seed_epoch_and_row() -> None:
@@ -52,7 +56,7 @@ def test_noise_follows_from_seed_epoch_and_row() -> None:
     parts = {row: text for rows in (every[150:], every[:150][::-1]) for row, text in _read(_noise(), rows).items()}
 
     assert whole == parts
-    assert whole != _read(_noise(epoch=1), every)
+    assert whole != _read(_noise(), every, epoch=1)
     assert whole != _read(_noise(seed=2), every)
 
 
@@ -63,9 +67,22 @@ def test_share_and_kinds_are_obeyed() -> None:
 
     assert 35 < len(found) < 85
     assert {text.lower() for text in found.values()} <= set(TEXTS)
-    assert _noise(share=0.0)(every) == {}
-    assert len(_noise(share=1.0)(every)) == 200
-    assert _read(_noise(share=1.0, rate=0.0), every) == dict(enumerate(TEXTS))
+    assert _read(_noise(share=0.0), every) == {}
+    assert len(_read(_noise(share=1.0, rate=0.5), every)) > 190
+    assert _read(_noise(share=1.0, rate=0.0), every) == {}
+
+
+def test_light_changes_come_each_at_its_rate() -> None:
+    """Capitals, dates and quotes hit about the share of the texts that the recipe says, independently of each other."""
+    every = list(range(200))
+    found = _read(_noise(share=0.0, light={"upper": 0.3, "quotes": 0.2}), every)
+    upper = {row for row, text in found.items() if text != text.lower()}
+    quoted = {row for row, text in found.items() if text[0] in "«\"„'"}
+
+    assert 35 < len(upper) < 85
+    assert 20 < len(quoted) < 65
+    assert upper & quoted
+    assert upper | quoted == set(found)
 
 
 def test_a_recipe_says_what_noise() -> None:
@@ -95,16 +112,19 @@ def test_emoji_of_a_recipe_and_a_corpus(toy_corpus: Corpus) -> None:
 
 def test_a_batch_has_the_noisy_rows_in_their_places() -> None:
     """Noisy rows take the place of the rows themselves; their answers stay with them."""
-    examples = pytest.importorskip("ottenok.training.examples")
-    tokens = pytest.importorskip("ottenok.training.tokens")
-    table = tokens.TokenTable(ids=np.arange(1, 7, dtype=np.int32), starts=np.array([0, 1, 3, 6]), full=0)
-    answers = np.array([5, 6, 7], dtype=np.int64)
+    dataset = pytest.importorskip("ottenok.training.dataset")
+    table = dataset.TokenTable(ids=np.arange(1, 7, dtype=np.int32), starts=np.array([0, 1, 3, 6]), full=0)
+    labels = dataset.TaskLabels(truth=np.eye(3, dtype=bool))
+    column = dataset.Coded.of(["a", "b", "a"])
+    examples = dataset.Examples(tokens=table, labels=(labels,), sources=column, languages=column)
+    task = Task.of(load_scheme("sentiment-3"), Decision(activation="softmax"))
 
-    rows = examples.ExampleSet(table, answers, 0, noise=lambda rows: {1: [9, 9, 9, 9]})
-    batch = rows.__getitems__([2, 0])
+    make = dataset.BatchMaker(examples, [task], padding=0, noise=lambda rows, epoch: {1: [9, 9, 9, 9]})
+    batch = make([2, 0])
 
-    assert batch["input_ids"].tolist() == [[4, 5, 6, 0], [9, 9, 9, 9]]
-    assert batch["labels"].tolist() == [7, 5]
+    assert batch.inputs["input_ids"].tolist() == [[4, 5, 6, 0], [9, 9, 9, 9]]
+    assert batch.targets[0].answers.tolist() == [2, 0]
+    assert (batch.texts, batch.tokens) == (2, 7)
 
 
 @pytest.mark.train
@@ -118,12 +138,12 @@ def test_training_and_prediction_read_the_same(
     from ottenok.inference.tokens import read_tokenizer
     from ottenok.text.normalise import normalise
     from ottenok.training import run
-    from ottenok.training.examples import ExampleSet
+    from ottenok.training.dataset import BatchMaker
 
     corpus = make_corpus(rows=90, words={"positive": ["😂👍🏽", "хорошо))"], "negative": ["плохо :(", "😡"]})
     seen: list[list[int]] = []
-    given = ExampleSet.__getitems__
-    monkeypatch.setattr(ExampleSet, "__getitems__", lambda self, rows: _kept(given(self, rows), seen))
+    given = BatchMaker.__call__
+    monkeypatch.setattr(BatchMaker, "__call__", lambda self, rows, epoch: _kept(given(self, rows, epoch), seen))
     over = {"model": {"encoder": str(tiny)}, "text": {"emoji": "name"}, "noise": {"kinds": ["case"], "share": 0.5}}
     fitted = run.train(parse(TrainRecipe, merge(_RECIPE, over)), corpus=corpus, out=tmp_path / "run")
 
@@ -138,6 +158,7 @@ def test_training_and_prediction_read_the_same(
 
 
 def _kept(batch: Any, seen: list[list[int]]) -> Any:
-    for ids, mask in zip(batch["input_ids"].tolist(), batch["attention_mask"].sum(dim=1).tolist(), strict=True):
+    inputs = batch.inputs
+    for ids, mask in zip(inputs["input_ids"].tolist(), inputs["attention_mask"].sum(dim=1).tolist(), strict=True):
         seen.append(ids[:mask])
     return batch

@@ -11,15 +11,17 @@ import pytest
 
 from ottenok.core.config import merge, parse
 from ottenok.core.errors import ConfigError, MissingExtraError
+from ottenok.core.progress import Silent
 from ottenok.recipes.train import TrainRecipe
 from ottenok.training.inputs import Places
 
 torch = pytest.importorskip("torch")
 from ottenok.studies.training import train  # noqa: E402 - after the check for torch
 from ottenok.training import checkpoints  # noqa: E402
+from ottenok.training.dataset import TokenMemory  # noqa: E402
 from ottenok.training.folder import open_run  # noqa: E402
-from ottenok.training.memory import TokenMemory  # noqa: E402
-from ottenok.training.trial import Shared, metric_direction, trial  # noqa: E402
+from ottenok.training.observers import MlflowRun  # noqa: E402
+from ottenok.training.run import Shared, check_trials, trial  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -122,13 +124,13 @@ def test_trials_need_something_to_compare_by(
     make_corpus: Callable[..., Corpus], toy_corpus: Corpus, tiny: Path
 ) -> None:
     """A measure that the scheme has not, and a corpus without validation rows, are refused before any training."""
-    assert metric_direction(_recipe(tiny, toy_corpus), toy_corpus)
-    assert not metric_direction(_recipe(tiny, toy_corpus, run={"metric": "loss"}), toy_corpus)
+    check_trials(_recipe(tiny, toy_corpus), toy_corpus)
+    check_trials(_recipe(tiny, toy_corpus, run={"metric": "loss"}), toy_corpus)
     with pytest.raises(ConfigError, match="macro_f1"):
-        metric_direction(_recipe(tiny, toy_corpus, run={"metric": "f1_macro"}), toy_corpus)
+        check_trials(_recipe(tiny, toy_corpus, run={"metric": "f1_macro"}), toy_corpus)
     corpus = make_corpus(rows=20, splits="tx")
     with pytest.raises(ConfigError, match="no validation rows"):
-        metric_direction(_recipe(tiny, corpus), corpus)
+        check_trials(_recipe(tiny, corpus), corpus)
 
 
 # MLflow's store uses what SQLAlchemy 2.1 calls deprecated.
@@ -171,13 +173,13 @@ def test_mlflow_gets_recipe_epochs_figures_and_card(
     client = _client(_store(tmp_path / "out" / "mlflow"))
     run = _only_run(client, "toy")
     assert (run.info.status, run.info.run_name) == ("FINISHED", "out")
-    assert run.data.params["optim.lr"] == "0.003"
+    assert run.data.params["optim.learning_rate"] == "0.003"
     assert run.data.params["model.head.kind"] == "linear"
     assert not [value for value in run.data.params.values() if str(tmp_path) in value or str(tiny.parent) in value]
     history = [json.loads(line) for line in (tmp_path / "out" / "history.jsonl").read_text().splitlines()]
     points = client.get_metric_history(run.info.run_id, "macro_f1")
     assert [(point.step, point.value) for point in points] == [(row["step"], row["macro_f1"]) for row in history]
-    assert math.isclose(run.data.metrics["test_accuracy"], trained.reports["test"].value("accuracy"))
+    assert math.isclose(run.data.metrics["test_accuracy"], trained.reports["test"]["sentiment-3"].value("accuracy"))
     card = client.download_artifacts(run.info.run_id, "README.md", str(tmp_path))
     assert Path(card).read_text(encoding="utf-8") == (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert list(elsewhere.iterdir()) == []
@@ -233,37 +235,31 @@ def test_mlflow_is_asked_for_by_name(
     assert "secret" not in str(caught.value)
 
 
-def test_a_lost_store_does_not_stop_the_training(tmp_path: Path) -> None:
-    """If MLflow fails in the middle of a run, that is told once and the epochs go on."""
+@_mlflow_warns
+def test_a_lost_store_does_not_stop_the_training(
+    toy_corpus: Corpus, tiny: Path, tmp_path: Path, elsewhere: Path
+) -> None:
+    """If MLflow's store goes away in the middle of a run, that is told once and the epochs go on."""
     pytest.importorskip("mlflow")
-    from mlflow.exceptions import MlflowException
-    from transformers import TrainerControl, TrainerState
+    notes: list[str] = []
 
-    from ottenok.training.mlflow import MlflowObserver, RunLog
-
-    class Gone:
-        """A client whose server is gone."""
-
-        def get_metric_history(self, run: str, key: str) -> None:
-            """Fail."""
-            raise MlflowException("connection refused")
-
-    class Notes:
-        """Keeps what it is told."""
-
-        def __init__(self) -> None:
-            self.lines: list[str] = []
-
+    class Notes(Silent):
         def note(self, message: str) -> None:
-            """Keep the line."""
-            self.lines.append(message)
+            notes.append(message)
 
-    notes = Notes()
-    observer = MlflowObserver(RunLog(Gone(), "run"), notes)  # type: ignore[arg-type]
-    for _ in range(3):
-        observer.on_evaluate(None, TrainerState(), TrainerControl())  # type: ignore[arg-type]
-    assert len(notes.lines) == 1
-    assert "MLflow does not answer" in notes.lines[0]
+    recipe = _recipe(tiny, toy_corpus, run={"mlflow": True})
+    with open_run(tmp_path / "out", recipe, toy_corpus, resume=False) as folder:
+        observer = MlflowRun(folder, recipe, Notes())
+        row = {"epoch": 1.0, "step": 15.0, "loss": 0.5}
+        observer.epochs([row])
+        client = _client(_store(tmp_path / "out" / "mlflow"))
+        assert [point.step for point in client.get_metric_history(observer.run, "epoch")] == [15]
+        client.delete_run(observer.run)
+        for step in (30.0, 45.0):
+            observer.epochs([row, {**row, "step": step}])
+        observer.close(None)
+    assert len(notes) == 1
+    assert "MLflow does not answer" in notes[0]
 
 
 def test_tensorboard_gets_the_curves(toy_corpus: Corpus, tiny: Path, tmp_path: Path) -> None:
@@ -279,7 +275,9 @@ def test_tensorboard_gets_the_curves(toy_corpus: Corpus, tiny: Path, tmp_path: P
 
 def test_logging_may_differ_when_a_run_is_taken_up(toy_corpus: Corpus, tiny: Path, tmp_path: Path) -> None:
     """`run.mlflow` and a search space are not what makes a run another one."""
-    open_run(tmp_path / "out", _recipe(tiny, toy_corpus), toy_corpus, resume=False)
+    with open_run(tmp_path / "out", _recipe(tiny, toy_corpus), toy_corpus, resume=False):
+        pass
     space = {"space": {"optim.lr": {"low": 1e-5, "high": 1e-4}}}
     changed = _recipe(tiny, toy_corpus, run={"mlflow": True}, search=space)
-    assert open_run(tmp_path / "out", changed, toy_corpus, resume=True).resumed
+    with open_run(tmp_path / "out", changed, toy_corpus, resume=True) as folder:
+        assert folder.resumed

@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ottenok.core.config import parse
-from ottenok.recipes.train import TrainRecipe
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -42,28 +39,31 @@ import json, os, sys
 from pathlib import Path
 from ottenok.core.config import parse
 from ottenok.data.corpus import open_corpus
-from ottenok.training import checkpoints, fit, loop, run
+from ottenok.training import checkpoints, run
+from ottenok.training.loop import Loop
 from ottenok.recipes.train import TrainRecipe
-
-recipe, corpus, out, resume, moment = json.loads(sys.argv[1])
 
 def die(*args, **kwargs):
     os.kill(os.getpid(), 9)
 
-def dies_at(step, function):
-    def replaced(self, *args, **kwargs):
-        return die() if self.state.global_step == step else function(self, *args, **kwargs)
-    return replaced
+def play(recipe, corpus, out, resume, moment):
+    if moment.startswith("step "):
+        step = Loop._step
+        Loop._step = lambda self, *rest: die() if self.state.step == int(moment.split()[1]) else step(self, *rest)
+    elif moment == "half a checkpoint":
+        whole = checkpoints.publish
+        checkpoints.publish = lambda part, folder, step: die() if step == 49 else whole(part, folder, step)
+    elif moment == "finish":
+        run._finish = die
+    run.train(parse(TrainRecipe, recipe), corpus=open_corpus(corpus), out=Path(out), resume=resume)
 
-if moment.startswith("step "):
-    trainer = loop.ClassifierTrainer
-    trainer.training_step = dies_at(int(moment.split()[1]), trainer.training_step)
-elif moment == "half a checkpoint":
-    whole = checkpoints.publish
-    checkpoints.publish = lambda part, folder, step: die() if step == 49 else whole(part, folder, step)
-else:
-    run.finish = die
-run.train(parse(TrainRecipe, recipe), corpus=open_corpus(corpus), out=Path(out), resume=resume)
+# What takes seconds is imported once: each run is a fork of this process.
+for arguments in json.loads(sys.argv[1]):
+    child = os.fork()
+    if child == 0:
+        play(*arguments)
+        os._exit(0)
+    print(os.waitpid(child, 0)[1] & 0x7F)
 """
 
 
@@ -71,17 +71,12 @@ def _recipe(encoder: Path) -> dict[str, Any]:
     return {**_RECIPE, "model": {**_RECIPE["model"], "encoder": str(encoder)}}
 
 
-def _killed(recipe: dict[str, Any], corpus: Corpus, out: Path, moment: str, *, resume: bool) -> None:
-    arguments = json.dumps([recipe, str(corpus.folder), str(out), resume, moment])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run([sys.executable, "-c", _SCRIPT, arguments], env=environment, check=False)
-    assert ended.returncode == -signal.SIGKILL
-
-
-def _train(recipe: dict[str, Any], corpus: Corpus, out: Path, *, resume: bool) -> None:
-    from ottenok.training.run import train
-
-    train(parse(TrainRecipe, recipe), corpus=corpus, out=out, resume=resume)
+def _play(runs: list[list[Any]]) -> list[int]:
+    """Make the runs one after the other, each in a process of its own; return the signals that ended them."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    arguments = [sys.executable, "-c", _SCRIPT, json.dumps(runs)]
+    ended = subprocess.run(arguments, env=environment, check=True, capture_output=True, text=True)
+    return [int(line) for line in ended.stdout.split()]
 
 
 def _epochs(folder: Path) -> list[dict[str, float]]:
@@ -89,20 +84,24 @@ def _epochs(folder: Path) -> list[dict[str, float]]:
     return [{key: value for key, value in row.items() if key not in {"minutes", "tokens_per_second"}} for row in rows]
 
 
-def test_resume_ends_with_the_same_bytes(toy_corpus: Corpus, tiny: Path, tmp_path: Path, one_thread: None) -> None:
+def test_resume_ends_with_the_same_bytes(toy_corpus: Corpus, tiny: Path, tmp_path: Path) -> None:
     """Killed by SIGKILL in an epoch, in a checkpoint and at the end, a run ends with the undisturbed run's weights."""
-    recipe = _recipe(tiny)
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    _train(recipe, toy_corpus, whole, resume=False)
-
+    recipe, corpus = _recipe(tiny), str(toy_corpus.folder)
+    whole, parts, first = tmp_path / "whole", tmp_path / "parts", tmp_path / "first"
     # 28 optimiser steps an epoch, checkpoints at multiples of 7.
-    _killed(recipe, toy_corpus, parts, "step 31", resume=False)
-    assert sorted(path.name for path in (parts / "checkpoints").iterdir()) == ["checkpoint-21", "checkpoint-28"]
-    _killed(recipe, toy_corpus, parts, "half a checkpoint", resume=True)
-    assert (parts / "checkpoints" / ".checkpoint-49.part").is_dir()
-    _killed(recipe, toy_corpus, parts, "finish", resume=True)
-    assert not (parts / "model.safetensors").exists()
-    _train(recipe, toy_corpus, parts, resume=True)
+    ended = _play(
+        [
+            [recipe, corpus, str(whole), False, ""],
+            [recipe, corpus, str(first), False, "step 31"],
+            [recipe, corpus, str(parts), False, "step 31"],
+            [recipe, corpus, str(parts), True, "half a checkpoint"],
+            [recipe, corpus, str(parts), True, "finish"],
+            [recipe, corpus, str(parts), True, ""],
+        ]
+    )
+    kill = int(signal.SIGKILL)
+    assert ended == [0, kill, kill, kill, kill, 0]
+    assert sorted(path.name for path in (first / "checkpoints").iterdir()) == ["checkpoint-21", "checkpoint-28"]
 
     assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
     assert _epochs(whole) == _epochs(parts)

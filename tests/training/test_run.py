@@ -19,7 +19,7 @@ from transformers import pipeline  # noqa: E402 - after the check for torch
 
 from ottenok.export.onnx import export  # noqa: E402
 from ottenok.inference.api import load as load_classifier  # noqa: E402
-from ottenok.models.folder import load  # noqa: E402
+from ottenok.models.network import load  # noqa: E402
 from ottenok.training.checkpoints import checkpoint_path, list_checkpoints, rotate, start  # noqa: E402
 from ottenok.training.run import train  # noqa: E402
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ottenok.data.corpus import Corpus
-    from ottenok.training.finish import Fitted
+    from ottenok.training.run import Fitted
 
 pytestmark = pytest.mark.train
 
@@ -68,7 +68,7 @@ def test_each_problem_is_learned(
     """A few epochs suffice to tell texts whose words give them away, and the folder says what was learned."""
     fitted = _fitted(tiny, toy_corpus, tmp_path / "out", model=model, schedule={"epochs": 6})
 
-    assert fitted.reports["test"].value("accuracy") > 0.8
+    assert fitted.report("test").value("accuracy") > 0.8
     manifest = fitted.bundle.manifest
     assert (manifest.problem_type, manifest.decision.activation) == (problem_type, activation)
     labels = load(fitted.bundle.folder).config.id2label
@@ -81,7 +81,7 @@ def test_the_end_of_long_texts_can_be_what_is_learned_from(
     """A verdict beyond max_length is learned where the end is kept, and such a classifier reads ends in use."""
     corpus, folder = make_corpus(rows=300, opening=40), tmp_path / "out"
     fitted = _fitted(tiny, corpus, folder, text={"keep": "end"}, schedule={"epochs": 5})
-    accuracy = fitted.reports["test"].value("accuracy")
+    accuracy = fitted.report("test").value("accuracy")
     assert accuracy > 0.8
     assert fitted.bundle.manifest.window.read == "end"
 
@@ -104,7 +104,7 @@ def test_several_labels_are_learned_with_thresholds(
         tiny, corpus, tmp_path / "out", loss={"class_weights": "sqrt"}, decision={"thresholds": {"metric": "micro_f1"}}
     )
 
-    assert fitted.reports["test"].value("micro_f1") > 0.9
+    assert fitted.report("test").value("micro_f1") > 0.9
     decision = fitted.bundle.manifest.decision
     assert decision.activation == "sigmoid"
     assert len(decision.thresholds) == 7
@@ -121,8 +121,8 @@ def test_the_folder_holds_what_was_measured(toy_corpus: Corpus, tiny: Path, tmp_
 
     texts = toy_corpus.table("validation", columns=("text",)).column("text").to_pylist()
     found = pipeline("text-classification", model=str(fitted.bundle.folder))(texts, top_k=None)
-    assert fitted.scores is not None
-    expected = probabilities(fitted.scores, manifest.decision)
+    assert fitted.logits is not None
+    expected = probabilities(fitted.logits, manifest.decision)
     for row, answer in zip(expected.tolist(), found, strict=True):
         by_label = {item["label"]: item["score"] for item in answer}
         assert by_label == pytest.approx(dict(zip(manifest.scheme.labels, row, strict=True)), abs=1e-5)
@@ -154,7 +154,7 @@ def test_the_best_epoch_is_kept(toy_corpus: Corpus, tiny: Path, tmp_path: Path) 
     scores = [row["macro_f1"] for row in fitted.epochs]
 
     assert fitted.best == scores.index(max(scores))
-    assert fitted.reports["validation"].value("macro_f1") == pytest.approx(max(scores))
+    assert fitted.report("validation").value("macro_f1") == pytest.approx(max(scores))
     assert len(scores) == 6 or len(scores) - 1 - fitted.best == 2
     history = (tmp_path / "out" / "history.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["macro_f1"] for line in history] == scores
@@ -187,7 +187,7 @@ def test_a_corpus_without_validation_keeps_the_last_epoch(
     corpus = make_corpus(rows=60, splits="t")
     fitted = _fitted(tiny, corpus, tmp_path / "out", schedule={"epochs": 2})
 
-    assert fitted.scores is None
+    assert fitted.logits is None
     assert fitted.reports == {}
     assert "the last epoch" in fitted.bundle.manifest.notes[0]
     with pytest.raises(ConfigError, match="no validation rows"):
@@ -207,7 +207,7 @@ def test_validation_rows_can_be_a_sample(toy_corpus: Corpus, tiny: Path, tmp_pat
     """An epoch is measured on so many rows and no more."""
     fitted = _fitted(tiny, toy_corpus, tmp_path / "out", data={"validation_rows": 11}, schedule={"max_steps": 2})
 
-    assert fitted.reports["validation"].rows == 11
+    assert fitted.report("validation").rows == 11
     kept = load_predictions(predictions_file(tmp_path / "out", "validation"))
     rows = {row["id"]: row for row in toy_corpus.table("validation").to_pylist()}
     assert len(kept) == 11
@@ -219,7 +219,7 @@ def test_validation_rows_can_be_a_sample(toy_corpus: Corpus, tiny: Path, tmp_pat
     ("over", "error", "words"),
     [
         ({"run": {"metric": "f1_macro"}}, ConfigError, "macro_f1"),
-        ({"run": {"metric": "subset_accuracy"}}, ConfigError, "no measure"),
+        ({"run": {"metric": "subset_accuracy"}}, ConfigError, "no metric"),
         ({"text": {"max_length": 65}}, ConfigError, "at most 64 tokens"),
         ({"loss": {"name": "cee"}}, ConfigError, "Did you mean 'ce'"),
         ({"loss": {"class_weights": [1.0]}}, ConfigError, "one per label"),
@@ -315,7 +315,7 @@ def test_bf16_trains_where_the_cpu_has_it(toy_corpus: Corpus, tiny: Path, tmp_pa
     """Mixed precision on a CPU learns too, and what is saved is float32."""
     fitted = _fitted(tiny, toy_corpus, tmp_path / "out", run={"precision": "bf16", "device": "cpu"})
 
-    assert fitted.reports["test"].value("accuracy") > 0.9
+    assert fitted.report("test").value("accuracy") > 0.9
     assert {value.dtype for value in load_encoder_weights(fitted.bundle.folder).values()} == {torch.float32}
-    assert fitted.scores is not None
-    assert fitted.scores.dtype == np.float32
+    assert fitted.logits is not None
+    assert fitted.logits.dtype == np.float32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from ottenok.core.config import assignments, override
 from ottenok.core.errors import ConfigError
 from ottenok.recipes.files import recipe_names
+from ottenok.recipes.model import LossOptions, Problem
 from ottenok.recipes.train import load_recipe
+from ottenok.training.folder import read_history
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,11 +31,11 @@ def test_recipes_are_found_by_name() -> None:
 
 
 def test_every_key_can_be_replaced_on_the_command_line() -> None:
-    """Both spellings of an override reach the recipe, with TOML's types."""
+    """Both spellings of an override, and the name of an earlier version, reach the recipe with TOML's types."""
     given_ = ["--optim.lr", "3e-5", "--model.head.hidden=[8, 4]", "--model.head.kind", "mlp", "--run.test=true"]
     recipe = load_recipe("default", override(assignments(given_)))
 
-    assert recipe.optim.lr == 3e-5
+    assert recipe.optim.learning_rate == 3e-5
     assert recipe.model.head.hidden == (8, 4)
     assert recipe.model.head.kind == "mlp"
     assert recipe.run.test
@@ -42,7 +44,7 @@ def test_every_key_can_be_replaced_on_the_command_line() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--optim.lrr", "1"], "Did you mean 'lr'"),
+        (["--optim.learning_rat", "1"], "Did you mean 'learning_rate'"),
         (["--optim.lr", "fast"], "valid number"),
         (["--optim.lr", "0"], "greater than 0"),
         (["--schedule.epochs", "1.5"], "integer"),
@@ -66,7 +68,7 @@ def test_any_argument_is_an_assignment_or_an_error(text: str) -> None:
 
 def test_token_tables_give_back_their_texts() -> None:
     """Rows come out as they went in, cut to the limit; a text without tokens gets one."""
-    tokens = pytest.importorskip("ottenok.training.tokens")
+    tokens = pytest.importorskip("ottenok.training.dataset")
 
     class _Words:
         unk_token_id, pad_token_id = 9, 0
@@ -86,18 +88,25 @@ def test_token_tables_give_back_their_texts() -> None:
 
 def test_class_weights_follow_the_labels() -> None:
     """Rare labels weigh more, given weights are taken, and a wrong number of them is refused."""
-    weights = pytest.importorskip("ottenok.training.weights")
-    truth = np.eye(3, dtype=bool)[[0, 0, 0, 0, 1, 1, 2]]
+    torch = pytest.importorskip("torch")
+    from ottenok.training.dataset import TaskLabels
+    from ottenok.training.fit import label_weights
 
-    assert weights.class_weights("none", truth, "multi-class") is None
-    balanced = weights.class_weights("balanced", truth, "multi-class")
-    np.testing.assert_allclose(balanced / balanced[0], [1.0, 2.0, 4.0])
-    positive = weights.class_weights("balanced", truth, "multi-label")
-    np.testing.assert_allclose(positive, [1.0, 2.5, 6.0])
-    assert weights.class_weights((1.0, 2.0, 3.0), truth, "multi-class").tolist() == [1.0, 2.0, 3.0]
+    # Two rows without a label count for nothing.
+    truth = np.concatenate([np.eye(3, dtype=bool)[[0, 0, 0, 0, 1, 1, 2]], np.zeros((2, 3), dtype=bool)])
+    labels = TaskLabels(truth=truth, known=truth.any(axis=1))
+
+    def weights(wanted: str | tuple[float, ...], problem: Problem = "multi-class") -> Any:
+        found = label_weights(LossOptions(class_weights=wanted), labels, problem, torch.device("cpu"))
+        return None if found is None else found.numpy()
+
+    assert weights("none") is None
+    np.testing.assert_allclose(weights("balanced") / weights("balanced")[0], [1.0, 2.0, 4.0])
+    np.testing.assert_allclose(weights("balanced", "multi-label"), [1.0, 2.5, 6.0])
+    assert weights((1.0, 2.0, 3.0)).tolist() == [1.0, 2.0, 3.0]
     for wrong in ((1.0, 2.0), (1.0, 0.0, 1.0)):
         with pytest.raises(ConfigError, match="one per label"):
-            weights.class_weights(wrong, truth, "multi-class")
+            weights(wrong)
 
 
 class _Notes:
@@ -119,13 +128,13 @@ class _Notes:
 
 
 def _entry(epoch: float, score: float) -> dict[str, float]:
-    epochs = {"epoch_loss": 0.5, "epoch_seconds": 2.0, "epoch_tokens": 600, "epoch_texts": 20}
-    return {"epoch": epoch, "step": int(epoch * 10), "eval_macro_f1": score, "eval_loss": 1 - score, **epochs}
+    counts = {"texts": 20, "tokens": 600, "tokens_per_second": 300.0, "minutes": 2.0 / 60.0}
+    return {"epoch": epoch, "step": int(epoch * 10), "macro_f1": score, "loss": 1 - score, **counts}
 
 
 def test_the_history_chooses_the_earliest_of_equals(tmp_path: Path) -> None:
     """Of two epochs that are equally good the first is the best, whichever way is better."""
-    history = pytest.importorskip("ottenok.training.history")
+    history = pytest.importorskip("ottenok.training.observers")
     for metric in ("macro_f1", "loss"):
         kept = history.History(None, _Notes(), metric=metric)
         kept.update([_entry(1, 0.5), _entry(2, 0.7), _entry(3, 0.7), _entry(4, 0.6)])
@@ -137,25 +146,25 @@ def test_the_history_chooses_the_earliest_of_equals(tmp_path: Path) -> None:
 
 def test_the_history_is_told_once_and_kept_as_json_lines(tmp_path: Path) -> None:
     """Each epoch is one line of the table under one header, and one line of `history.jsonl`."""
-    history = pytest.importorskip("ottenok.training.history")
+    history = pytest.importorskip("ottenok.training.observers")
     notes = _Notes()
     kept = history.History(tmp_path / "history.jsonl", notes, metric="macro_f1")
-    kept.update([{"loss": 1.0, "step": 5, "epoch": 0.5}, _entry(1, 0.5)])
-    kept.update([{"loss": 1.0, "step": 5, "epoch": 0.5}, _entry(1, 0.5), _entry(2, 0.7)])
+    kept.update([_entry(1, 0.5)])
+    kept.update([_entry(1, 0.5), _entry(2, 0.7)])
 
     assert len(notes.lines) == 3
     assert "macro F1" in notes.lines[0]
     rows = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["macro_f1"] for row in rows] == [0.5, 0.7]
     assert rows[0]["tokens_per_second"] == 300.0
-    assert history.read_history(tmp_path) == rows
+    assert read_history(tmp_path) == rows
 
 
 def test_the_table_of_epochs_shows_what_the_best_one_is_chosen_by() -> None:
     """A measure that the table does not show as a rule has a column when epochs are chosen by it."""
-    history = pytest.importorskip("ottenok.training.history")
+    history = pytest.importorskip("ottenok.training.observers")
     notes = _Notes()
     kept = history.History(None, notes, metric="macro_auc")
-    kept.update([_entry(1, 0.5) | {"eval_macro_auc": 0.8125}])
+    kept.update([_entry(1, 0.5) | {"macro_auc": 0.8125}])
     assert "macro AUC" in notes.lines[0]
     assert "0.8125" in notes.lines[1]

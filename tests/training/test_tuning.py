@@ -88,14 +88,14 @@ def test_reliability_before_the_temperature_outlives_it(toy_corpus: Corpus, tiny
     assert found is not None
     assert found.folded
     assert fitted.bundle.manifest.decision.temperature == 1.0
-    assert fitted.scores is not None
-    raw = probabilities(fitted.scores * found.temperature, fitted.bundle.manifest.decision)
+    assert fitted.logits is not None
+    raw = probabilities(fitted.logits * found.temperature, fitted.bundle.manifest.decision)
     for split in ("validation", "test"):
-        report = fitted.reports[split]
+        report = fitted.report(split)
         assert report.calibration is not None
         assert report.uncalibrated is not None
         assert report.calibration != report.uncalibrated
-    before = fitted.reports["validation"].uncalibrated
+    before = fitted.report("validation").uncalibrated
     assert before is not None
     assert sum(np.multiply(before.overall.count, before.overall.claimed)) == pytest.approx(
         raw.max(axis=1).sum(), rel=1e-4

@@ -299,7 +299,8 @@ class WindowRule(Table):
     """How a text is read that has more tokens than the model takes.
 
     Attributes:
-        read: `all` of it, in windows; or its `end` alone, for models that learned from ends (`text.keep`).
+        read: `all` of it, in windows; or its `end` alone, for models that learned from ends
+            (`text.truncation_side = "left"`).
         overlap: Tokens that neighbouring windows share.
         combine: `mean-logits` or `mean-probabilities` of the windows, each weighing as much as it has tokens.
     """

@@ -25,7 +25,7 @@ _SHOWN = 10
 @out_option("Folder of the search.", required=True, folder=True)
 @click.option("--trials", type=click.IntRange(min=1), required=True, help="Trials in all, resumed ones included.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="MIN", help="Begin no trial after MIN.")
-@click.option("--arm", metavar="NAME", help="Which of the recipe's arms, if it has some.")
+@click.option("--variant", metavar="NAME", help="Which of the recipe's variants, if it has some.")
 @click.option("--resume", is_flag=True, help="Go on with the search that is in the folder.")
 @click.option(
     "--space",
@@ -43,7 +43,7 @@ def search(  # noqa: PLR0913 - click passes each option by name
     out: Path,
     trials: int,
     timeout: float | None,
-    arm: str | None,
+    variant: str | None,
     resume: bool,
     space: Path | None,
     corpus: Path | None,
@@ -67,7 +67,7 @@ def search(  # noqa: PLR0913 - click passes each option by name
 
     # What Optuna tells, the bar and the lines of trials tell too.
     require("optuna", extra="search").logging.set_verbosity(30)
-    resolved = load_recipe(recipe, _over(keys, space, corpus), arm=arm)
+    resolved = load_recipe(recipe, _over(keys, space, corpus), variant=variant)
     bars = TrialBars()
     try:
         found = run(

@@ -1,4 +1,4 @@
-"""`ottenok study`: every arm of a recipe, and their comparison."""
+"""`ottenok study`: every variant of a recipe, and their comparison."""
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ __all__ = ["study"]
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("recipe")
 @out_option("Folder of the study.", required=True, folder=True)
-@click.option("--only", multiple=True, metavar="ARM", help="Train this arm and leave the others; several.")
-@click.option("--corpus", type=click.Path(path_type=Path), help="A built corpus, for arms without data of their own.")
+@click.option("--only", multiple=True, metavar="VARIANT", help="Train this variant and leave the others; several.")
+@click.option(
+    "--corpus", type=click.Path(path_type=Path), help="A built corpus, for variants without data of their own."
+)
 @click.option(
     "--weights",
     type=click.Choice(["keep", "best", "none"]),
     help="Whose weights stay: all, the best run's on validation rows, or none.  [default: the recipe's, or keep]",
 )
-@click.option("--common", is_flag=True, help="Compare on the rows that all arms have, where test rows differ.")
+@click.option("--common", is_flag=True, help="Compare on the rows that all variants have, where test rows differ.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Figure to compare; several; the first rules.")
-@click.option("--baseline", metavar="ARM", help="Arm to test the others against.  [default: the recipe's, or the best]")
+@click.option(
+    "--baseline", metavar="VARIANT", help="Variant to test the others against.  [default: the recipe's, or the best]"
+)
 @json_option
 @places_options(tracking=True)
 @keys_argument
@@ -46,13 +50,14 @@ def study(  # noqa: PLR0913 - click passes each option by name
     as_json: bool,
     places: Places,
 ) -> None:
-    """Train all [[arms]] of RECIPE with all its seeds, and compare them on the same test rows.
+    """Train all [[variants]] of RECIPE with all its seeds, and compare them on the same test rows.
 
-    Every arm is a folder of its own in the study's, as `ottenok train` writes it. The same command given again goes on:
-    finished arms are kept, a half-done one is taken up, a failed one is tried again. An arm that can't be trained is a
-    row with its reason. Keys of the recipe can be given here for all arms, for example: --schedule.epochs 1
+    Every variant is a folder of its own in the study's, as `ottenok train` writes it. The same command given again goes
+    on: finished variants are kept, a half-done one is taken up, a failed one is tried again. A variant that can't be
+    trained is a row with its reason. Keys of the recipe can be given here for all variants, for example:
+    --schedule.num_train_epochs 1
 
-    Leaves results.md and results.json: figures with intervals, paired tests, costs, the epochs of every arm.
+    Leaves results.md and results.json: figures with intervals, paired tests, costs, the epochs of every variant.
     """
     from ottenok.cli.bars import Bars
     from ottenok.core.errors import ModelError

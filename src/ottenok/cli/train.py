@@ -20,7 +20,7 @@ __all__ = ["train"]
 @click.argument("recipe")
 @out_option("Folder of the trained classifier.", required=True, folder=True)
 @click.option("--corpus", type=click.Path(path_type=Path), help="A built corpus to learn from.")
-@click.option("--arm", metavar="NAME", help="Which of the recipe's arms; all of them: ottenok study.")
+@click.option("--variant", metavar="NAME", help="Which of the recipe's variants; all of them: ottenok study.")
 @click.option("--resume", is_flag=True, help="Go on with the run that is in the folder.")
 @places_options(tracking=True)
 @keys_argument
@@ -30,13 +30,13 @@ def train(
     *,
     out: Path,
     corpus: Path | None,
-    arm: str | None,
+    variant: str | None,
     resume: bool,
     places: Places,
 ) -> None:
     """Train a classifier from RECIPE, a TOML file or the name of a recipe.
 
-    Every key of the recipe can be given here, for example: --model.encoder FOLDER --optim.lr 3e-5 --data.file FILE.csv
+    Every key of the recipe can be given here, for example: --model.encoder FOLDER --optim.learning_rate 3e-5
 
     Shows a table of epochs, and leaves a folder with the weights, ONNX graphs in full and in int8, and a model card. A
     run that was stopped or killed goes on with --resume, and ends as if it had not been.
@@ -53,7 +53,8 @@ def train(
     over = recipe_keys(keys, top=TrainRecipe.model_fields)
     if corpus is not None:
         over = merge(over, {"data": {"corpus": str(corpus)}})
-    resolved = load_recipe(recipe, over, arm=arm)
-    trained = run(resolved, out, resume=resume, places=places, progress=Bars())
+    bars = Bars()
+    resolved = load_recipe(recipe, over, variant=variant, note=bars.note)
+    trained = run(resolved, out, resume=resume, places=places, progress=bars)
     if trained is not None:
         say(f"The classifier is in {trained.bundle.folder}")

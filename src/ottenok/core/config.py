@@ -35,8 +35,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigError("there is no such file", hint="Check the path.", file=str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"this is not valid TOML: {error}", file=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        # A number of thousands of digits is a plain ValueError, and deep nesting a RecursionError.
+        raise ConfigError(f"this is not valid TOML: {str(error)[:300]}", file=str(path)) from error
 
 
 def assignments(arguments: Sequence[str], *, top: Collection[str] = ()) -> list[str]:
@@ -91,7 +92,7 @@ def override(assignments: Iterable[str]) -> dict[str, Any]:
 def _toml_value(text: str) -> Any:  # noqa: ANN401 - any TOML value
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -112,6 +113,10 @@ def parse(model: type[_Model], tree: Mapping[str, Any], *, file: str | None = No
     """
     from pydantic import ValidationError
 
+    from ottenok.core.table import Table
+
+    if issubclass(model, Table):
+        tree = model.upgraded(tree)
     try:
         # Strict JSON semantics: "5" is no number and 1 is no text, but lists may become tuples.
         return model.model_validate_json(json.dumps(tree, ensure_ascii=False, default=str), strict=True)

@@ -25,7 +25,7 @@ from ottenok.core.files import atomic_folder, atomic_path
 from ottenok.core.lazy import onnxruntime, require
 from ottenok.core.progress import SILENT
 from ottenok.export.graph import strip
-from ottenok.models.folder import load, load_saved_tokenizer
+from ottenok.models.network import load, load_saved_tokenizer
 from ottenok.tasks.task import columns
 
 if TYPE_CHECKING:

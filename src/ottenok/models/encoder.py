@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
+from transformers.utils import logging
 
 from ottenok.core.errors import ConfigError, ModelError
-from ottenok.core.lazy import load_object
-from ottenok.models.quiet import quiet
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Iterator
 
     from ottenok.recipes.model import ModelOptions
 
-__all__ = ["attention_kind", "freeze", "load_config", "load_encoder", "load_tokenizer", "lost_letters", "text_limit"]
+__all__ = [
+    "accepts_no_pooler",
+    "attention_kind",
+    "depths",
+    "freeze",
+    "keep_layers",
+    "load_config",
+    "load_encoder",
+    "load_tokenizer",
+    "lost_letters",
+    "quiet",
+    "text_limit",
+]
 
 _OURS = "ottenok"
 
@@ -40,20 +53,43 @@ _OWN_CODE = (
 _SHIFTED_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet"})
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence transformers' progress bars and messages below errors, and restore both after."""
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 def load_config(options: ModelOptions, *, head_dropout: float) -> Any:  # noqa: ANN401 - one class per architecture
     """Load the encoder's transformers configuration, with the recipe's dropouts in it.
 
     Raises:
         ModelError: There is no such folder or hub model, or it is no encoder that transformers knows.
     """
-    _refuse_absent(options.encoder)
+    name = _origin(options)
+    # What can only be a path and is not there: the hub's own message would speak of repository names.
+    if name.startswith((".", "/", "~", "\\")) and not Path(name).is_dir():
+        key = "model.encoder" if options.init_from is None else "model.init_from"
+        raise ModelError(f"there is no folder {name!r}", hint="Check the path of the encoder.", key=key)
     try:
         config = _read_config(options)
     except (OSError, ValueError, KeyError) as error:
-        raise _no_encoder(options.encoder, error) from error
+        raise _no_encoder(name, error) from error
     if config.model_type == _OURS:
         config = config.encoder_config()
-    _refuse_two_parts(options.encoder, config)
+    if getattr(config, "is_encoder_decoder", False):
+        raise ModelError(
+            f"{name!r} is an encoder with a decoder ({config.model_type}), expected an encoder or a decoder alone",
+            hint='Take a BERT-like encoder, or a decoder such as Qwen2 with pooling = "last".',
+            key="model.encoder",
+        )
     if options.dropout is not None:
         _set_known(config, _ENCODER_DROPOUTS, options.dropout)
     _set_known(config, _HEAD_DROPOUTS, head_dropout)
@@ -64,30 +100,22 @@ def load_config(options: ModelOptions, *, head_dropout: float) -> Any:  # noqa: 
 
 def _read_config(options: ModelOptions) -> Any:  # noqa: ANN401
     # A classifier that ottenok trained is a place to start from too, and transformers must know its kind.
-    load_object("ottenok.models.classifier:register", extra="train")()
+    from ottenok.models.classifier import register
+
+    register()
     # Without `trust_remote_code=False` transformers would ask the terminal whether to run a stranger's code.
-    return AutoConfig.from_pretrained(options.encoder, revision=options.revision or "main", trust_remote_code=False)
+    return AutoConfig.from_pretrained(_origin(options), revision=options.revision or "main", trust_remote_code=False)
+
+
+def _origin(options: ModelOptions) -> str:
+    """Return where configuration, weights and tokenizer are read from."""
+    return options.encoder if options.init_from is None else options.init_from
 
 
 def _set_known(config: Any, names: tuple[str, ...], value: float) -> None:  # noqa: ANN401
     for name in names:
         if hasattr(config, name):
             setattr(config, name, value)
-
-
-def _refuse_absent(name: str) -> None:
-    """Refuse what can only be a path and is not there; the hub's own message would speak of repository names."""
-    if name.startswith((".", "/", "~", "\\")) and not Path(name).is_dir():
-        raise ModelError(f"there is no folder {name!r}", hint="Check the path of the encoder.", key="model.encoder")
-
-
-def _refuse_two_parts(name: str, config: Any) -> None:  # noqa: ANN401
-    if getattr(config, "is_encoder_decoder", False):
-        raise ModelError(
-            f"{name!r} is an encoder with a decoder ({config.model_type}), expected an encoder or a decoder alone",
-            hint='Take a BERT-like encoder, or a decoder such as Qwen2 with pooling = "last".',
-            key="model.encoder",
-        )
 
 
 def _no_encoder(name: str, error: Exception) -> ModelError:
@@ -128,11 +156,12 @@ def load_encoder(options: ModelOptions, config: Any, *, pooler: bool = False) ->
     """
     extra: dict[str, Any] = {"add_pooling_layer": pooler} if accepts_no_pooler(config) else {}
     try:
-        if _is_ours(options):
+        # Inside a classifier of ours the names of the encoder's weights begin with `encoder.`.
+        if _read_config(options).model_type == _OURS:
             extra["key_mapping"] = {r"^encoder\.": ""}
         with quiet():
             encoder, info = AutoModel.from_pretrained(
-                options.encoder,
+                _origin(options),
                 config=config,
                 revision=options.revision or "main",
                 dtype=torch.float32,
@@ -143,36 +172,20 @@ def load_encoder(options: ModelOptions, config: Any, *, pooler: bool = False) ->
                 **extra,
             )
     except (OSError, ValueError, ImportError) as error:
-        raise _no_encoder(options.encoder, error) from error
+        raise _no_encoder(_origin(options), error) from error
     new = [key for key in info["missing_keys"] if key.startswith("pooler.")]
     if options.pooling == "pooler" and (new or getattr(encoder, "pooler", None) is None):
-        raise _no_pooler(options.encoder, config)
-    _refuse_missing(options.encoder, config, sorted(set(info["missing_keys"]).difference(new)))
-    _own_storage(encoder)
-    return encoder  # type: ignore[no-any-return]
-
-
-def _own_storage(encoder: nn.Module) -> None:
-    """Give every weight memory of its own.
-
-    transformers cuts some checkpoints' fused matrices into views of one, which safetensors refuses to save.
-    """
+        raise ConfigError(
+            f"the encoder {_origin(options)!r} ({config.model_type}) has no trained pooler of its own",
+            hint='Use another pooling: "mean" or "cls", or "last" for a decoder.',
+            key="model.pooling",
+        )
+    _refuse_missing(_origin(options), config, sorted(set(info["missing_keys"]).difference(new)))
+    # transformers cuts some checkpoints' fused matrices into views of one, which safetensors refuses to save.
     for weight in encoder.parameters():
         if weight.untyped_storage().nbytes() > weight.numel() * weight.element_size():
             weight.data = weight.data.clone()
-
-
-def _no_pooler(name: str, config: Any) -> ConfigError:  # noqa: ANN401
-    return ConfigError(
-        f"the encoder {name!r} ({config.model_type}) has no trained pooler of its own",
-        hint='Use another pooling: "mean" or "cls", or "last" for a decoder.',
-        key="model.pooling",
-    )
-
-
-def _is_ours(options: ModelOptions) -> bool:
-    """Tell whether the encoder is inside a classifier of ours, where its weights' names begin with `encoder.`."""
-    return bool(_read_config(options).model_type == _OURS)
+    return encoder  # type: ignore[no-any-return]
 
 
 def accepts_no_pooler(config: Any) -> bool:  # noqa: ANN401
@@ -207,13 +220,13 @@ def load_tokenizer(options: ModelOptions) -> Any:  # noqa: ANN401 - one class pe
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            options.encoder, revision=options.revision or "main", trust_remote_code=False
+            _origin(options), revision=options.revision or "main", trust_remote_code=False
         )
     except (OSError, ValueError, KeyError) as error:
-        raise _no_encoder(options.encoder, error) from error
+        raise _no_encoder(_origin(options), error) from error
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
-            f"the encoder {options.encoder!r} has no fast tokenizer (tokenizer.json), which saved models need",
+            f"the encoder {_origin(options)!r} has no fast tokenizer (tokenizer.json), which saved models need",
             hint="Convert it with transformers, or take another encoder.",
             key="model.encoder",
         )
@@ -254,29 +267,67 @@ def freeze(encoder: nn.Module, *, embeddings: bool, layers: int) -> None:
     """
     if embeddings or layers:
         # Layers above trained embeddings, and below nothing, would be a strange thing to freeze: embeddings go first.
-        for part in _embedding_parts(encoder):
-            part.requires_grad_(requires_grad=False)
+        _embeddings(encoder).requires_grad_(requires_grad=False)
     if layers:
-        stack = _layers(encoder)
-        if stack is None or layers > len(stack):
-            found = "none that can be told apart" if stack is None else str(len(stack))
-            raise ConfigError(
-                f"can't freeze the first {layers} layers: the encoder has {found}", key="model.freeze_layers"
-            )
-        for layer in list(stack)[:layers]:
+        for layer in list(_stack(encoder, layers, key="model.freeze_layers"))[:layers]:
             layer.requires_grad_(requires_grad=False)
 
 
-def _embedding_parts(encoder: nn.Module) -> list[nn.Module]:
-    block = getattr(encoder, "embeddings", None)
-    if block is not None:
-        return [block]
-    return [encoder.get_input_embeddings()]  # type: ignore[operator]
+def keep_layers(encoder: nn.Module, config: Any, layers: tuple[int, ...]) -> None:  # noqa: ANN401
+    """Keep the layers of these numbers alone, in their order, in the encoder and in its configuration.
+
+    Raises:
+        ConfigError: There is no such layer, the numbers do not rise, or the architecture's layers differ by place.
+    """
+    key = "model.layers"
+    if any(layer < 0 for layer in layers) or list(layers) != sorted(set(layers)):
+        raise ConfigError(f"expected rising numbers from 0, found {list(layers)}", key=key)
+    stack = _stack(encoder, max(layers) + 1, key=key)
+    kinds = getattr(config, "layer_types", None)
+    if kinds is None and getattr(config, "global_attn_every_n_layers", 1) != 1:
+        raise ConfigError(f"the layers of {config.model_type} differ by their place, so none can go", key=key)
+    kept = [stack[layer] for layer in layers]
+    del stack[:]
+    stack.extend(kept)
+    own: Any = encoder.config
+    for one in (config, own):
+        one.num_hidden_layers = len(layers)
+        if kinds is not None:
+            one.layer_types = [kinds[layer] for layer in layers]
 
 
-def _layers(encoder: nn.Module) -> torch.nn.ModuleList | None:
+def depths(encoder: nn.Module) -> dict[int, int]:
+    """Return how far below the encoder's top each parameter stands, by its identity.
+
+    The last layer has 0, the one before it 1, the embeddings one more than the first layer; what is over the last,
+    or can't be told apart, has 0.
+    """
+    stack = _layers(encoder)
+    if stack is None:
+        return {}
+    found = {id(weight): len(stack) for weight in _embeddings(encoder).parameters()}
+    for place, layer in enumerate(stack):
+        found |= {id(weight): len(stack) - 1 - place for weight in layer.parameters()}
+    return found
+
+
+def _embeddings(encoder: nn.Module) -> nn.Module:
+    block: nn.Module | None = getattr(encoder, "embeddings", None)
+    return encoder.get_input_embeddings() if block is None else block  # type: ignore[operator]
+
+
+def _stack(encoder: nn.Module, least: int, *, key: str) -> nn.ModuleList:
+    stack = _layers(encoder)
+    if stack is None or least > len(stack):
+        found = "none that can be told apart" if stack is None else str(len(stack))
+        verb = "freeze" if key == "model.freeze_layers" else "keep"
+        raise ConfigError(f"can't {verb} the first {least} layers: the encoder has {found}", key=key)
+    return stack
+
+
+def _layers(encoder: nn.Module) -> nn.ModuleList | None:
     depth = getattr(encoder.config, "num_hidden_layers", None)
     for module in encoder.modules():
-        if isinstance(module, torch.nn.ModuleList) and len(module) == depth:
+        if isinstance(module, nn.ModuleList) and len(module) == depth:
             return module
     return None

@@ -1,4 +1,4 @@
-"""Poolings: from the vectors of a text's tokens to one vector. A new one is a class here or elsewhere and a name below.
+"""Poolings: from the vectors of a text's tokens to one vector. A new one is a class here and a name in `POOLINGS`.
 
 Every pooling takes `hidden` (float, `[batch, tokens, width]`) and `mask` (`[batch, tokens]`, 1 for real tokens) and
 returns `[batch, width * factor]`. Padding never changes the result: it is masked out, on either side. The one exception
@@ -14,7 +14,6 @@ from torch import nn
 
 from ottenok.core.config import suggest
 from ottenok.core.errors import ConfigError
-from ottenok.core.lazy import load_object
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,17 +30,6 @@ __all__ = [
     "Pooling",
     "create_pooling",
 ]
-
-POOLINGS = {
-    "cls": "ottenok.models.pooling:FirstPooling",
-    "first": "ottenok.models.pooling:FirstPooling",
-    "mean": "ottenok.models.pooling:MeanPooling",
-    "max": "ottenok.models.pooling:MaxPooling",
-    "attention": "ottenok.models.pooling:AttentionPooling",
-    "cls+mean": "ottenok.models.pooling:ClsMeanPooling",
-    "last": "ottenok.models.pooling:LastPooling",
-    "pooler": "ottenok.models.pooling:PoolerPooling",
-}
 
 
 class Pooling(nn.Module):
@@ -144,6 +132,18 @@ def _take(hidden: Tensor, positions: Tensor) -> Tensor:
     return hidden[rows, positions]
 
 
+POOLINGS: dict[str, type[Pooling]] = {
+    "cls": FirstPooling,
+    "first": FirstPooling,
+    "mean": MeanPooling,
+    "max": MaxPooling,
+    "attention": AttentionPooling,
+    "cls+mean": ClsMeanPooling,
+    "last": LastPooling,
+    "pooler": PoolerPooling,
+}
+
+
 def create_pooling(name: str, width: int) -> Pooling:
     """Return the pooling called `name` for an encoder of the given width.
 
@@ -152,5 +152,4 @@ def create_pooling(name: str, width: int) -> Pooling:
     """
     if name not in POOLINGS:
         raise ConfigError(f"there is no pooling {name!r}", hint=suggest(name, POOLINGS), key="model.pooling")
-    pooling: Pooling = load_object(POOLINGS[name], extra="train")(width)
-    return pooling
+    return POOLINGS[name](width)

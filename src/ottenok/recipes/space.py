@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ottenok.core.table import Table
+from ottenok.recipes.old_keys import new_key, translated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,28 +36,20 @@ class Dimension(Table):
     @model_validator(mode="after")
     def _is_one_kind(self) -> Dimension:
         if self.choices is not None:
-            _check_choices(self)
-        else:
-            _check_range(self)
+            if (self.low, self.high, self.step, self.log) != (None, None, None, False):
+                raise ValueError("choices have no low, high, step or log")
+            if not self.choices:
+                raise ValueError("there is nothing to choose from")
+            if any(choice in self.choices[:place] for place, choice in enumerate(self.choices)):
+                raise ValueError("a choice is there twice")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("expected low and high, or choices")
+        if not self.low < self.high:
+            raise ValueError("low must be less than high")
+        if self.log and (self.low <= 0 or self.step is not None):
+            raise ValueError("a logarithmic range begins above 0 and has no step")
         return self
-
-
-def _check_choices(dimension: Dimension) -> None:
-    if (dimension.low, dimension.high, dimension.step, dimension.log) != (None, None, None, False):
-        raise ValueError("choices have no low, high, step or log")
-    if not dimension.choices:
-        raise ValueError("there is nothing to choose from")
-    if any(choice in dimension.choices[:place] for place, choice in enumerate(dimension.choices)):
-        raise ValueError("a choice is there twice")
-
-
-def _check_range(dimension: Dimension) -> None:
-    if dimension.low is None or dimension.high is None:
-        raise ValueError("expected low and high, or choices")
-    if not dimension.low < dimension.high:
-        raise ValueError("low must be less than high")
-    if dimension.log and (dimension.low <= 0 or dimension.step is not None):
-        raise ValueError("a logarithmic range begins above 0 and has no step")
 
 
 class SearchOptions(Table):
@@ -82,9 +75,15 @@ class SearchOptions(Table):
 
 
 def _flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Join nested tables to dotted keys, so that `optim.lr = {...}` without quotes means the same."""
+    """Join nested tables to dotted keys, so that `optim.learning_rate = {...}` without quotes means the same."""
     flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        nested = isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values())
-        flat |= _flattened(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
+            flat |= _flattened(value, f"{key}.")
+            continue
+        flat[new_key(key)] = value
+        if isinstance(value, dict) and isinstance(value.get("choices"), list):
+            # A table among the choices may have keys of an earlier version.
+            flat[new_key(key)] = {**value, "choices": [translated({key: one})[0][key] for one in value["choices"]]}
     return flat

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from ottenok.core.config import merge, parse, read_toml
+from ottenok.core.config import merge, parse, read_toml, suggest
 from ottenok.core.errors import ConfigError
 from ottenok.core.table import Table
-from ottenok.recipes.arms import find_arm, take_arms
 from ottenok.recipes.balance import BalanceOptions
 from ottenok.recipes.files import recipe_file
-from ottenok.recipes.model import LossOptions, ModelOptions
+from ottenok.recipes.model import HeadOptions, LinkOption, LossOptions, ModelOptions, ProblemOption
+from ottenok.recipes.old_keys import translated
 from ottenok.recipes.space import SearchOptions
+from ottenok.recipes.variants import find_variant, take_variants
 from ottenok.tasks.thresholds import ThresholdOptions
 from ottenok.text.emojis import EmojiMode
-from ottenok.training.noise import NoiseOptions
+from ottenok.text.noise import NoiseKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from ottenok.core.schemes import LabelScheme
 
 __all__ = [
     "BatchOptions",
     "DataOptions",
     "DecisionOptions",
+    "NoiseOptions",
     "OptimOptions",
     "RunOptions",
     "ScheduleOptions",
+    "TaskOptions",
+    "TeacherOptions",
     "TextLimits",
     "TrainRecipe",
     "load_recipe",
 ]
+
+_MOST_ROWS = 2**40
 
 
 class DataOptions(Table):
@@ -55,8 +63,8 @@ class DataOptions(Table):
     text: str | int = "text"
     label: str | int | tuple[str, ...] = "label"
     scheme: str = "own"
-    epoch_rows: int | None = Field(default=None, gt=0)
-    validation_rows: int | None = Field(default=None, gt=0)
+    epoch_rows: int | None = Field(default=None, gt=0, le=_MOST_ROWS)
+    validation_rows: int | None = Field(default=None, gt=0, le=_MOST_ROWS)
 
 
 class TextLimits(Table):
@@ -64,16 +72,35 @@ class TextLimits(Table):
 
     Attributes:
         max_length: Most tokens of a text in training, special ones included; the rest of a longer text is cut.
-        keep: Which end of a longer text is learned from. Verdicts of reviews stand at the `end` more often than at the
-            `start`. A classifier that learned from ends reads ends in use too; one that learned from starts reads all
-            of a text, in windows. Source: Sun et al., How to Fine-Tune BERT for Text Classification, 2019.
+        truncation_side: Which side of a longer text is cut off: `right` keeps its start, `left` its end, where reviews
+            have their verdicts more often. A classifier that learned from ends reads ends in use too; one that learned
+            from starts reads all of a text, in windows. Source: Sun et al., How to Fine-Tune BERT for Text
+            Classification, 2019.
         emoji: What becomes of emoji and emoticons, see `ottenok.text.normalise.TextOptions`; None: as the corpus was
             built. One corpus that was built with them serves every choice, and the model does the same in use.
     """
 
-    max_length: int = Field(default=128, ge=4)
-    keep: Literal["start", "end"] = "start"
+    max_length: int = Field(default=128, ge=4, le=131_072)
+    truncation_side: Literal["right", "left"] = "right"
     emoji: EmojiMode | None = None
+
+
+class NoiseOptions(Table):
+    """Noise in the texts that are learned from; validation and test texts stay as they are.
+
+    Attributes:
+        kinds: Kinds of noise; each noisy text gets one of them. See `ottenok.text.noise.add_noise`.
+        rate: Share of a noisy text's words that are hit, 0..1.
+        share: Share of an epoch's texts that get noise, drawn anew for each epoch, 0..1.
+        light: Kind to rate, 0..1: light changes that every text of an epoch gets at this rate, each kind independently
+            of the others, in the order of this table. With kinds of a whole text (`upper`, `date`, `quotes`, ...) the
+            rate is the share of texts that are changed. Set `share = 0` for these alone.
+    """
+
+    kinds: Annotated[tuple[NoiseKind, ...], Field(min_length=1)] = ("typos", "asr")
+    rate: float = Field(default=0.1, ge=0, le=1)
+    share: float = Field(default=0.3, ge=0, le=1)
+    light: dict[NoiseKind, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
 
 
 class OptimOptions(Table):
@@ -81,80 +108,87 @@ class OptimOptions(Table):
 
     Attributes:
         name: `adamw` (decoupled weight decay) or `adam`.
-        lr: Peak learning rate of the encoder.
-        head_lr: Peak learning rate of everything that is new; None: the same.
+        learning_rate: Peak learning rate of the encoder.
+        head_learning_rate: Peak learning rate of everything that is new; None: the same.
+        layer_decay: Each layer of the encoder learns at the rate of the one above it times this, the embeddings below
+            the first; 1: all at the same rate. Source: Howard and Ruder 2018; Clark et al., ELECTRA, 2020.
         weight_decay: Not applied to biases and norms.
-        betas: Decay rates of the two moments.
-        epsilon: Added to the denominator.
-        clip: Largest norm of the gradient; 0: no clipping.
+        adam_beta1: Decay rate of the first moment.
+        adam_beta2: Decay rate of the second moment.
+        adam_epsilon: Added to the denominator.
+        max_grad_norm: Largest norm of the gradient; 0: no clipping.
     """
 
     name: Literal["adamw", "adam"] = "adamw"
-    lr: float = Field(default=5e-5, gt=0)
-    head_lr: float | None = Field(default=None, gt=0)
-    weight_decay: float = Field(default=0.01, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = Field(default=1e-8, gt=0)
-    clip: float = Field(default=1.0, ge=0)
+    learning_rate: float = Field(default=5e-5, gt=0, allow_inf_nan=False)
+    head_learning_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    weight_decay: float = Field(default=0.01, ge=0, le=100)
+    adam_beta1: float = Field(default=0.9, ge=0, lt=1)
+    adam_beta2: float = Field(default=0.999, ge=0, lt=1)
+    adam_epsilon: float = Field(default=1e-8, gt=0, le=1)
+    max_grad_norm: float = Field(default=1.0, ge=0, allow_inf_nan=False)
 
 
 class ScheduleOptions(Table):
     """The learning rate over time.
 
     Attributes:
-        name: `linear` or `cosine` decay to zero, or `constant`.
-        warmup: Share of all steps that it takes to reach the peak.
-        epochs: Passes over the data.
+        lr_scheduler_type: `linear` or `cosine` decay to zero, or `constant`.
+        warmup_ratio: Share of all steps that it takes to reach the peak.
+        num_train_epochs: Passes over the data.
         max_steps: Stop after so many optimiser steps, also in the middle of an epoch; the decay ends there.
     """
 
-    name: Literal["linear", "cosine", "constant"] = "linear"
-    warmup: float = Field(default=0.06, ge=0, lt=1)
-    epochs: int = Field(default=3, gt=0)
-    max_steps: int | None = Field(default=None, gt=0)
+    lr_scheduler_type: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_ratio: float = Field(default=0.06, ge=0, lt=1)
+    num_train_epochs: int = Field(default=3, gt=0, le=1_000_000)
+    max_steps: int | None = Field(default=None, gt=0, le=_MOST_ROWS)
 
 
 class BatchOptions(Table):
     """How rows become batches.
 
     Attributes:
-        size: Texts in a batch, on each device.
-        accumulate: Batches in an optimiser step.
+        batch_size: Texts in a batch, on each device.
+        gradient_accumulation_steps: Batches in an optimiser step.
         pool: Batches that are sorted by length together, so that a batch's texts are about equally long; 1: no sorting.
-        evaluation: Texts in a batch of validation.
+        eval_batch_size: Texts in a batch of validation.
     """
 
-    size: int = Field(default=32, gt=0)
-    accumulate: int = Field(default=1, gt=0)
-    pool: int = Field(default=50, gt=0)
-    evaluation: int = Field(default=64, gt=0)
+    batch_size: int = Field(default=32, gt=0, le=65_536)
+    gradient_accumulation_steps: int = Field(default=1, gt=0, le=65_536)
+    pool: int = Field(default=50, gt=0, le=1_000_000)
+    eval_batch_size: int = Field(default=64, gt=0, le=65_536)
 
 
 class RunOptions(Table):
     """How the run goes.
 
     Attributes:
-        precision: `auto` is bf16 where the hardware computes with it (GPUs, CPUs with avx512_bf16 or AMX), else fp32.
-        device: `auto` takes a GPU where there is one.
-        metric: The measure that the best epoch is chosen by: `loss`, or a name of the epoch table.
+        precision: `auto` is bf16 where the hardware computes with it (GPUs, CPUs with avx512_bf16 or AMX), else fp32;
+            `fp16` needs a GPU.
+        device: `auto` takes a GPU where there is one; `cuda` insists on it.
+        metric: The measure that the best epoch is chosen by: `loss`, or a name of the epoch table, such as `macro_f1`,
+            `cell_f1` or, where there are several tasks, `<task>/macro_f1`.
         patience: Stop after so many epochs without a better one; None: never.
-        checkpoint_steps: Save a checkpoint after so many optimiser steps; None: not by steps.
-        checkpoint_minutes: Save a checkpoint after so many minutes; None: not by time.
-        keep: Checkpoints that are kept, besides the best epoch's.
+        save_steps: Save a checkpoint after so many optimiser steps; None: not by steps.
+        save_minutes: Save a checkpoint after so many minutes; None: not by time.
+        save_total_limit: Checkpoints that are kept, besides the best epoch's.
         test: Score the corpus's test rows at the end, for the model card.
         tensorboard: Log to TensorBoard, in the folder `tensorboard` of the run.
         mlflow: Log to MLflow, in the folder `mlflow` of the run, or where `MLFLOW_TRACKING_URI` says (command line).
         export: Write the ONNX graphs at the end; without them the classifier is for torch alone, until
-            `ottenok export`. A study of many arms can do without.
+            `ottenok export`. A study of many variants can do without.
     """
 
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    device: Literal["auto", "cpu"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     metric: str = "macro_f1"
     patience: int | None = Field(default=None, gt=0)
-    checkpoint_steps: int | None = Field(default=None, gt=0)
-    checkpoint_minutes: float | None = Field(default=10.0, gt=0)
-    keep: int = Field(default=2, gt=0)
+    save_steps: int | None = Field(default=None, gt=0)
+    save_minutes: float | None = Field(default=10.0, gt=0)
+    save_total_limit: int = Field(default=2, gt=0)
     test: bool = True
     tensorboard: bool = False
     mlflow: bool = False
@@ -162,7 +196,7 @@ class RunOptions(Table):
 
 
 class DecisionOptions(Table):
-    """How scores become labels.
+    """How logits become labels.
 
     Attributes:
         temperature: Fit a temperature on the validation rows.
@@ -179,6 +213,45 @@ class DecisionOptions(Table):
     exclusive: str = ""
 
 
+class TaskOptions(Table):
+    """What one task of several has for itself; what is not said is as `[model]`, `[loss]` and `[decision]` have it.
+
+    Attributes:
+        name: Of the corpus's task.
+        weight: Of its loss among the tasks' losses.
+        problem: See `ModelOptions.problem`.
+        pooling: See `ModelOptions.pooling`.
+        head: See `HeadOptions`.
+        link: See `ModelOptions.link`.
+        loss: See `LossOptions`.
+        decision: See `DecisionOptions`.
+    """
+
+    name: str
+    weight: float = Field(default=1.0, gt=0, le=1e6)
+    problem: ProblemOption | None = None
+    pooling: str | None = None
+    head: HeadOptions | None = None
+    link: LinkOption | None = None
+    loss: LossOptions | None = None
+    decision: DecisionOptions | None = None
+
+
+class TeacherOptions(Table):
+    """Soft targets: what a teacher thinks of the texts, beside their labels or instead of them.
+
+    Attributes:
+        file: Parquet with the column `id` and float32 columns `p:<task>:<label>` (probabilities) or `z:<task>:<label>`
+            (logits) for one task or more; rows of the corpus that are not in it are learned by their labels alone.
+        weight: Share of the teacher in a task's loss, 0..1; the rest is the labels'. 1: labels are not looked at.
+        temperature: Softens what both say (Hinton, Vinyals and Dean 2015); above 0.
+    """
+
+    file: str
+    weight: float = Field(default=0.5, ge=0, le=1)
+    temperature: float = Field(default=1.0, gt=0, le=100)
+
+
 class TrainRecipe(Table):
     """A training recipe.
 
@@ -187,19 +260,23 @@ class TrainRecipe(Table):
         licence: SPDX identifier of the trained weights' licence; `unknown` where the data's terms leave it open.
         description: What it makes, in a sentence.
         seed: Everything random starts from it.
+        tasks: What single tasks of the corpus have for themselves, and which of them are learned; empty: all.
         noise: Noise in the texts that are learned from; None: none.
+        teacher: Soft targets; None: labels alone.
         search: What `ottenok search` may change; None: the built-in space.
     """
 
     name: str
     description: str = ""
     licence: str = "unknown"
-    seed: int = Field(default=42, ge=0)
+    seed: int = Field(default=42, ge=0, le=2**32 - 1)
     data: DataOptions = DataOptions()
     text: TextLimits = TextLimits()
     noise: NoiseOptions | None = None
     model: ModelOptions
     loss: LossOptions = LossOptions()
+    tasks: tuple[TaskOptions, ...] = ()
+    teacher: TeacherOptions | None = None
     balance: BalanceOptions = BalanceOptions()
     optim: OptimOptions = OptimOptions()
     schedule: ScheduleOptions = ScheduleOptions()
@@ -208,26 +285,80 @@ class TrainRecipe(Table):
     decision: DecisionOptions = DecisionOptions()
     search: SearchOptions | None = None
 
+    @classmethod
+    def upgraded(cls, tree: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Read recipes, manifests and runs of earlier versions."""
+        return translated(tree)[0]
 
-def load_recipe(name: str | Path, over: Mapping[str, Any] | None = None, *, arm: str | None = None) -> TrainRecipe:
+    def task_options(self, schemes: Mapping[str, LabelScheme]) -> tuple[TaskOptions, ...]:
+        """Return the tasks that are learned, with everything said, in the recipe's order.
+
+        Of the recipe's own `[decision]`, a task with one label per text takes the temperature only, where the corpus
+        has several tasks.
+
+        Args:
+            schemes: Name to labels of the corpus's tasks, the primary one first.
+
+        Raises:
+            ConfigError: The recipe names a task that the corpus has not, or one twice.
+        """
+        seen: set[str] = set()
+        for place, task in enumerate(self.tasks):
+            if task.name not in schemes or task.name in seen:
+                known = "the corpus has no task" if task.name not in schemes else "twice the task"
+                key = f"tasks.{place}.name"
+                raise ConfigError(f"{known} {task.name!r}", hint=suggest(task.name, schemes), key=key)
+            seen.add(task.name)
+        usual = {
+            "problem": self.model.problem,
+            "pooling": self.model.pooling,
+            "head": self.model.head,
+            "link": self.model.link,
+            "loss": self.loss,
+            "decision": self.decision,
+        }
+        short = DecisionOptions(temperature=self.decision.temperature)
+        found = []
+        for task in self.tasks or [TaskOptions(name=name) for name in schemes]:
+            given = usual
+            if len(schemes) > 1 and schemes[task.name].kind != "multi-label":
+                given = {**usual, "decision": short}
+            found.append(task.model_copy(update={key: one for key, one in given.items() if getattr(task, key) is None}))
+        return tuple(found)
+
+
+def load_recipe(
+    name: str | Path,
+    over: Mapping[str, Any] | None = None,
+    *,
+    variant: str | None = None,
+    note: Callable[[str], None] | None = None,
+) -> TrainRecipe:
     """Read a recipe by path or by name and lay overrides over it.
 
     Args:
         name: A TOML file, or the name of a recipe that ottenok has.
         over: Nested mapping of the keys to replace, as `ottenok.core.config.override` makes it.
-        arm: Which of the recipe's arms, for a recipe that has some; see `ottenok.recipes.arms`.
+        variant: Which of the recipe's variants, for a recipe that has some; see `ottenok.recipes.variants`.
+        note: Is told of keys with the names of an earlier version.
 
     Raises:
-        ConfigError: There is no such recipe, a key or a value is wrong, or the recipe has arms and none is named.
+        ConfigError: There is no such recipe, a key or a value is wrong, or the recipe has variants and none is named.
     """
     path = recipe_file(name)
-    found = take_arms(read_toml(path), file=str(path))
-    if found.arms and arm is None:
+    found = take_variants(read_toml(path), file=str(path))
+    if found.variants and variant is None:
         raise ConfigError(
-            f"this recipe is a study of {len(found.arms)} arms",
+            f"this recipe is a study of {len(found.variants)} variants",
             hint=f"Train them all with: ottenok study {name} -o FOLDER. "
-            f"Or one of them, with --arm: {', '.join(one.name for one in found.arms)}.",
+            f"Or one of them, with --variant: {', '.join(one.name for one in found.variants)}.",
             file=str(path),
         )
-    tree = found.tree if arm is None else find_arm(found.arms, arm, file=str(path)).apply(found.tree)
-    return parse(TrainRecipe, merge(tree, over or {}), file=str(path))
+    tree = found.tree
+    if variant is not None:
+        tree = find_variant(found.variants, variant, file=str(path)).apply(tree)
+    given, notes = translated(over or {})
+    if note is not None:
+        for line in dict.fromkeys([*found.notes, *notes]):
+            note(line)
+    return parse(TrainRecipe, merge(tree, given), file=str(path))

@@ -28,7 +28,7 @@ from ottenok.tasks.predictions import Predictions, load_predictions, prediction_
 from ottenok.tasks.report import EvaluationOptions, evaluate
 from ottenok.tasks.task import find_task
 from ottenok.tasks.tuning import fitted_temperature
-from ottenok.training.history import HISTORY_FILE, read_history
+from ottenok.training.folder import HISTORY_FILE, read_history
 from ottenok.training.inputs import Places
 
 if TYPE_CHECKING:

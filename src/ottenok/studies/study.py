@@ -28,8 +28,8 @@ from ottenok.studies.training import train
 from ottenok.tasks.paired import PairedOptions
 from ottenok.training.facts import public_recipe
 from ottenok.training.folder import RUN_FILE, read_identity, refuse_other
+from ottenok.training.hardware import world
 from ottenok.training.inputs import Places
-from ottenok.training.processes import world
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from ottenok.core.config import merge, parse, read_toml
 from ottenok.core.errors import ConfigError
-from ottenok.recipes.arms import Arm, StudyOptions, find_arm, take_arms
 from ottenok.recipes.files import recipe_file
+from ottenok.recipes.old_keys import translated
 from ottenok.recipes.train import TrainRecipe
+from ottenok.recipes.variants import StudyOptions, Variant, find_variant, take_variants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ class ArmRun:
         recipe: What is trained.
     """
 
-    arm: Arm
+    arm: Variant
     seed: int
     recipe: TrainRecipe
 
@@ -61,7 +62,7 @@ class Study:
             ConfigError: There is no such arm.
         """
         for name in names:
-            find_arm([run.arm for run in self.runs], name)
+            find_variant([run.arm for run in self.runs], name)
 
     def title(self, name: str | None) -> str | None:
         """Return what tables call an arm."""
@@ -82,12 +83,12 @@ def read_study(recipe: str | Path, over: Mapping[str, Any] | None = None, *, cor
         ConfigError: There is no such recipe, a key or a value is wrong, or two arms come out the same.
     """
     path = recipe_file(recipe)
-    over = dict(over or {})
+    over = translated(over or {})[0]
     tree = merge(read_toml(path), {"seeds": over.pop("seeds")} if "seeds" in over else {})
-    found = take_arms(tree, file=str(path))
+    found = take_variants(tree, file=str(path))
     base = found.tree if corpus is None else merge(found.tree, {"data": {"corpus": str(corpus)}})
-    arms = found.arms or (Arm(name="run", title=str(base.get("name", "run"))),)
-    resolved = [(arm, _resolved(base, arm, over, named=bool(found.arms), file=str(path))) for arm in arms]
+    arms = found.variants or (Variant(name="run", title=str(base.get("name", "run"))),)
+    resolved = [(arm, _resolved(base, arm, over, named=bool(found.variants), file=str(path))) for arm in arms]
     _refuse_twins(resolved, str(path))
     seeds = () if "seed" in over else found.seeds
     runs = [
@@ -96,16 +97,16 @@ def read_study(recipe: str | Path, over: Mapping[str, Any] | None = None, *, cor
         for seed in (seeds or (one.seed,))
     ]
     return Study(
-        name=str(base["name"]), description=str(base.get("description", "")), runs=tuple(runs), options=found.study
+        name=str(base["name"]), description=str(base.get("description", "")), runs=tuple(runs), options=found.options
     )
 
 
-def _resolved(base: Mapping[str, Any], arm: Arm, over: Mapping[str, Any], *, named: bool, file: str) -> TrainRecipe:
+def _resolved(base: Mapping[str, Any], arm: Variant, over: Mapping[str, Any], *, named: bool, file: str) -> TrainRecipe:
     tree = arm.apply(base) if named else base
     return parse(TrainRecipe, merge(tree, over), file=f"{file}, arm {arm.name}" if named else file)
 
 
-def _refuse_twins(resolved: Sequence[tuple[Arm, TrainRecipe]], file: str) -> None:
+def _refuse_twins(resolved: Sequence[tuple[Variant, TrainRecipe]], file: str) -> None:
     """Refuse arms that came out the same: a study would spend hours on showing that they are."""
     known: dict[str, str] = {}
     for arm, recipe in resolved:
@@ -115,6 +116,6 @@ def _refuse_twins(resolved: Sequence[tuple[Arm, TrainRecipe]], file: str) -> Non
                 f"the arms {known[key]!r} and {arm.name!r} are the same recipe",
                 hint="Is what they differ in replaced on the command line? A single arm is chosen with --only.",
                 file=file,
-                key="arms",
+                key="variants",
             )
         known[key] = arm.name

@@ -17,7 +17,7 @@ from ottenok.studies.study_weights import best_epoch
 from ottenok.tasks.metrics import METRICS
 from ottenok.tasks.tables import Grid
 from ottenok.training.facts import public_recipe, versions
-from ottenok.training.history import HISTORY_FILE, read_history
+from ottenok.training.folder import HISTORY_FILE, read_history
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

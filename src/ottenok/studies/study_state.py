@@ -12,7 +12,7 @@ from ottenok.bundle.manifest import MANIFEST
 from ottenok.core.errors import ConfigError
 from ottenok.core.files import atomic_write_text
 from ottenok.studies.compare_runs import STUDY_FILE
-from ottenok.training.history import HISTORY_FILE
+from ottenok.training.folder import HISTORY_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path

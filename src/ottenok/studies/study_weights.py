@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from ottenok.bundle.folder import read_manifest
 from ottenok.bundle.manifest import MANIFEST
 from ottenok.tasks.metrics import best, goodness
-from ottenok.training.history import HISTORY_FILE, read_history
+from ottenok.training.folder import HISTORY_FILE, read_history
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ottenok.bundle.folder import Bundle, open_bundle
 from ottenok.bundle.manifest import ONNX, ONNX_INT8
-from ottenok.core.config import merge
+from ottenok.core.config import merge, parse
 from ottenok.core.errors import DataError, ModelError
-from ottenok.core.lazy import check_extra, load_object
+from ottenok.core.lazy import check_extra, load_object, need
 from ottenok.core.progress import SILENT, Progress
 from ottenok.recipes.train import TrainRecipe, load_recipe
 from ottenok.studies.cards import rewrite_card
@@ -36,13 +36,13 @@ class Trained:
 
     Attributes:
         bundle: Its folder, with ONNX graphs and card.
-        reports: Split (`validation`, `test`) to what was measured on it with the torch model.
+        reports: Split (`validation`, `test`) to task to what was measured with the torch model.
         epochs: The rows of `history.jsonl`.
         notes: What came of the ONNX graphs, a sentence each.
     """
 
     bundle: Bundle
-    reports: dict[str, Report]
+    reports: dict[str, dict[str, Report]]
     epochs: list[dict[str, float]]
     notes: tuple[str, ...]
 
@@ -75,10 +75,13 @@ def train(
     """
     check_extra("train")
     resolved = load_recipe(recipe, over) if not isinstance(recipe, TrainRecipe) else _replaced(recipe, over or {})
-    # Before a corpus is built for minutes: is there such an encoder at all?
-    load_object("ottenok.models.encoder:load_config", extra="train")(resolved.model, head_dropout=0.0)
+    with need("train"):
+        from ottenok.training.observers import finish_mlflow
+        from ottenok.training.run import check_ready
+        from ottenok.training.run import train as run
+    # Before a corpus is built for minutes.
+    check_ready(resolved)
     corpus = corpus_of(resolved.data, places, progress)
-    run = load_object("ottenok.training.run:train", extra="train")
     fitted = run(resolved, corpus=corpus, out=Path(out), resume=resume, tracking=places.tracking, progress=progress)
     if fitted is None:
         return None
@@ -87,13 +90,12 @@ def train(
     bundle = open_bundle(out)
     card = rewrite_card(bundle)
     if resolved.run.mlflow:
-        finish_log = load_object("ottenok.training.mlflow:finish_log", extra="train")
-        finish_log(bundle.folder, resolved, fitted.reports, card=card, tracking=places.tracking)
+        finish_mlflow(bundle.folder, resolved, fitted.reports, card=card, tracking=places.tracking, progress=progress)
     return Trained(bundle=bundle, reports=fitted.reports, epochs=fitted.epochs, notes=notes)
 
 
 def _replaced(recipe: TrainRecipe, over: Mapping[str, Any]) -> TrainRecipe:
-    return TrainRecipe.model_validate(merge(recipe.model_dump(), over))
+    return parse(TrainRecipe, merge(recipe.model_dump(mode="json"), TrainRecipe.upgraded(over)))
 
 
 def _graphs(bundle: Bundle, corpus: Corpus, progress: Progress) -> tuple[str, ...]:

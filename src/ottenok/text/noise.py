@@ -8,9 +8,11 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ottenok.core.errors import ConfigError
+from ottenok.core.lazy import require
 from ottenok.core.suggest import suggest
 from ottenok.text.sounds import by_ear, homophone, neighbours, particles, with_yo
 
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["NOISE_KINDS", "NoiseKind", "NoiseSpec", "add_noise"]
 
-NoiseKind = Literal["typos", "asr", "yo", "case", "punctuation"]
+NoiseKind = Literal[
+    "typos", "asr", "yo", "case", "punctuation",
+    "upper", "lower", "sentence", "date", "id", "quotes", "url", "hashtags", "script", "unfinished",
+]  # fmt: skip
 NOISE_KINDS: tuple[NoiseKind, ...] = get_args(NoiseKind)
 
 _HAN = "\u3400-\u9fff"
@@ -32,6 +37,7 @@ _SPOKEN = re.compile(rf"(?P<fixed>{_FIXED}|\d+(?:[.,:]\d+)*)|(?P<han>[{_HAN}])|(
 _MARKS = "!-/:-?\\[-`{-~«»„“”‘’…–—，。！？；：、（）《》〈〉【】「」·～"
 _PUNCTUATION = re.compile(rf"(?P<fixed>{_FIXED}|\d+(?:[.,:]\d+)+)|[{_MARKS}]+")
 _BETWEEN_HAN = re.compile(f"(?<=[{_HAN}]) (?=[{_HAN}])")
+_HAS_HAN = re.compile(f"[{_HAN}]")
 _SHORT = 3
 
 
@@ -45,12 +51,17 @@ def add_noise(text: str, kind: NoiseKind, *, rate: float, seed: int = 0) -> str:
             and no punctuation at all, and at the rate words misheard (unstressed о and а, е and и; б and п at an end;
             тся and ться; zh and z, an and ang), joined to the word before, or lost if they are short. `yo`: е for ё,
             or ё for е in common words. `case`: a word in capitals, in small letters or capitalised. `punctuation`:
-            marks dropped.
-        rate: Share of words (of Chinese characters, of marks) that are hit, 0 to 1; 0 changes nothing.
+            marks dropped. The others change a text as a whole, as pages and tables wrap it: `upper`, `lower`: all
+            letters; `sentence`: only the first letter is a capital; `date`, `id`: in front; `quotes`: around;
+            `url`: behind; `hashtags`: one to three of its words behind, with `#`; `script`: simplified Chinese in
+            traditional characters, or the other way round; `unfinished`: no mark at its end.
+        rate: Share of words (of Chinese characters, of marks) that are hit, 0 to 1; for the kinds that change a whole
+            text, the chance that it is changed. 0 changes nothing.
         seed: The noise depends on it and on the text.
 
     Raises:
         ConfigError: There is no such kind, or the rate is out of range.
+        MissingExtraError: `script` needs the extra `chinese`.
     """
     if kind not in NOISE_KINDS:
         raise ConfigError(f"there is no noise {kind!r}", hint=suggest(kind, NOISE_KINDS), key="noise")
@@ -59,6 +70,8 @@ def add_noise(text: str, kind: NoiseKind, *, rate: float, seed: int = 0) -> str:
     if rate == 0.0:
         return text
     chance = random.Random(f"{seed} {kind} ".encode() + text.encode("utf-8", "surrogatepass"))  # noqa: S311 - no secret
+    if kind in _WHOLE:
+        return text if chance.random() >= rate else _WHOLE[kind](text, chance)
     noisy = _KINDS[kind](text, rate, chance)
     return noisy if noisy.strip() else text
 
@@ -195,6 +208,70 @@ def _punctuation(text: str, rate: float, chance: random.Random) -> str:
     return _PUNCTUATION.sub(changed, text)
 
 
+def _date(text: str, chance: random.Random) -> str:
+    day, month, year = chance.randint(1, 28), chance.randint(1, 12), chance.randint(2005, 2026)
+    hour, minute = chance.randrange(24), chance.randrange(60)
+    forms = (
+        f"{day:02d}.{month:02d}.{year}",
+        f"{year}-{month:02d}-{day:02d}",
+        f"[{day:02d}.{month:02d}.{year} {hour:02d}:{minute:02d}]",
+        f"{year}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:00",
+        f"{hour:02d}:{minute:02d}",
+        f"{year}年{month}月{day}日" if _HAS_HAN.search(text) else f"{day}/{month}/{year}",
+    )
+    return f"{chance.choice(forms)} {text}"
+
+
+def _id(text: str, chance: random.Random) -> str:
+    number = chance.randrange(1, 10 ** chance.randint(2, 8))
+    forms = (f"{number}", f"#{number}", f"{number}.", f"{number})", f"id{number}", f"№ {number}", f"{number};")
+    return f"{chance.choice(forms)} {text}"
+
+
+def _quotes(text: str, chance: random.Random) -> str:
+    marks = ("“”", "「」", '""', "《》") if _HAS_HAN.search(text) else ("«»", '""', "„“", "''")
+    pair = chance.choice(marks)
+    return f"{pair[0]}{text}{pair[1]}"
+
+
+def _url(text: str, chance: random.Random) -> str:
+    name = "".join(chance.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=chance.randint(4, 10)))
+    forms = (f"https://t.co/{name}", f"http://www.{name}.ru/", f"https://{name}.com/{name}", f"www.{name}.cn")
+    return f"{text} {chance.choice(forms)}"
+
+
+def _hashtags(text: str, chance: random.Random) -> str:
+    words = [word for word in re.findall(rf"[{_HAN}]{{2,4}}|[^\W\d_{_HAN}]{{3,}}", text) if word]
+    if not words:
+        return text
+    chosen = chance.sample(words, min(len(words), chance.randint(1, 3)))
+    return " ".join([text, *(f"#{word}#" if _HAS_HAN.search(word) else f"#{word.lower()}" for word in chosen)])
+
+
+def _script(text: str, _: random.Random) -> str:
+    if not _HAS_HAN.search(text):
+        return text
+    traditional = _converter("s2t").convert(text)
+    return str(_converter("t2s").convert(text) if traditional == text else traditional)
+
+
+@cache
+def _converter(direction: str) -> Any:  # noqa: ANN401 - the package has no types
+    return require("opencc", extra="chinese").OpenCC(direction)
+
+
+_WHOLE: dict[NoiseKind, Change] = {
+    "upper": lambda text, _: text.upper(),
+    "lower": lambda text, _: text.lower(),
+    "sentence": lambda text, _: text[:1].upper() + text[1:].lower(),
+    "date": _date,
+    "id": _id,
+    "quotes": _quotes,
+    "url": _url,
+    "hashtags": _hashtags,
+    "script": _script,
+    "unfinished": lambda text, _: text.rstrip(" .!?…。！？") or text,
+}
 _KINDS: dict[NoiseKind, Callable[[str, float, random.Random], str]] = {
     "typos": _typos,
     "asr": _asr,

@@ -1,8 +1,8 @@
-"""Checkpoints: whole or absent, safetensors and JSON, no pickle.
+"""Checkpoints: whole or absent, with checksums, safetensors and JSON, no pickle.
 
 `checkpoint-<step>/` holds the weights (`model.safetensors`), the optimiser's tensors (`optimizer.safetensors`), its
-settings, the schedule's and our own counters (`state.json`), the random generators of each process (`random-<n>.json`)
-and the trainer's state (`trainer_state.json`). It is written under another name and renamed when it is complete.
+settings and the run's counters (`state.json`), the random generators of each process (`random-<n>.json`), and the
+checksums of them all (`checksums.json`). It is written under another name and renamed when it is complete.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file, save_model
 
 from ottenok.core.errors import DataError
-from ottenok.core.files import atomic_write_text
+from ottenok.core.files import atomic_write_text, sha256_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 __all__ = [
     "WEIGHTS",
     "checkpoint_path",
+    "last_intact",
     "list_checkpoints",
     "load_optimizer",
     "load_random",
     "publish",
-    "read_state",
+    "read_counters",
     "rotate",
     "save_random",
     "save_state",
@@ -40,6 +41,7 @@ __all__ = [
 WEIGHTS = "model.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
 _STATE = "state.json"
+_CHECKSUMS = "checksums.json"
 _PREFIX = "checkpoint-"
 
 
@@ -63,7 +65,9 @@ def start(folder: Path, step: int) -> Path:
 
 
 def publish(part: Path, folder: Path, step: int) -> Path:
-    """Flush a complete checkpoint to the disk and give it its name."""
+    """Write the checksums of a complete checkpoint, flush it to the disk and give it its name."""
+    sums = {file.name: sha256_file(file) for file in sorted(part.iterdir())}
+    atomic_write_text(part / _CHECKSUMS, json.dumps(sums, indent=2) + "\n")
     for file in part.iterdir():
         with file.open("rb") as stream:
             os.fsync(stream.fileno())
@@ -89,37 +93,64 @@ def rotate(folder: Path, *, keep: int, best: int | None) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def save_state(part: Path, model: Any, optimizer: Any, counters: dict[str, Any]) -> None:  # noqa: ANN401
+def last_intact(folder: Path) -> tuple[Path | None, list[str]]:
+    """Return the newest checkpoint from which a run can go on, and a sentence for each newer one that is damaged.
+
+    Every byte is compared with the checksums. A checkpoint is of no use either without that of the best epoch so far,
+    whose weights the run may end with.
+    """
+    told: list[str] = []
+    for path in reversed(list_checkpoints(folder)):
+        damage = _damage(path)
+        if damage is None:
+            best = read_counters(path).get("best_step")
+            there = (
+                None if best is None or best == int(path.name.removeprefix(_PREFIX)) else checkpoint_path(folder, best)
+            )
+            if there is None or (there.is_dir() and _damage(there) is None):
+                return path, told
+            damage = f"the best epoch's, {there.name}, is damaged or gone"
+        told.append(f"{path.name} can't be used: {damage}")
+    return None, told
+
+
+def _damage(checkpoint: Path) -> str | None:
+    """Return what is wrong with a checkpoint; None if nothing is."""
+    try:
+        sums = json.loads((checkpoint / _CHECKSUMS).read_text(encoding="utf-8"))
+        for name, wanted in sums.items():
+            if sha256_file(checkpoint / name) != wanted:
+                return f"{name} is not what was written"
+        missing = {WEIGHTS, _OPTIMIZER, _STATE} - sums.keys()
+        if missing:
+            return f"{min(missing)} is not in its checksums"
+        read_counters(checkpoint)
+    except (OSError, ValueError, AttributeError, DataError) as error:
+        return str(error).splitlines()[0][:200] or type(error).__name__
+    return None
+
+
+def save_state(part: Path, model: Any, optimizer: torch.optim.Optimizer, counters: dict[str, Any]) -> None:  # noqa: ANN401
     """Write weights, optimiser and counters; `counters` is anything that JSON holds."""
     save_model(model, str(part / WEIGHTS))
     tree = optimizer.state_dict()
-    tensors, plain = _split(tree["state"])
-    save_file(tensors, part / _OPTIMIZER)
-    state = {"groups": tree["param_groups"], "plain": plain, "counters": counters}
-    atomic_write_text(part / _STATE, json.dumps(state))
-
-
-def _split(state: dict[int, dict[str, Any]]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Put an optimiser's state into tensors and numbers, both by `<parameter>.<name>`."""
     tensors, plain = {}, {}
-    for number, values in state.items():
+    for number, values in tree["state"].items():
         for name, value in values.items():
             if isinstance(value, torch.Tensor):
                 tensors[f"{number}.{name}"] = value.contiguous()
             else:
                 plain[f"{number}.{name}"] = value
-    return tensors, plain
+    save_file(tensors, part / _OPTIMIZER)
+    state = {"groups": tree["param_groups"], "plain": plain, "counters": counters}
+    atomic_write_text(part / _STATE, json.dumps(state))
 
 
-def read_state(checkpoint: Path) -> dict[str, Any]:
-    """Read `state.json`: keys `groups`, `plain`, `counters`.
-
-    Raises:
-        DataError: The checkpoint is damaged.
-    """
+def _read_state(checkpoint: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        _ = state["groups"], state["plain"], state["counters"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"this checkpoint can't be read: {error}",
             hint="Delete its folder to resume from the one before it.",
@@ -128,9 +159,19 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
     return state
 
 
-def load_optimizer(checkpoint: Path, optimizer: Any) -> None:  # noqa: ANN401
+def read_counters(checkpoint: Path) -> dict[str, Any]:
+    """Return the counters of a checkpoint.
+
+    Raises:
+        DataError: The checkpoint is damaged.
+    """
+    counters: dict[str, Any] = _read_state(checkpoint)["counters"]
+    return counters
+
+
+def load_optimizer(checkpoint: Path, optimizer: torch.optim.Optimizer) -> None:
     """Put a checkpoint's state into an optimiser of the same parameters."""
-    saved = read_state(checkpoint)
+    saved = _read_state(checkpoint)
     state: dict[int, dict[str, Any]] = {}
     for key, value in (load_file(checkpoint / _OPTIMIZER) | saved["plain"]).items():
         number, _, name = key.partition(".")

@@ -30,7 +30,7 @@ __all__ = [
     "versions",
 ]
 
-_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "numpy")
+_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
 # Licences that surely allow commercial use; of any other that does not say NC, nothing is claimed.
 _PERMISSIVE = frozenset(
     {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "CC-BY-SA-4.0", "CC0-1.0", "ISC", "MIT", "Unlicense"}
@@ -132,6 +132,10 @@ def public_recipe(recipe: TrainRecipe) -> dict[str, Any]:
     file = tree["data"]["file"]
     tree["data"] |= {"corpus": None, "file": file and PurePath(file).name}
     tree["model"]["encoder"] = public_name(recipe.model.encoder)
+    if recipe.model.init_from is not None:
+        tree["model"]["init_from"] = public_name(recipe.model.init_from)
+    if recipe.teacher is not None:
+        tree["teacher"]["file"] = PurePath(recipe.teacher.file).name
     del tree["search"]  # it says what may be tried, not what was done
     return tree
 

@@ -1,42 +1,285 @@
-"""The fit: batches, loop, observers, and the best epoch's weights in the network at its end."""
+"""From a recipe and a corpus to a fitted network: what a run is made of, and its epochs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+import shutil
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors.torch import load_model
-from transformers import TrainerState
+import torch
 
-from ottenok.core.errors import ConfigError
-from ottenok.data.balance import plan
+from ottenok.core.errors import ConfigError, DataError
+from ottenok.core.progress import SILENT, Progress
+from ottenok.data.balance import (
+    check_rates,
+    class_counts,
+    class_weights,
+    plan,
+    positive_weights,
+    row_weights,
+)
+from ottenok.models.encoder import lost_letters
+from ottenok.models.losses import FUNCTIONS, LossSetting, TaskLoss
+from ottenok.models.network import Network, build
+from ottenok.recipes.model import resolve_loss
 from ottenok.tasks.decision import codes
-from ottenok.training.batches import LengthBatches
-from ottenok.training.checkpoints import WEIGHTS, checkpoint_path, list_checkpoints
-from ottenok.training.examples import ExampleSet, targets
-from ottenok.training.hardware import keep_freed_memory, on_cpu
-from ottenok.training.history import HISTORY_FILE, History
-from ottenok.training.logs import logged
-from ottenok.training.loop import ClassifierTrainer, Work
-from ottenok.training.noise import RowNoise
-from ottenok.training.observers import EpochObserver
-from ottenok.training.processes import rank, world
-from ottenok.training.scoring import check_metric
-from ottenok.training.settings import optimiser_steps, training_arguments
+from ottenok.tasks.task import task_name
+from ottenok.training.checkpoints import last_intact
+from ottenok.training.dataset import (
+    BatchMaker,
+    Examples,
+    LengthBatches,
+    Reading,
+    RowNoise,
+    read_examples,
+    read_soft_targets,
+)
+from ottenok.training.facts import text_options
+from ottenok.training.folder import HISTORY_FILE
+from ottenok.training.hardware import device_of, keep_freed_memory, precision, rank, world
+from ottenok.training.loop import CHECK_STEPS, Loop, Work
+from ottenok.training.measure import Validation, check_metric
+from ottenok.training.observers import History, StoppedEarly, observers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
-    from transformers import TrainerCallback
 
-    from ottenok.training.batches import EpochRows
+    from ottenok.core.schemes import LabelScheme
+    from ottenok.data.corpus import Corpus, CorpusTask, Split
+    from ottenok.recipes.model import LossOptions, Problem
+    from ottenok.recipes.train import TrainRecipe
+    from ottenok.training.dataset import TaskLabels, TokenMemory
     from ottenok.training.folder import RunFolder
-    from ottenok.training.observers import EpochWatch
-    from ottenok.training.prepare import Parts
+    from ottenok.training.observers import Observer
 
-__all__ = ["fit"]
+    EpochWatch = Callable[[Sequence[dict[str, float]]], bool]
+
+__all__ = ["Parts", "fit", "label_weights", "letter_notes", "prepare", "schemes_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a run is made of.
+
+    Attributes:
+        recipe: The recipe.
+        corpus: What is learned from.
+        tasks: The corpus's tasks that are learned, in the network's order.
+        network: The network, drawn from the recipe's seed.
+        learning: The rows to learn from.
+        validation: The rows to validate on; None if the corpus has none.
+        losses: Of the tasks.
+        progress: Is told what happens; silent in processes other than the first.
+        memory: Tokens of earlier runs on the same corpus.
+    """
+
+    recipe: TrainRecipe
+    corpus: Corpus
+    tasks: tuple[CorpusTask, ...]
+    network: Network
+    learning: Examples
+    validation: Validation | None
+    losses: tuple[TaskLoss, ...]
+    progress: Progress
+    memory: TokenMemory | None = None
+
+    def read(self, split: Split) -> Examples:
+        """Read and tokenise a split, unless its tokens are known; of validation, the rows that a run is measured on."""
+        return _read(self.recipe, self.corpus, self.tasks, self.network, split, self.progress, self.memory)
+
+    def ids(self, split: Split) -> list[str]:
+        """Return the ids of the rows that `read` gives.
+
+        They are read again rather than kept with the examples: a million ids of training rows would be held for
+        nothing.
+        """
+        found: list[str] = self.corpus.table(split, columns=("id",)).column("id").to_pylist()
+        sample = _sample(self.recipe, len(found)) if split == "validation" else None
+        return found if sample is None else [found[row] for row in sample]
+
+
+def schemes_of(corpus: Corpus) -> dict[str, LabelScheme]:
+    """Return name to labels of a corpus's tasks; a name that a file or a graph can't carry is changed."""
+    return {task_name(task.name): task.scheme for task in corpus.tasks}
+
+
+def prepare(recipe: TrainRecipe, corpus: Corpus, progress: Progress, *, memory: TokenMemory | None = None) -> Parts:
+    """Build the network and read the corpus. Seed everything before.
+
+    Args:
+        recipe: What to do.
+        corpus: What to learn from.
+        progress: Is told what happens.
+        memory: Tokens of earlier runs on the same corpus.
+
+    Raises:
+        ConfigError: The recipe does not fit the corpus.
+        DataError: The corpus has no rows to learn from.
+        ModelError: The encoder can't be loaded.
+    """
+    schemes = schemes_of(corpus)
+    network = build(recipe, schemes)
+    losses = [
+        resolve_loss(options.loss or recipe.loss, task.problem)
+        for task, options in zip(network.tasks, network.options, strict=True)
+    ]
+    if network.limit is not None and recipe.text.max_length > network.limit:
+        raise ConfigError(
+            f"found {recipe.text.max_length}, but the encoder reads at most {network.limit} tokens",
+            key="text.max_length",
+        )
+    observer = progress if rank() == 0 else SILENT
+    for note in letter_notes(network.tokenizer):
+        observer.note(note)
+    if recipe.model.init_from is not None:
+        taken = ", ".join(network.started) or "none"
+        observer.note(f"Heads that are taken from {recipe.model.init_from}: {taken}.")
+    by_name = {task_name(task.name): task for task in corpus.tasks}
+    tasks = tuple(by_name[task.name] for task in network.tasks)
+    check_rates(recipe.balance, [source["name"] for source in corpus.manifest.get("sources", [])])
+    learning = _weighed(_read(recipe, corpus, tasks, network, "train", observer, memory), recipe, network)
+    if not len(learning):
+        raise DataError("the corpus has no rows to learn from", file=str(corpus.folder))
+    device = device_of(recipe.run)
+    own = []
+    for place, (name, options) in enumerate(zip(losses, network.options, strict=True)):
+        task = network.tasks[place]
+        wanted = options.loss or recipe.loss
+        own.append(
+            TaskLoss(
+                columns=network.columns[task.name],
+                function=FUNCTIONS[name],
+                setting=LossSetting.of(wanted, label_weights(wanted, learning.labels[place], task.problem, device)),
+                weight=options.weight,
+                softmax=task.problem != "multi-label",
+                teacher_weight=0.0 if recipe.teacher is None else recipe.teacher.weight,
+                temperature=1.0 if recipe.teacher is None else recipe.teacher.temperature,
+            )
+        )
+    examples = _read(recipe, corpus, tasks, network, "validation", observer, memory)
+    validation = None
+    if len(examples):
+        validation = Validation(
+            network=network,
+            examples=examples,
+            make=BatchMaker(examples, network.tasks, padding=network.tokenizer.pad_token_id),
+            losses=tuple(own),
+            size=recipe.batch.eval_batch_size,
+            progress=observer,
+            share=(rank(), world()),
+        )
+    return Parts(
+        recipe=recipe,
+        corpus=corpus,
+        tasks=tasks,
+        network=network,
+        learning=learning,
+        validation=validation,
+        losses=tuple(own),
+        progress=observer,
+        memory=memory,
+    )
+
+
+def _weighed(examples: Examples, recipe: TrainRecipe, network: Network) -> Examples:
+    """Return examples whose rows weigh as `balance.class_alpha` asks, in tasks with one label per text."""
+    alpha = recipe.balance.class_alpha
+    if not alpha:
+        return examples
+    labels = []
+    for one, task in zip(examples.labels, network.tasks, strict=True):
+        if task.problem in {"multi-class", "ordinal"}:
+            classes = codes(one.truth) if one.known is None else np.where(one.known, codes(one.truth), -1)
+            labels.append(replace(one, weights=row_weights(classes, examples.sources.codes, alpha)))
+        else:
+            labels.append(one)
+    return replace(examples, labels=tuple(labels))
+
+
+def letter_notes(tokenizer: Any) -> tuple[str, ...]:  # noqa: ANN401 - one class per family
+    """Return what a user should know of letters that the tokenizer loses."""
+    lost = lost_letters(tokenizer)
+    if not lost:
+        return ()
+    return (f"The encoder's tokenizer strips accents, so it can't tell {' and '.join(lost)} from other letters.",)
+
+
+def _reading(recipe: TrainRecipe, corpus: Corpus, network: Network, split: Split) -> Reading:
+    """Return how a split is read: texts are made as prediction will make them, and kept where noise is put in."""
+    wanted = text_options(corpus, recipe.text)
+    return Reading(
+        tokenizer=network.tokenizer,
+        max_length=recipe.text.max_length,
+        keep_end=recipe.text.truncation_side == "left",
+        text=None if wanted == text_options(corpus) else wanted,
+        keep_texts=split == "train" and recipe.noise is not None,
+    )
+
+
+def _read(
+    recipe: TrainRecipe,
+    corpus: Corpus,
+    tasks: tuple[CorpusTask, ...],
+    network: Network,
+    split: Split,
+    progress: Progress,
+    memory: TokenMemory | None,
+) -> Examples:
+    def read() -> Examples:
+        reading = _reading(recipe, corpus, network, split)
+        found = read_examples(corpus, split, tasks=tasks, reading=reading, progress=progress)
+        if found.tokens.full:
+            side = "end" if reading.keep_end else "start"
+            progress.note(
+                f"{found.tokens.full} of {len(found)} {split} texts reach max_length = {reading.max_length} tokens; "
+                f"of longer ones the {side} is read, the rest is not"
+            )
+        return found
+
+    examples = read() if memory is None else memory.examples(recipe, split, read)
+    sample = _sample(recipe, len(examples)) if split == "validation" else None
+    return examples if sample is None else examples.take(sample)
+
+
+def _sample(recipe: TrainRecipe, rows: int) -> npt.NDArray[np.int64] | None:
+    """Return which of so many validation rows the run is measured on, in their order; None: all of them."""
+    most = recipe.data.validation_rows
+    if most is None or most >= rows:
+        return None
+    chosen: npt.NDArray[np.int64] = np.sort(np.random.default_rng(recipe.seed).choice(rows, most, replace=False))
+    return chosen
+
+
+def label_weights(
+    options: LossOptions, labels: TaskLabels, problem: Problem, device: torch.device
+) -> torch.Tensor | None:
+    """Return one weight per label, from the rows that have a label; None for equal weights.
+
+    Raises:
+        ConfigError: The recipe's weights are not one positive number per label.
+    """
+    wanted = options.class_weights
+    truth = labels.truth[labels.rows]
+    rows, count = truth.shape
+    if wanted == "none":
+        return None
+    if not isinstance(wanted, str):
+        if len(wanted) != count or min(wanted) <= 0.0:
+            raise ConfigError(
+                f"found {list(wanted)}, expected {count} positive numbers, one per label", key="loss.class_weights"
+            )
+        found = np.asarray(wanted, dtype=np.float32)
+    elif problem == "multi-label":
+        found = positive_weights(class_counts(truth, count), rows, wanted)
+    else:
+        found = class_weights(class_counts(truth, count), wanted)
+    return torch.from_numpy(found).to(device)
 
 
 def fit(parts: Parts, folder: RunFolder, *, watch: EpochWatch | None = None) -> History:
@@ -49,117 +292,168 @@ def fit(parts: Parts, folder: RunFolder, *, watch: EpochWatch | None = None) -> 
 
     Raises:
         StoppedEarly: `watch` has seen enough.
-        ConfigError: The metric is none of the run's.
+        ConfigError: The metric is none of the run's, or the disk is too full.
         ModelError: The loss is no longer a number.
     """
-    metric = _metric(parts)
-    if on_cpu(parts.recipe.run):
+    recipe, network, learning = parts.recipe, parts.network, parts.learning
+    run, device, metric = recipe.run, device_of(recipe.run), None
+    if parts.validation is not None:
+        check_metric(run.metric, {task.name: task.scheme for task in network.tasks})
+        metric = run.metric
+    elif run.patience is not None:
+        raise ConfigError("the corpus has no validation rows to stop early by", key="run.patience")
+    if device.type == "cpu":
         keep_freed_memory()
-    history = History(
-        folder.path / HISTORY_FILE if rank() == 0 else None,
-        parts.progress,
-        metric=metric,
-    )
-    batches = _batches(parts)
-    steps = optimiser_steps(parts.recipe, len(batches))
-    last = _last_checkpoint(folder)
-    observer = EpochObserver(
-        parts.recipe.run, parts.progress, history, epochs=parts.recipe.schedule.epochs, watch=watch
-    )
-    state = None if last is None else TrainerState.load_from_json(str(last / "trainer_state.json"))
-    if state is not None:
-        history.update(state.log_history)
-    with logged(parts.recipe, folder, parts.progress) as others:
-        trainer = _trainer(parts, folder, batches, [observer, *others], steps)
-        observer.attach(trainer)
-        if state is None or not (state.global_step >= steps or history.exhausted(parts.recipe.run.patience)):
-            trainer.train(resume_from_checkpoint=None if last is None else str(last))
-            state = trainer.state
-    _take_best(parts, folder, trainer, state)
-    return history
-
-
-def _metric(parts: Parts) -> str | None:
-    run = parts.recipe.run
-    if parts.validation is None:
-        if run.patience is not None:
-            raise ConfigError("the corpus has no validation rows to stop early by", key="run.patience")
-        return None
-    check_metric(run.metric, parts.scheme)
-    return run.metric
-
-
-def _batches(parts: Parts) -> LengthBatches:
-    return LengthBatches(
-        parts.learning.tokens.lengths,
+    if rank() == 0:
+        _check_space(network, folder.path, checkpoints=run.save_total_limit + 2)
+    batches = LengthBatches(
+        learning.tokens.lengths,
         _epoch_rows(parts),
-        size=parts.recipe.batch.size,
-        pool=parts.recipe.batch.pool,
-        seed=parts.recipe.seed,
+        size=recipe.batch.batch_size,
+        pool=recipe.batch.pool,
+        seed=recipe.seed,
         rank=rank(),
         world=world(),
     )
+    noise = None
+    if recipe.noise is not None and learning.texts is not None:
+        encode = _reading(recipe, parts.corpus, network, "train").encode
+        noise = RowNoise(texts=learning.texts, options=recipe.noise, seed=recipe.seed, encode=encode)
+    make = BatchMaker(
+        learning,
+        network.tasks,
+        padding=network.tokenizer.pad_token_id,
+        noise=noise,
+        soft=() if recipe.teacher is None else read_soft_targets(recipe.teacher, parts.ids("train"), network.tasks),
+        pin=device.type == "cuda",
+    )
+    epochs = recipe.schedule.num_train_epochs
+    steps = epochs * math.ceil(len(batches) / recipe.batch.gradient_accumulation_steps)
+    work = Work(
+        network=network,
+        batches=batches,
+        make=make,
+        losses=parts.losses,
+        optim=recipe.optim,
+        schedule=recipe.schedule,
+        steps=min(steps, recipe.schedule.max_steps or steps),
+        accumulate=recipe.batch.gradient_accumulation_steps,
+        device=device,
+        precision=precision(run),
+    )
+    history = History(folder.path / HISTORY_FILE if rank() == 0 else None, parts.progress, metric=metric)
+    checkpoint, damaged = last_intact(folder.checkpoints) if folder.resumed else (None, [])
+    for sentence in damaged:
+        parts.progress.note(f"{sentence}; an older one is taken")
+    loop = Loop(work, folder.checkpoints, checkpoint)
+    history.update(loop.state.rows)
+    with observers(recipe, folder, parts.progress) as others:
+        for one in others:
+            one.epochs(history.rows)
+        while loop.state.step < work.steps and not history.exhausted(run.patience):
+            _epoch(parts, loop, others)
+            loop.state.rows.append(_row(parts, loop))
+            history.update(loop.state.rows)
+            if watch is not None and not watch(history.rows):
+                raise StoppedEarly
+            best = history.best()
+            loop.state.best_step = None if best is None else int(history.rows[best]["step"])
+            loop.save(keep=run.save_total_limit)
+            for one in others:
+                one.epochs(history.rows)
+    loop.close()
+    return history
 
 
-def _epoch_rows(parts: Parts) -> EpochRows:
-    """Return the balance plan, drawn anew for each epoch."""
-    learning, options = parts.learning, parts.recipe.balance
-    labels = learning.truth if parts.scheme.kind == "multi-label" else codes(learning.truth)
-    most = parts.recipe.data.epoch_rows
+def _epoch(parts: Parts, loop: Loop, others: Sequence[Observer]) -> None:
+    """Take the steps that are left of the current epoch, with checkpoints in between where they are due."""
+    run, per_epoch, state = parts.recipe.run, loop.work.steps_per_epoch, loop.state
+    epoch, done = divmod(state.step, per_epoch)
+    told = state.meter.texts if done else 0
+    # What an earlier process did of this epoch is left out, so that the rate and the time left are true.
+    share = math.ceil(loop.work.batches.count / world()) - told
+    parts.progress.start(
+        f"epoch {epoch + 1}/{parts.recipe.schedule.num_train_epochs}", total=max(share, 0), unit="texts"
+    )
+    saved = time.monotonic()
+    try:
+        for step in loop.epoch():
+            parts.progress.advance(state.meter.texts - told)
+            told = state.meter.texts
+            for one in others:
+                one.step(step, state.meter.loss / max(told, 1), loop.learning_rate)
+            # The end of an epoch saves anyway, after its evaluation.
+            if step % per_epoch and step < loop.work.steps:
+                by_steps = run.save_steps is not None and step % run.save_steps == 0
+                by_time = run.save_minutes is not None and time.monotonic() - saved >= 60.0 * run.save_minutes
+                if by_steps or _agreed(step, loop, due=by_time):
+                    loop.save(keep=run.save_total_limit)
+                    saved = time.monotonic()
+    finally:
+        parts.progress.finish()
+
+
+def _agreed(step: int, loop: Loop, *, due: bool) -> bool:
+    """Tell whether all processes save now: their clocks differ, so the first one is asked, now and then."""
+    if world() == 1:
+        return due
+    if step % CHECK_STEPS:
+        return False
+    word = torch.tensor([int(due)], device=loop.work.device)
+    torch.distributed.broadcast(word, 0)
+    return bool(word.item())
+
+
+def _row(parts: Parts, loop: Loop) -> dict[str, float]:
+    """Measure an epoch: what it learned from, and the validation rows if there are any."""
+    state, meter = loop.state, loop.whole_meter()
+    measured = {} if parts.validation is None else parts.validation(loop.work.precision)
+    return {
+        "epoch": state.step / loop.work.steps_per_epoch,
+        "step": state.step,
+        "train_loss": meter.loss / max(meter.texts, 1),
+        **measured,
+        "texts": meter.texts,
+        "tokens": meter.tokens,
+        "tokens_per_second": meter.tokens / meter.seconds if meter.seconds else 0.0,
+        "minutes": meter.seconds / 60.0,
+    }
+
+
+def _epoch_rows(parts: Parts) -> Callable[[int], npt.NDArray[np.int64]]:
+    """Return the balance plan, drawn anew for each epoch.
+
+    Of several tasks' labels, as of several labels of one task, a row counts as one of its rarest.
+    """
+    learning, recipe = parts.learning, parts.recipe
+    one_label = len(learning.labels) == 1 and parts.tasks[0].scheme.kind != "multi-label"
+    truth = np.concatenate([one.truth for one in learning.labels], axis=1)
+    labels = codes(truth) if one_label else truth
+    # Rates name their sources; otherwise numbers do.
+    column = learning.sources
+    sources = np.array(column.names)[column.codes] if recipe.balance.rates else column.codes
 
     def rows(epoch: int) -> npt.NDArray[np.int64]:
         # A seed of its own for each epoch, and other than that of the epoch's order.
-        seed = int(np.random.SeedSequence([parts.recipe.seed, epoch]).generate_state(1)[0])
-        return plan(labels, learning.sources, options, seed=seed)[:most]
+        seed = int(np.random.SeedSequence([recipe.seed, epoch]).generate_state(1)[0])
+        return plan(labels, sources, recipe.balance, seed=seed)[: recipe.data.epoch_rows]
 
     return rows
 
 
-def _last_checkpoint(folder: RunFolder) -> Path | None:
-    found = list_checkpoints(folder.checkpoints) if folder.resumed else []
-    return found[-1] if found else None
+def _check_space(network: Network, folder: Path, *, checkpoints: int) -> None:
+    """Refuse to begin what the disk can't hold.
 
-
-def _trainer(
-    parts: Parts, folder: RunFolder, batches: LengthBatches, observers: Sequence[TrainerCallback], steps: int
-) -> ClassifierTrainer:
-    network, recipe = parts.network, parts.recipe
-    answers = targets(parts.learning.truth, network.problem, parts.scheme.values)
-    work = Work(
-        network=network,
-        examples=ExampleSet(
-            parts.learning.tokens, answers, network.tokenizer.pad_token_id, noise=_noise(parts, batches)
-        ),
-        batches=batches,
-        loss=parts.loss,
-        setting=parts.setting,
-        optim=recipe.optim,
-        validate=parts.validation,
-        keep=recipe.run.keep,
-    )
-    metric = None if parts.validation is None else recipe.run.metric
-    settings = training_arguments(recipe, folder.checkpoints, steps=steps, metric=metric)
-    return ClassifierTrainer(work, settings, observers)
-
-
-def _noise(parts: Parts, batches: LengthBatches) -> RowNoise | None:
-    options, texts = parts.recipe.noise, parts.learning.texts
-    if options is None or texts is None:
-        return None
-    reading = parts.sources.reading("train")
-    return RowNoise(
-        texts=texts,
-        options=options,
-        seed=parts.recipe.seed,
-        epoch=lambda: batches.epoch,
-        encode=lambda noisy: reading.encode(reading.normal(noisy)),
-    )
-
-
-def _take_best(parts: Parts, folder: RunFolder, trainer: ClassifierTrainer, state: TrainerState) -> None:
-    """Undo what the trainer wrapped around the model's forward pass, and load the best weights."""
-    model = trainer.accelerator.unwrap_model(parts.network.model, keep_fp32_wrapper=False)
-    best = None if parts.validation is None else state.best_global_step
-    step = state.global_step if best is None else best
-    load_model(model, str(checkpoint_path(folder.checkpoints, step) / WEIGHTS))
-    model.eval()
+    Raises:
+        ConfigError: There is too little space for the checkpoints.
+    """
+    weights = list(network.model.parameters())
+    whole = sum(weight.numel() for weight in weights)
+    moments = 2 * sum(weight.numel() for weight in weights if weight.requires_grad)
+    needed, free = 4 * checkpoints * (whole + moments), shutil.disk_usage(folder).free
+    if needed > free:
+        raise ConfigError(
+            f"the disk has {free / 1e9:.1f} GB free, and this run's checkpoints need about {needed / 1e9:.1f} GB",
+            hint="Name a folder on another disk, or keep fewer: --run.save_total_limit 1.",
+            file=str(folder),
+        )

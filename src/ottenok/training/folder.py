@@ -1,44 +1,52 @@
-"""The folder of a run: what identifies it, so that `--resume` goes on with the same run and nothing else."""
+"""The folder of a run: what identifies it, so that `--resume` goes on with the same run and no other; its epochs."""
 
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ottenok.core.config import merge
 from ottenok.core.errors import ConfigError
-from ottenok.core.files import atomic_write_text, sha256_file
+from ottenok.core.files import LockedError, atomic_write_text, locked, sha256_file
 from ottenok.data.corpus import CORPUS_FILE
 from ottenok.recipes.model import ModelOptions
+from ottenok.recipes.old_keys import translated
 from ottenok.recipes.train import TrainRecipe
 from ottenok.training.facts import public_recipe
-from ottenok.training.processes import rank
+from ottenok.training.hardware import rank
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ottenok.data.corpus import Corpus
 
 __all__ = [
     "FREE_KEYS",
+    "HISTORY_FILE",
+    "LOCK_FILE",
     "RUN_FILE",
     "RunFolder",
     "completed",
     "flat",
     "open_run",
+    "read_history",
     "read_identity",
     "refuse_other",
     "refuse_used",
 ]
 
 RUN_FILE = "run.json"
+HISTORY_FILE = "history.jsonl"
+LOCK_FILE = ".lock"
 
 # Options that change how a run goes and not what comes out; they may differ when a run is taken up again.
 FREE_KEYS = {
-    "run.keep",
-    "run.checkpoint_steps",
-    "run.checkpoint_minutes",
+    "run.save_total_limit",
+    "run.save_steps",
+    "run.save_minutes",
     "run.tensorboard",
     "run.mlflow",
     "run.export",
@@ -75,24 +83,46 @@ class RunFolder:
         return self.path / "mlflow"
 
 
-def open_run(out: Path, recipe: TrainRecipe, corpus: Corpus, *, resume: bool, tracking: str | None = None) -> RunFolder:
-    """Begin a run in an empty or absent folder, or take up the one that is there.
+@contextmanager
+def open_run(
+    out: Path, recipe: TrainRecipe, corpus: Corpus, *, resume: bool, tracking: str | None = None
+) -> Iterator[RunFolder]:
+    """Begin a run in an empty or absent folder, or take up the one that is there; the folder is locked meanwhile.
+
+    Args:
+        out: The folder.
+        recipe: Of the run.
+        corpus: What it learns from.
+        resume: Take up the run that is in the folder; if the folder is empty or absent, begin.
+        tracking: Address of MLflow's store; None: one in the folder.
 
     Raises:
-        ConfigError: The folder is in use and `resume` is not asked for, or it holds a run of another recipe or corpus.
+        ConfigError: The folder is in use and `resume` is not asked for, it holds a run of another recipe or corpus or
+            no run at all, or another process works in it. Nothing in it has been touched then.
     """
     if rank() != 0:
         # The first process has the say; what it finds here stops them all.
-        return RunFolder(path=out, resumed=resume, tracking=tracking)
+        yield RunFolder(path=out, resumed=resume, tracking=tracking)
+        return
     identity = {"recipe": public_recipe(recipe), "corpus": sha256_file(corpus.folder / CORPUS_FILE)}
     file = out / RUN_FILE
-    if not resume:
-        refuse_used(out, file=RUN_FILE, what="run")
-    elif file.is_file():
+    resumed = resume and file.exists()
+    if resumed:
         refuse_other(read_identity(file), identity, out, what="run")
-        return RunFolder(path=out, resumed=True, tracking=tracking)
-    atomic_write_text(file, json.dumps(identity, ensure_ascii=False, indent=2) + "\n")
-    return RunFolder(path=out, resumed=False, tracking=tracking)
+    else:
+        refuse_used(out, file=RUN_FILE, what="run")
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(out / LOCK_FILE):
+            if not resumed:
+                atomic_write_text(file, json.dumps(identity, ensure_ascii=False, indent=2) + "\n")
+            yield RunFolder(path=out, resumed=resumed, tracking=tracking)
+    except LockedError as error:
+        raise ConfigError(
+            f"another process ({error.pid}) trains in this folder",
+            hint="Wait for it, or name another folder.",
+            file=str(out),
+        ) from error
 
 
 def refuse_used(out: Path, *, file: str, what: str) -> None:
@@ -106,12 +136,24 @@ def refuse_used(out: Path, *, file: str, what: str) -> None:
     Raises:
         ConfigError: It is in use.
     """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not out.exists():
         return
-    known = (out / file).is_file()
+    others = [out.name]
+    if out.is_dir():
+        # A process that was killed leaves its lock, which holds nobody any more, and half a file; a study its report.
+        others = sorted(
+            path.name
+            for path in out.iterdir()
+            if path.name not in {LOCK_FILE, "error.txt"} and not (path.name[0] == "." and path.suffix == ".part")
+        )
+    if not others:
+        return
+    known = file in others
     raise ConfigError(
-        f"there is a {what} in this folder already" if known else "this folder is not empty",
-        hint="Go on with it by --resume, or name another folder." if known else "Name another folder.",
+        f"there is a {what} in this folder already" if known else f"this folder is not empty: it holds {others[0]}",
+        hint="Go on with it by --resume, or name another folder."
+        if known
+        else f"There is no {what} in it to go on with. Name another folder.",
         file=str(out),
     )
 
@@ -159,7 +201,8 @@ def refuse_other(there: dict[str, Any], asked: dict[str, Any], out: Path, *, wha
 
 def completed(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return the recipe of an earlier run with today's keys: one that it did not know had its usual value."""
-    return merge(public_recipe(TrainRecipe(name="usual", model=ModelOptions(encoder="usual"))), recipe)
+    usual = public_recipe(TrainRecipe(name="usual", model=ModelOptions(encoder="usual")))
+    return merge(usual, translated(recipe)[0])
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -168,3 +211,9 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return found
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """Return the rows of a folder's `history.jsonl`: an epoch each."""
+    lines = (folder / HISTORY_FILE).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]

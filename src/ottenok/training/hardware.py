@@ -1,16 +1,22 @@
-"""What the hardware can do, as far as training cares."""
+"""What a run computes with: the device, the number format, how many processes, and what the C library does with memory.
+
+Readable without torch: it is imported where it is asked for something.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import os
 from typing import TYPE_CHECKING, Literal
 
-import torch
+from ottenok.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    import torch
+
     from ottenok.recipes.train import RunOptions
 
-__all__ = ["Precision", "cpu_computes_bf16", "keep_freed_memory", "on_cpu", "precision"]
+__all__ = ["Precision", "cpu_computes_bf16", "device_of", "keep_freed_memory", "precision", "rank", "world"]
 
 # From glibc's <malloc.h>.
 _M_TRIM_THRESHOLD = -1
@@ -19,21 +25,59 @@ _M_MMAP_THRESHOLD = -3
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
-def on_cpu(run: RunOptions) -> bool:
-    """Tell whether the run is on the CPU."""
-    return run.device == "cpu" or not torch.cuda.is_available()
+def rank() -> int:
+    """Return this process's number among those that torchrun started; 0 without it."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def world() -> int:
+    """Return how many processes torchrun started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def device_of(run: RunOptions) -> torch.device:
+    """Return the device of this process.
+
+    Raises:
+        ConfigError: The recipe insists on a GPU, and there is none that torch can use.
+    """
+    import torch
+
+    there = torch.cuda.is_available()
+    if run.device == "cuda" and not there:
+        raise ConfigError(
+            "torch finds no GPU here" if torch.version.cuda else "this torch was built without CUDA",
+            hint="Use --run.device auto, or install a torch that was built for the GPU.",
+            key="run.device",
+        )
+    if run.device == "cpu" or not there:
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def precision(run: RunOptions) -> Precision:
-    """Return the precision of the run: the recipe's, or bf16 where the hardware computes with it."""
+    """Return the precision of the run: the recipe's, or bf16 where the hardware computes with it.
+
+    Raises:
+        ConfigError: The recipe asks for fp16, and the run is on a CPU, where nothing gains by it.
+    """
+    import torch
+
+    on_cpu = device_of(run).type == "cpu"
+    if run.precision == "fp16" and on_cpu:
+        raise ConfigError(
+            "fp16 needs a GPU, and this run is on the CPU", hint='Use "auto", "bf16" or "fp32".', key="run.precision"
+        )
     if run.precision != "auto":
         return run.precision
-    able = cpu_computes_bf16() if on_cpu(run) else torch.cuda.is_bf16_supported()
+    able = cpu_computes_bf16() if on_cpu else torch.cuda.is_bf16_supported()
     return "bf16" if able else "fp32"
 
 
 def cpu_computes_bf16() -> bool:
     """Tell whether the CPU multiplies bf16 itself; where it does not, bf16 is emulated and slower than fp32."""
+    import torch
+
     capabilities = getattr(torch.cpu, "get_capabilities", None)
     if capabilities is None:  # before torch 2.9 only x86 could be asked
         supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)

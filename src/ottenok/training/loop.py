@@ -1,37 +1,52 @@
-"""The training loop: transformers' `Trainer` with our batches, losses, evaluation and checkpoints.
+"""The training loop: epochs of optimiser steps, each made of one batch or more.
 
-What is ours, and why: batches by length that resume exactly; a separate learning rate of the head; evaluation that
-keeps one float32 score per row and label and nothing else; checkpoints that are whole or absent and hold no pickle.
+    for loss in loop.epoch(): ...      # one optimiser step has been taken each time
+
+What has to hold: a run that is killed at any moment and taken up again takes the very same steps; nothing waits for the
+GPU in a step (the loss is looked at every `CHECK_STEPS`, batches are made by a thread beside and copied while it
+computes); with several processes each takes its share of every batch.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from pathlib import Path
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer
+from safetensors.torch import load_model
+from torch.nn.parallel import DistributedDataParallel
 
 from ottenok.core.errors import ModelError
+from ottenok.models.encoder import depths
+from ottenok.models.losses import total_loss
 from ottenok.training import checkpoints
-from ottenok.training.optim import create_optimizer
+from ottenok.training.hardware import rank, world
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
-    from torch import Tensor, nn
-    from transformers import TrainerCallback, TrainingArguments
+    from torch import nn
 
-    from ottenok.models.build import Network
-    from ottenok.models.losses import LossSetting
-    from ottenok.recipes.train import OptimOptions
-    from ottenok.training.batches import LengthBatches
-    from ottenok.training.examples import ExampleSet
+    from ottenok.models.losses import TaskLoss
+    from ottenok.models.network import Network
+    from ottenok.recipes.train import OptimOptions, ScheduleOptions
+    from ottenok.training.dataset import Batch, BatchMaker, LengthBatches
+    from ottenok.training.hardware import Precision
 
-__all__ = ["ClassifierTrainer", "Meter", "Work"]
+__all__ = ["CHECK_STEPS", "Loop", "Meter", "State", "Work", "autocast", "create_optimizer", "rate"]
+
+# Optimiser steps on a GPU between two looks at the loss, each of which waits for the GPU.
+CHECK_STEPS = 50
+# Batches that are made ahead of a GPU.
+_AHEAD = 4
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,150 +66,276 @@ class Meter:
     seconds: float = 0.0
 
 
+@dataclass(slots=True, kw_only=True)
+class State:
+    """How far a run is.
+
+    Attributes:
+        step: Optimiser steps taken.
+        meter: Of the current epoch.
+        rows: The epochs so far, as `history.jsonl` has them.
+        best_step: Optimiser steps at the end of the best of them; None: there is no validation.
+    """
+
+    step: int = 0
+    meter: Meter = field(default_factory=Meter)
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best_step: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What the loop works on.
 
     Attributes:
         network: The network.
-        examples: The rows to learn from.
-        batches: Which of them form which batch.
-        loss: Scores, targets and setting to a scalar.
-        setting: Class weights and smoothing.
+        batches: Which rows form which batch.
+        make: Makes the batch of some rows.
+        losses: Of the network's tasks.
         optim: The optimiser's options.
-        validate: Scores a network on the validation rows and returns the measures by name; None: no validation.
-        keep: Checkpoints to keep.
+        schedule: The learning rate over time.
+        steps: Optimiser steps of the whole run.
+        accumulate: Batches in an optimiser step.
+        device: Where it computes.
+        precision: In what numbers.
+        extra_loss: A scalar that is added to a batch's loss, from the batch and the model's output; None: nothing is.
     """
 
     network: Network
-    examples: ExampleSet
     batches: LengthBatches
-    loss: Callable[[Tensor, Tensor, LossSetting], Tensor]
-    setting: LossSetting
+    make: BatchMaker
+    losses: Sequence[TaskLoss]
     optim: OptimOptions
-    validate: Callable[[nn.Module], dict[str, float]] | None
-    keep: int
+    schedule: ScheduleOptions
+    steps: int
+    accumulate: int
+    device: torch.device
+    precision: Precision
+    extra_loss: Callable[[Batch, Any], torch.Tensor] | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in an epoch."""
+        return math.ceil(len(self.batches) / self.accumulate)
 
 
-class ClassifierTrainer(Trainer):
-    """See the module.
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """Return the context in which a model computes in this precision."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=_DTYPES[precision])
+
+
+def create_optimizer(network: Network, options: OptimOptions) -> torch.optim.Optimizer:
+    """Return the optimiser over what is not frozen; each group's peak learning rate is its `peak`.
+
+    Vectors (biases, norms) are not decayed. The fused form does the same arithmetic in one pass over memory.
+    """
+    below = {} if options.layer_decay == 1.0 else depths(network.model.base_model)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.model.named_parameters():
+        if parameter.requires_grad:
+            peak = options.learning_rate * options.layer_decay ** below.get(id(parameter), 0)
+            if options.head_learning_rate is not None and not network.is_encoder(name):
+                peak = options.head_learning_rate
+            groups.setdefault((peak, parameter.ndim > 1), []).append(parameter)
+    settings = [
+        {"params": parameters, "lr": peak, "peak": peak, "weight_decay": options.weight_decay if decays else 0.0}
+        for (peak, decays), parameters in groups.items()
+    ]
+    kind: Any = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.name]
+    betas = (options.adam_beta1, options.adam_beta2)
+    optimizer: torch.optim.Optimizer = kind(settings, betas=betas, eps=options.adam_epsilon, fused=True)
+    return optimizer
+
+
+def rate(options: ScheduleOptions, step: int, steps: int) -> float:
+    """Return what the peak learning rates are multiplied by at an optimiser step (from 0) of so many, 0..1."""
+    warmup = math.ceil(steps * options.warmup_ratio)
+    if step < warmup:
+        return step / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    if options.lr_scheduler_type == "linear":
+        return max(0.0, 1.0 - done)
+    if options.lr_scheduler_type == "cosine":
+        return max(0.0, 0.5 * (1.0 + math.cos(math.pi * done)))
+    return 1.0
+
+
+class Loop:
+    """Takes optimiser steps; begins at a checkpoint where one is given.
+
+    Attributes:
+        work: What it works on.
+        state: How far it is.
 
     Args:
         work: What it works on.
-        args: transformers' settings.
-        callbacks: Observers of the loop.
+        folder: Of the checkpoints.
+        checkpoint: Where to begin; None: at the start.
+
+    Raises:
+        ModelError: The checkpoint's weights do not fit the network.
     """
 
-    def __init__(self, work: Work, args: TrainingArguments, callbacks: Sequence[TrainerCallback]) -> None:
-        super().__init__(
-            model=work.network.model,
-            args=args,
-            train_dataset=work.examples,
-            eval_dataset=work.examples,  # never read: `evaluate` is ours, but transformers insists on one
-            callbacks=list(callbacks),
-        )
+    def __init__(self, work: Work, folder: Path, checkpoint: Path | None = None) -> None:
         self.work = work
-        self.meter = Meter()
-        # Our loss is a mean over a batch, so accumulated batches are to be averaged.
-        self.model_accepts_loss_kwargs = False
-        self.remove_callback(PrinterCallback)
+        self.state = State()
+        self._folder = folder
+        model = work.network.model.to(work.device)
+        self._optimizer = create_optimizer(work.network, work.optim)
+        self._scaler = torch.amp.GradScaler(work.device.type, enabled=work.precision == "fp16")
+        if checkpoint is not None:
+            self._take_up(checkpoint)
+        self._loss = torch.tensor(self.state.meter.loss, dtype=torch.float64, device=work.device)
+        self._model = model
+        if world() > 1:
+            if not torch.distributed.is_initialized():
+                torch.distributed.init_process_group("nccl" if work.device.type == "cuda" else "gloo")
+            places = [work.device.index] if work.device.type == "cuda" else None
+            self._model = DistributedDataParallel(model, device_ids=places, find_unused_parameters=True)
+
+    def _take_up(self, checkpoint: Path) -> None:
+        try:
+            load_model(self.work.network.model, str(checkpoint / checkpoints.WEIGHTS))
+        except RuntimeError as error:
+            raise ModelError(f"its weights do not fit this network: {error}", file=str(checkpoint)) from error
+        checkpoints.load_optimizer(checkpoint, self._optimizer)
+        counters = checkpoints.read_counters(checkpoint)
+        self._scaler.load_state_dict(counters["scaler"])
+        self.state = State(
+            step=counters["step"],
+            meter=Meter(**counters["meter"]),
+            rows=counters["rows"],
+            best_step=counters["best_step"],
+        )
+        checkpoints.load_random(checkpoint, rank())
 
     @property
-    def folder(self) -> Path:
-        """Where the checkpoints are."""
-        return Path(str(self.args.output_dir))
+    def learning_rate(self) -> float:
+        """The encoder's learning rate at the last step."""
+        return float(self._optimizer.param_groups[0]["lr"])
 
-    def get_train_dataloader(self) -> DataLoader[Any]:
-        """Return our batches; they are already divided among processes."""
-        return DataLoader(self.work.examples, batch_sampler=self.work.batches, collate_fn=_same)
+    def epoch(self) -> Iterator[int]:
+        """Take the steps that are left of the current epoch; yield the number of each when it is taken.
 
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:  # noqa: ANN401, ARG002
-        """Return our optimiser, made once."""
-        if self.optimizer is None:
-            self.optimizer = create_optimizer(self.work.network, self.work.optim)
-        return self.optimizer
+        The meter begins anew with the epoch, and is right whenever a step's number has been yielded, but for its loss:
+        see `check`.
 
-    def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Tensor],
-        return_outputs: bool = False,  # noqa: FBT001, FBT002, ARG002 - transformers' protocol
-        num_items_in_batch: Any = None,  # noqa: ANN401, ARG002
-    ) -> Tensor:
-        """Return the loss of one batch and count it."""
-        answers = inputs.pop("labels")
-        scores = model(**inputs).logits.to(torch.float32)
-        loss = self.work.loss(scores, answers, self.work.setting)
-        value = float(loss.detach())
+        Raises:
+            ModelError: The loss is no longer a number.
+        """
+        work, state = self.work, self.state
+        epoch, done = divmod(state.step, work.steps_per_epoch)
+        if done == 0:
+            state.meter = Meter()
+            self._loss.zero_()
+        self._model.train()
+        rows = work.batches.epoch(epoch)[done * work.accumulate :]
+        batches = self._made(rows, epoch)
+        clock = time.monotonic()
+        for first in range(0, len(rows), work.accumulate):
+            self._step(batches, min(work.accumulate, len(rows) - first))
+            state.step += 1
+            if work.device.type == "cpu" or state.step % CHECK_STEPS == 0:
+                self.check()
+            state.meter.seconds += time.monotonic() - clock
+            yield state.step
+            clock = time.monotonic()
+            if state.step >= work.steps:
+                return
+
+    def _made(self, rows: list[list[int]], epoch: int) -> Iterator[Batch]:
+        """Make batches one by one, ahead of a GPU."""
+        make, device = self.work.make, self.work.device
+        if device.type == "cpu":
+            yield from (make(one, epoch) for one in rows)
+            return
+        with ThreadPoolExecutor(1) as beside:
+            waiting = deque(beside.submit(make, one, epoch) for one in rows[:_AHEAD])
+            for place in range(len(rows)):
+                batch = waiting.popleft().result()
+                if place + _AHEAD < len(rows):
+                    waiting.append(beside.submit(make, rows[place + _AHEAD], epoch))
+                yield batch.to(device)
+
+    def _step(self, batches: Iterator[Batch], count: int) -> None:
+        """Take one optimiser step over so many batches."""
+        work, meter = self.work, self.state.meter
+        scale = rate(work.schedule, self.state.step, work.steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["peak"] * scale
+        for place in range(count):
+            batch = next(batches)
+            # Gradients are summed over processes once, with the last batch.
+            last = place == count - 1 or not isinstance(self._model, DistributedDataParallel)
+            with nullcontext() if last else self._model.no_sync():
+                with autocast(work.device, work.precision):
+                    output = self._model(**batch.inputs)
+                loss = total_loss(work.losses, output.logits.to(torch.float32), batch.targets)
+                if work.extra_loss is not None:
+                    loss = loss + work.extra_loss(batch, output)
+                self._scaler.scale(loss / count).backward()  # type: ignore[no-untyped-call]
+            self._loss += loss.detach().to(torch.float64) * batch.texts
+            meter.texts += batch.texts
+            meter.tokens += batch.tokens
+        if work.optim.max_grad_norm > 0.0:
+            self._scaler.unscale_(self._optimizer)
+            torch.nn.utils.clip_grad_norm_(work.network.model.parameters(), work.optim.max_grad_norm)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def check(self) -> None:
+        """Bring the meter's loss up to date; waits for the GPU.
+
+        Raises:
+            ModelError: The loss is no longer a number.
+        """
+        value = float(self._loss)
         if not math.isfinite(value):
+            since = 1 if self.work.device.type == "cpu" else CHECK_STEPS
+            step = self.state.step
             raise ModelError(
-                f"the loss is {value} at step {self.state.global_step + 1}",
-                hint="Lower optim.lr or optim.head_lr, or try --run.precision fp32.",
+                f"the loss is {value} at step {step}" if since == 1 else f"the loss became {value} by step {step}",
+                hint="Lower optim.learning_rate or optim.head_learning_rate, or try --run.precision fp32.",
             )
-        self.meter.loss += value * len(answers)
-        self.meter.texts += len(answers)
-        self.meter.tokens += int(inputs["attention_mask"].sum())
-        return loss
+        self.state.meter.loss = value
 
-    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # noqa: ANN401 - transformers' protocol
-        """Measure the epoch: our training meter, and the validation rows if there are any."""
-        measures = {} if self.work.validate is None else self.work.validate(self.work.network.model)
-        chosen = self.args.metric_for_best_model
-        if chosen is not None:
-            # A measure that is not defined for these answers (an AUC of one class) is no improvement.
-            measures.setdefault(chosen.removeprefix("eval_"), -1.0 if self.args.greater_is_better else 1e9)
-        meter = self._whole_meter()
-        texts = max(meter.texts, 1)
-        row = {f"eval_{name}": value for name, value in measures.items()} | {
-            "epoch_loss": meter.loss / texts,
-            "epoch_seconds": meter.seconds,
-            "epoch_tokens": meter.tokens,
-            "epoch_texts": meter.texts,
-        }
-        self.log(row)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, row)
-        return row
-
-    def _whole_meter(self) -> Meter:
+    def whole_meter(self) -> Meter:
         """Return the meter over all processes; their seconds run at the same time."""
-        if self.args.world_size == 1:
-            return self.meter
-        counts = torch.tensor([self.meter.loss, self.meter.texts, self.meter.tokens], dtype=torch.float64)
-        counts = counts.to(self.args.device)
+        self.check()
+        meter = self.state.meter
+        if world() == 1:
+            return meter
+        counts = torch.tensor([meter.loss, meter.texts, meter.tokens], dtype=torch.float64, device=self.work.device)
         torch.distributed.all_reduce(counts)
         loss, texts, tokens = counts.tolist()
-        return Meter(loss=loss, texts=int(texts), tokens=int(tokens), seconds=self.meter.seconds)
+        return Meter(loss=loss, texts=int(texts), tokens=int(tokens), seconds=meter.seconds)
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:  # noqa: ANN401, ARG002 - transformers' protocol
-        step = self.state.global_step
-        writes = bool(self.args.should_save)
-        part = checkpoints.start(self.folder, step) if writes else self.folder / f".checkpoint-{step}.part"
-        self.accelerator.wait_for_everyone()
-        checkpoints.save_random(part, self.args.process_index)
-        if writes:
-            counters = {"meter": asdict(self.meter), "schedule": self._schedule().state_dict()}
-            checkpoints.save_state(part, self.model, self.optimizer, counters)
-            self.state.save_to_json(str(part / "trainer_state.json"))
-        self.accelerator.wait_for_everyone()
-        if writes:
-            checkpoints.publish(part, self.folder, step)
-            checkpoints.rotate(self.folder, keep=self.work.keep, best=self.state.best_global_step)
+    def save(self, *, keep: int) -> None:
+        """Write a checkpoint; older ones go, but for the newest `keep` and the best epoch's."""
+        self.check()
+        state, first = self.state, rank() == 0
+        part = checkpoints.start(self._folder, state.step) if first else self._folder / f".checkpoint-{state.step}.part"
+        self._wait()
+        checkpoints.save_random(part, rank())
+        if first:
+            counters = {**asdict(state), "scaler": self._scaler.state_dict()}
+            checkpoints.save_state(part, self.work.network.model, self._optimizer, counters)
+        self._wait()
+        if first:
+            checkpoints.publish(part, self._folder, state.step)
+            checkpoints.rotate(self._folder, keep=keep, best=state.best_step)
 
-    def _schedule(self) -> Any:  # noqa: ANN401
-        return self.lr_scheduler
+    def _wait(self) -> None:
+        if world() > 1:
+            torch.distributed.barrier()
 
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if checkpoint is None:
-            return
-        counters = checkpoints.read_state(Path(checkpoint))["counters"]
-        checkpoints.load_optimizer(Path(checkpoint), self.optimizer)
-        self._schedule().load_state_dict(counters["schedule"])
-        self.meter = Meter(**counters["meter"])
-
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        if checkpoint is not None:
-            checkpoints.load_random(Path(checkpoint), self.args.process_index)
-
-
-def _same(batch: Any) -> Any:  # noqa: ANN401 - the examples come as a finished batch
-    return batch
+    def close(self) -> None:
+        """Leave the weights of the best epoch (without validation: the last ones) in the network, for evaluation."""
+        self._wait()
+        step = self.state.step if self.state.best_step is None else self.state.best_step
+        model = self.work.network.model
+        load_model(model, str(checkpoints.checkpoint_path(self._folder, step) / checkpoints.WEIGHTS))
+        model.eval()

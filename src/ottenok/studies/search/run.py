@@ -26,15 +26,15 @@ from ottenok.core.files import atomic_path, atomic_write_text, sha256_file
 from ottenok.core.lazy import check_extra, require
 from ottenok.core.progress import SILENT, Progress
 from ottenok.data.corpus import CORPUS_FILE
+from ottenok.recipes.model import LOSSES, resolve_loss, resolve_problem
 from ottenok.recipes.space import SearchOptions
 from ottenok.recipes.train import TrainRecipe, load_recipe
 from ottenok.studies.search.space import Space, built_in, plain_recipe
 from ottenok.tasks.metrics import higher_is_better
 from ottenok.training.facts import public_recipe
 from ottenok.training.folder import read_identity, refuse_other, refuse_used
+from ottenok.training.hardware import world
 from ottenok.training.inputs import Places, corpus_of
-from ottenok.training.memory import TokenMemory
-from ottenok.training.processes import world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -138,9 +138,10 @@ def search(
     else:
         resolved = load_recipe(recipe, over)
     corpus = corpus_of(resolved.data, places, progress[0])
-    from ottenok.training.trial import Shared, metric_direction
+    from ottenok.training.dataset import TokenMemory
+    from ottenok.training.run import Shared, check_trials
 
-    metric_direction(resolved, corpus)
+    check_trials(resolved, corpus)
     options, folder = resolved.search or SearchOptions(), Path(out)
     dimensions = options.space or built_in(resolved, _losses(resolved, corpus))
     space = Space(dimensions, metric=resolved.run.metric)
@@ -158,9 +159,6 @@ def search(
 
 def _losses(recipe: TrainRecipe, corpus: Corpus) -> list[str]:
     """Return the losses that the recipe could have instead of its own, its own among them as the recipe calls it."""
-    from ottenok.models.losses import LOSSES, resolve_loss
-    from ottenok.models.problems import resolve_problem
-
     problem = resolve_problem(recipe.model.problem, corpus.label_scheme)
     own = resolve_loss(recipe.loss, problem)
     names = []
@@ -217,7 +215,7 @@ class _Search:
         self.recipe, self.folder = recipe, folder
         self.higher = study.direction == optuna.study.StudyDirection.MAXIMIZE
         if options.pruner == "hyperband":
-            study.pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=recipe.schedule.epochs)
+            study.pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=recipe.schedule.num_train_epochs)
         elif options.pruner == "median":
             # The first epoch says little where the learning rate still warms up.
             study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
@@ -267,14 +265,14 @@ class _Search:
 
     def objective(self, trial: Any, shared: Any) -> float:  # noqa: ANN401
         """Train once; return the best epoch's metric."""
-        from ottenok.training.trial import trial as train
+        from ottenok.training.run import trial as train
 
         if "folder" not in trial.user_attrs:
             trial.set_user_attr("folder", f"{trial.number:04d}")
         watch = None
         try:
             recipe = self.space.recipe(self.recipe, self.space.suggest(trial))
-            watch = self.watcher(trial, recipe.schedule.epochs)
+            watch = self.watcher(trial, recipe.schedule.num_train_epochs)
             done = train(recipe, out=self.folder / "trials" / trial.user_attrs["folder"], watch=watch, shared=shared)
         except OttenokError as error:
             trial.set_user_attr("reason", f"{error.where}: {error.message}" if error.where else error.message)

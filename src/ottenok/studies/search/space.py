@@ -199,7 +199,9 @@ def built_in(recipe: TrainRecipe, losses: Sequence[str]) -> dict[str, Dimension]
 
     space = {
         "model.head.dropout": Dimension(low=min(0.0, head.dropout), high=max(0.7, head.dropout)),
-        "optim.lr": Dimension(low=min(1e-5, recipe.optim.lr), high=max(3e-4, recipe.optim.lr), log=True),
+        "optim.learning_rate": Dimension(
+            low=min(1e-5, recipe.optim.learning_rate), high=max(3e-4, recipe.optim.learning_rate), log=True
+        ),
         "model.pooling": choices(_POOLINGS.get(own, _POOLINGS["mean"]), own),
     }
     if len(losses) > 1 and recipe.run.metric != "loss":

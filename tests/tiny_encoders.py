@@ -1,4 +1,4 @@
-"""Tiny random encoders of the published architectures, made in code: for tests, and to try a recipe in seconds.
+"""Tiny random encoders of the published architectures, made in code, and networks on them.
 
 They know nothing; what they share with the real ones is the architecture, the files and the kind of tokenizer.
 """
@@ -13,12 +13,15 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, PreTrainedTokeni
 
 from ottenok.core.config import suggest
 from ottenok.core.errors import ModelError
-from ottenok.models.quiet import quiet
+from ottenok.models.encoder import quiet
+from ottenok.models.network import Network, build
+from ottenok.recipes.train import TrainRecipe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FAMILIES", "tiny_encoder"]
+    from ottenok.core.schemes import LabelScheme
+    from ottenok.recipes.model import ModelOptions
 
 _LETTERS = (
     "абвгдеёжзийклмнопрстуфхцчшщъыьэюяabcdefghijklmnopqrstuvwxyz0123456789"
@@ -59,6 +62,11 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }
 
 
+def network_of(options: ModelOptions, *schemes: LabelScheme) -> Network:
+    """Return a network with a task for each scheme."""
+    return build(TrainRecipe(name="toy", model=options), {scheme.name: scheme for scheme in schemes})
+
+
 def tiny_encoder(folder: Path, *, family: str = "bert", seed: int = 0, sizes: dict[str, Any] | None = None) -> Path:
     """Write a random encoder with its tokenizer into a folder.
 
@@ -85,7 +93,7 @@ def tiny_encoder(folder: Path, *, family: str = "bert", seed: int = 0, sizes: di
     return folder
 
 
-def _marks(family: str, tokenizer: Any) -> dict[str, int | None]:  # noqa: ANN401
+def _marks(family: str, tokenizer: Any) -> dict[str, int | None]:
     """Return the numbers of the special tokens that the architecture's configuration has names for."""
     numbers = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in _NAMED}
     numbers["bos_token_id"] = tokenizer.cls_token_id
@@ -93,7 +101,7 @@ def _marks(family: str, tokenizer: Any) -> dict[str, int | None]:  # noqa: ANN40
     return {name: number for name, number in numbers.items() if hasattr(CONFIG_MAPPING[family], name)}
 
 
-def _tokenizer(family: str) -> Any:  # noqa: ANN401
+def _tokenizer(family: str) -> Any:
     inner, marks = _byte_pairs() if family in _DECODERS else _word_pieces()
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=inner,
