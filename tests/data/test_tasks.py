@@ -117,9 +117,8 @@ def test_emotions_lead_to_sentiment_where_that_is_sound(
 def test_a_source_names_the_classes_that_it_can_give(tmp_path: Path) -> None:
     """A set of two classes knows no neutral; CEDR knows no disgust; the manifest says so, per task and source."""
     binary = own(tmp_path, "binary", "sentiment-3", [(text(n), ["negative", "positive"][n % 2]) for n in range(40)])
-    emotions = own(tmp_path, "emotions", "cedr-5", [(text(n), [["joy"], []][n % 2]) for n in range(50, 90)])
-    binary["own"]["label_map"] = {"negative": "negative", "positive": "positive"}
-    emotions["own"]["label_map"] = {name: name for name in ("joy", "sadness", "surprise", "fear", "anger")}
+    sets = [["joy"], [], ["sadness"], ["surprise"], ["fear"], ["anger"]]
+    emotions = own(tmp_path, "emotions", "cedr-5", [(text(n), sets[n % 6]) for n in range(50, 98)])
     corpus = open_corpus(make(tmp_path, binary, emotions, tasks=["sentiment-3", "emotions-7"]).folder)
     assert corpus.task().classes == {
         "binary": ("negative", "positive"),

@@ -10,9 +10,9 @@ from ottenok.core.files import atomic_write_text
 from ottenok.data.card import card_names, load_card
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from ottenok.data.card import Card, CardFile
+    from ottenok.data.card import Card
 
 __all__ = ["render", "render_card", "write_page"]
 
@@ -58,105 +58,83 @@ def write_page(path: Path) -> None:
 
 
 def _overview(cards: Sequence[Card]) -> str:
-    rows = (
-        (
-            f"[{card.name}](#{card.name})",
-            ", ".join(_LANGUAGES.get(code, code) for code in card.languages),
-            card.domain,
-            card.label.scheme or card.kind,
-            _MAKERS[card.annotation],
-            _rows(card),
-            card.licence.id,
-            _access(card),
+    rows = []
+    for card in cards:
+        files = [file for file in card.files if not file.alternative]
+        counted = sum(file.rows or 0 for file in files)
+        needed = [file for file in files if not file.optional]
+        if any(file.url is None for file in needed):
+            access = "by hand"
+        else:
+            access = "fetch, checked" if all(file.sha256 for file in needed) else "fetch, no checksum published"
+        rows.append(
+            (
+                f"[{card.name}](#{card.name})",
+                ", ".join(_LANGUAGES.get(code, code) for code in card.languages),
+                card.domain,
+                card.label.scheme or card.kind,
+                _MAKERS[card.annotation],
+                f"{counted:,}" if counted else "",
+                card.licence.id,
+                access,
+            )
         )
-        for card in cards
-    )
     return _table(("set", "language", "texts", "labels", "labelled by", "rows", "licence", "how to get it"), rows)
-
-
-def _rows(card: Card) -> str:
-    files = [file for file in card.files if not file.alternative]
-    counted = sum(file.rows or 0 for file in files)
-    return f"{counted:,}" if counted else ""
-
-
-def _access(card: Card) -> str:
-    files = [file for file in card.files if not file.alternative and not file.optional]
-    if any(file.url is None for file in files):
-        return "by hand"
-    return "fetch, checked" if all(file.sha256 for file in files) else "fetch, no checksum published"
 
 
 def render_card(card: Card) -> str:
     """Return the section about one data set in Markdown."""
-    return "\n".join([f"## {card.name}\n", f"**{card.title}.** {card.task}\n", *_facts(card), "", _files(card)])
-
-
-def _facts(card: Card) -> Iterator[str]:
+    lines = [f"## {card.name}\n", f"**{card.title}.** {card.task}\n"]
     if card.kind == "labelled":
-        yield f"- Labels: `{card.label.scheme}`. {_map(card)}"
+        told = [f"`{source}` is {target}" for source, target in card.label.map.items() if target]
+        told += [f"no label is {card.label.empty}"] if card.label.empty else []
+        dropped = ", ".join(f"`{source}`" for source, target in card.label.map.items() if not target)
+        parts = [", ".join(told), f"dropped: {dropped}" if dropped else ""]
+        lines.append(f"- Labels: `{card.label.scheme}`. {'; '.join(part for part in parts if part)}.")
     else:
-        yield f"- No labelled texts: {card.kind}."
+        lines.append(f"- No labelled texts: {card.kind}.")
     if card.label.rule:
-        yield f"- Why so: {' '.join(card.label.rule.split())}"
+        lines.append(f"- Why so: {' '.join(card.label.rule.split())}")
     if card.raters:
         least = card.raters.minimum
-        yield f"- Raters: a text needs {least} ratings and a sign that is alone in front; other texts are dropped."
+        lines.append(
+            f"- Raters: a text needs {least} ratings and a sign that is alone in front; other texts are dropped."
+        )
     if card.emoticons:
-        yield "- Emoticons are removed from the texts, because the labels were made from them."
-    yield "- Known faults:"
-    yield from (f"  - {fault}" for fault in card.faults)
+        lines.append("- Emoticons are removed from the texts, because the labels were made from them.")
+    lines += ["- Known faults:", *(f"  - {fault}" for fault in card.faults)]
     if card.overlaps:
-        yield f"- Shares texts with: {', '.join(f'[{name}](#{name})' for name in card.overlaps)}."
-    yield f"- Licence: {_licence(card)}"
-    yield f"- Source: {card.citation}. <{card.homepage}>{_hub(card)}"
-
-
-def _map(card: Card) -> str:
-    kept = [f"`{source}` is {target}" for source, target in card.label.map.items() if target]
-    dropped = [f"`{source}`" for source, target in card.label.map.items() if not target]
-    empty = [f"no label is {card.label.empty}"] if card.label.empty else []
-    parts = [", ".join([*kept, *empty]), f"dropped: {', '.join(dropped)}" if dropped else ""]
-    return "; ".join(part for part in parts if part) + "."
-
-
-def _licence(card: Card) -> str:
+        lines.append(f"- Shares texts with: {', '.join(f'[{name}](#{name})' for name in card.overlaps)}.")
     licence = card.licence
     commercial = {True: "allowed", False: "forbidden", None: "not stated"}[licence.commercial]
     passed_on = "may" if licence.redistribute else "may not"
-    statement = licence.statement.rstrip(".")
-    return f"{licence.id}; commercial use {commercial}, texts {passed_on} be passed on. ({statement}.)"
-
-
-def _hub(card: Card) -> str:
-    return f", on the hub as `{card.hub}`" if card.hub else ""
-
-
-def _files(card: Card) -> str:
-    rows = (
-        (
-            f"`{file.path}`",
-            file.split or "",
-            "" if file.rows is None else f"{file.rows:,}",
-            "" if file.bytes is None else f"{file.bytes:,}",
-            f"`{file.sha256[:12]}`" if file.sha256 else "",
-            _remark(file),
+    lines.append(
+        f"- Licence: {licence.id}; commercial use {commercial}, texts {passed_on} be passed on. "
+        f"({licence.statement.rstrip('.')}.)"
+    )
+    hub = f", on the hub as `{card.hub}`" if card.hub else ""
+    lines.append(f"- Source: {card.citation}. <{card.homepage}>{hub}")
+    files = []
+    for file in card.files:
+        remarks = (
+            f"all {file.label}" if file.label else "",
+            file.part or "",
+            "optional" if file.optional else "",
+            "a second form of other rows, not read" if file.alternative else "",
+            "read beside the file before it" if file.beside else "",
+            "" if file.url else "no address",
         )
-        for file in card.files
-    )
-    return _table(("file", "split", "rows", "bytes", "sha256 begins", "remark"), rows)
-
-
-def _remark(file: CardFile) -> str:
-    remarks = (
-        f"all {file.label}" if file.label else "",
-        file.part or "",
-        "optional" if file.optional else "",
-        "a second form of other rows, not read" if file.alternative else "",
-        "read beside the file before it" if file.beside else "",
-        "" if file.url else "no address",
-    )
-    return ", ".join(remark for remark in remarks if remark)
+        files.append(
+            (
+                f"`{file.path}`",
+                file.split or "",
+                "" if file.rows is None else f"{file.rows:,}",
+                "" if file.bytes is None else f"{file.bytes:,}",
+                f"`{file.sha256[:12]}`" if file.sha256 else "",
+                ", ".join(remark for remark in remarks if remark),
+            )
+        )
+    return "\n".join([*lines, "", _table(("file", "split", "rows", "bytes", "sha256 begins", "remark"), files)])
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -110,11 +110,8 @@ class Harmoniser:
             if self._label.several == "drop" or self._label.mixed is None:
                 return Mapped(reason=Reason.SEVERAL_LABELS)
             targets = {self._label.mixed}
-        return self._follow(targets)
-
-    def _follow(self, labels: Iterable[str]) -> Mapped:
-        """Take labels of the card's scheme along the route."""
-        ends = {self._route.table[label] for label in labels}
+        # From the card's scheme along the route to the corpus's.
+        ends = {self._route.table[label] for label in targets}
         if None in ends and (self._route.drop == "row" or ends == {None}):
             return Mapped(reason=Reason.LABEL)
         ends.discard(None)
@@ -136,20 +133,14 @@ def task_harmonisers(spec: SourceSpec, label: Label, schemes: Sequence[LabelSche
     Raises:
         SchemeError: A task that the recipe names for the source, or every task, is out of its labels' reach.
     """
-    wanted = [
-        scheme for scheme in schemes if (scheme.name in spec.tasks if spec.tasks else _leads(label.scheme, scheme.name))
-    ]
+    sound = {label.scheme, *(one.target for one in load_maps() if one.source == label.scheme)}
+    wanted = [scheme for scheme in schemes if scheme.name in (spec.tasks or sound)]
     return [
         Harmoniser(label=label, scheme=scheme, route=find_route(label, scheme, spec.map))
         if scheme in (wanted or schemes[:1])
         else None
         for scheme in schemes
     ]
-
-
-def _leads(source: str, target: str) -> bool:
-    """Whether there is a sound way from one scheme to another."""
-    return source == target or any((one.source, one.target) == (source, target) for one in load_maps())
 
 
 def find_route(label: Label, scheme: LabelScheme, own: Mapping[str, str] | None = None) -> LabelMap:
@@ -170,30 +161,26 @@ def find_route(label: Label, scheme: LabelScheme, own: Mapping[str, str] | None 
         raise SchemeError(f"there is no label scheme {label.scheme!r}", hint=suggest(label.scheme, load_schemes()))
     _check(label.map.values(), known)
     if own is not None:
-        return _own_route(known, scheme, own)
+        _check(own, known)
+        _check(own.values(), scheme)
+        missing = [name for name in known.labels if name not in own]
+        if missing:
+            raise SchemeError(
+                f"the recipe's map from {known.name} says nothing about: {', '.join(missing)}",
+                hint='Map each label, to "" where it is to be dropped.',
+            )
+        return LabelMap(
+            source=known.name,
+            target=scheme.name,
+            table={name: target or None for name, target in own.items()},
+            drop="label" if scheme.kind == "multi-label" else "row",
+            empty=None,
+            why="the recipe's own map",
+        )
     if label.scheme == scheme.name:
         table = {name: name for name in scheme.labels}
         return LabelMap(source=scheme.name, target=scheme.name, table=table, drop="row", empty=None, why="the same")
     return find_map(label.scheme, scheme.name)
-
-
-def _own_route(known: LabelScheme, scheme: LabelScheme, own: Mapping[str, str]) -> LabelMap:
-    _check(own, known)
-    _check(own.values(), scheme)
-    missing = [name for name in known.labels if name not in own]
-    if missing:
-        raise SchemeError(
-            f"the recipe's map from {known.name} says nothing about: {', '.join(missing)}",
-            hint='Map each label, to "" where it is to be dropped.',
-        )
-    return LabelMap(
-        source=known.name,
-        target=scheme.name,
-        table={name: target or None for name, target in own.items()},
-        drop="label" if scheme.kind == "multi-label" else "row",
-        empty=None,
-        why="the recipe's own map",
-    )
 
 
 def _check(labels: Iterable[str], scheme: LabelScheme) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.progress import SILENT
@@ -14,7 +14,7 @@ from ottenok.data.rows import FREE, TEST, TRAIN, VALIDATION
 from ottenok.data.stats import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from ottenok.core.progress import Progress
     from ottenok.data.card import Card
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Input", "InputFile", "Inputs", "find_inputs"]
 
-_SPLITS = {None: FREE, "train": TRAIN, "validation": VALIDATION, "test": TEST}
+_File = TypeVar("_File")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,78 +99,65 @@ def find_inputs(recipe: CorpusRecipe, *, root: Path | None, cache: Path, progres
         ConfigError: A card is named twice, or none of the sources is here.
         DataError: A file that is needed is absent, altered, or there is no such card.
     """
-    _check(recipe, root)
-    sources: list[Input] = []
-    files: list[InputFile] = []
-    skipped: list[Skipped] = []
-    for spec in sorted(recipe.sources, key=lambda spec: spec.name):
-        found = _skip(spec) or _find(spec, recipe, root=root, cache=cache, progress=progress)
-        if isinstance(found, Skipped):
-            skipped.append(found)
-            progress.note(f"{found.name} is left out: {found.why}")
-            continue
-        one, located = found
-        files.extend(_files(one, located, source=len(sources)))
-        sources.append(one)
-        for path in one.missing:
-            progress.note(f"{one.card.name} goes without an optional file that is not there: {path}")
-    if not sources:
-        raise _nothing(skipped)
-    return Inputs(sources=tuple(sources), files=tuple(files), skipped=tuple(skipped))
-
-
-def _check(recipe: CorpusRecipe, root: Path | None) -> None:
     names = [spec.name for spec in recipe.sources]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"the source {name!r} is listed {names.count(name)} times", key="sources")
     if root is not None and not root.is_dir():
         raise DataError("the data root is not a folder", hint="Check --data-root or OTTENOK_DATA.", file=str(root))
-
-
-def _skip(spec: SourceSpec) -> Skipped | None:
-    """Why an optional source of the user's own is skipped, which can't even be looked at if it is not there."""
-    own = spec.own
-    if own is None or not spec.optional:
-        return None
-    lost = [Path(file).name for file in (own.file, *own.files.values()) if file and not Path(file).is_file()]
-    return Skipped(name=spec.name, why=f"not there: {', '.join(lost)}") if lost else None
+    sources: list[Input] = []
+    files: list[InputFile] = []
+    skipped: list[Skipped] = []
+    for spec in sorted(recipe.sources, key=lambda spec: spec.name):
+        found = _find(spec, recipe, root=root, cache=cache, progress=progress)
+        if isinstance(found, Skipped):
+            skipped.append(found)
+            progress.note(f"{found.name} is left out: {found.why}")
+            continue
+        one, located = found
+        # A file without a split is for training alone, or a test as a whole, where the recipe wants it so.
+        meant = {"all": FREE, "train-only": TRAIN, "test-only": TEST}[spec.use]
+        validation = {"official": VALIDATION, "cut": TRAIN, "train": TRAIN, "test": TEST}[spec.validation]
+        splits = {None: meant, "train": TRAIN, "validation": validation, "test": TEST}
+        # By the whole entry: one archive may be several files of a card.
+        known = list(one.card.files)
+        files += [
+            InputFile(
+                located=file,
+                source=len(sources),
+                number=known.index(file.file) if file.file in known else place,
+                split=TEST if spec.use == "test-only" else splits[file.file.split],
+            )
+            for place, file in enumerate(located)
+        ]
+        sources.append(one)
+        for path in one.missing:
+            progress.note(f"{one.card.name} goes without an optional file that is not there: {path}")
+    if not sources:
+        raise ConfigError(
+            "no source of the recipe is on this machine",
+            hint=f"Fetch one of them: ottenok data fetch {' '.join(one.name for one in skipped)}",
+            key="sources",
+        )
+    return Inputs(sources=tuple(sources), files=tuple(files), skipped=tuple(skipped))
 
 
 def _find(
     spec: SourceSpec, recipe: CorpusRecipe, *, root: Path | None, cache: Path, progress: Progress
 ) -> tuple[Input, list[Located]] | Skipped:
+    """Find the files of one source that the recipe uses; or, for an optional source, say why it is skipped."""
+    if spec.own is not None and spec.optional:
+        # What is not there can't even be looked at.
+        places = (spec.own.file, *spec.own.files.values())
+        gone = [Path(file).name for file in places if file and not Path(file).is_file()]
+        if gone:
+            return Skipped(name=spec.name, why=f"not there: {', '.join(gone)}")
     card = source_card(spec, recipe, cache=cache, progress=progress)
-    narrow = _narrow(card, spec)
-    lost = _absent(narrow, spec, root=root, cache=cache)
-    if isinstance(lost, Skipped):
-        return lost
-    located = _as_used(locate(narrow, root=root, cache=cache), spec)
-    cut = recipe.split.validation_from_train and _needs_validation(spec, located)
-    return Input(card=card, spec=spec, missing=lost, validation_from_train=cut), located
-
-
-def _needs_validation(spec: SourceSpec, located: Sequence[Located]) -> bool:
-    """Whether the source brings no validation of its own but is to have one."""
-    if spec.validation == "official":
-        return not any(one.file.split == "validation" for one in located)
-    return spec.validation in {"cut", "test"}
-
-
-def _narrow(card: Card, spec: SourceSpec) -> Card:
-    """The card with those files only that the recipe uses, so that no other file need be there."""
-    files = [file for file in card.files if not file.alternative]
-    if spec.use == "train-only":
-        files = [file for file in files if file.split != "test"]
-    elif spec.use == "test-only":
-        files = [file for file in files if file.split == "test"] or files
-    return card.model_copy(update={"files": tuple(files)})
-
-
-def _absent(card: Card, spec: SourceSpec, *, root: Path | None, cache: Path) -> tuple[str, ...] | Skipped:
-    """The optional files that are not here; or, for an optional source, why it is skipped."""
+    # Of the files that the recipe does not use none need be there.
+    wanted = _chosen([file for file in card.files if not file.alternative], spec, lambda file: file.split)
+    used = card.model_copy(update={"files": tuple(wanted)})
     try:
-        lost = absent(card, root=root, cache=cache)
+        lost = absent(used, root=root, cache=cache)
     except DataError as error:
         if spec.optional:
             return Skipped(name=card.name, why=error.message)
@@ -178,40 +165,22 @@ def _absent(card: Card, spec: SourceSpec, *, root: Path | None, cache: Path) -> 
     needed = [file.path for file in lost if not file.optional]
     if needed and spec.optional:
         return Skipped(name=card.name, why=f"not there: {', '.join(needed)}")
-    return tuple(file.path for file in lost if file.optional)
-
-
-def _as_used(located: list[Located], spec: SourceSpec) -> list[Located]:
-    """Choose files once more: hub-only cards learn theirs only when these are located."""
-    if spec.use == "train-only":
-        return [one for one in located if one.file.split != "test"]
-    if spec.use == "test-only":
-        return [one for one in located if one.file.split == "test"] or located
-    return located
-
-
-def _files(one: Input, located: Sequence[Located], *, source: int) -> list[InputFile]:
-    # By the whole entry: one archive may be several files of a card.
-    known = list(one.card.files)
-    # A file without a split is for training alone, or a test as a whole, where the recipe wants it so.
-    meant = {"all": FREE, "train-only": TRAIN, "test-only": TEST}[one.spec.use]
-    validation = {"official": VALIDATION, "cut": TRAIN, "train": TRAIN, "test": TEST}[one.spec.validation]
-    splits = _SPLITS | {"validation": validation}
-    return [
-        InputFile(
-            located=file,
-            source=source,
-            number=known.index(file.file) if file.file in known else place,
-            split=TEST if one.spec.use == "test-only" else splits[file.file.split] or meant,
-        )
-        for place, file in enumerate(located)
-    ]
-
-
-def _nothing(skipped: Sequence[Skipped]) -> ConfigError:
-    names = " ".join(one.name for one in skipped)
-    return ConfigError(
-        "no source of the recipe is on this machine",
-        hint=f"Fetch one of them: ottenok data fetch {names}",
-        key="sources",
+    # Chosen once more: a card that is known by its hub name alone learns its files only when they are located.
+    located = _chosen(locate(used, root=root, cache=cache), spec, lambda one: one.file.split)
+    official = spec.validation == "official" and any(one.file.split == "validation" for one in located)
+    one = Input(
+        card=card,
+        spec=spec,
+        missing=tuple(file.path for file in lost if file.optional),
+        validation_from_train=recipe.split.validation_from_train and spec.validation != "train" and not official,
     )
+    return one, located
+
+
+def _chosen(files: list[_File], spec: SourceSpec, split: Callable[[_File], str | None]) -> list[_File]:
+    """Return the files that the recipe uses of a source."""
+    if spec.use == "train-only":
+        return [file for file in files if split(file) != "test"]
+    if spec.use == "test-only":
+        return [file for file in files if split(file) == "test"] or files
+    return files
