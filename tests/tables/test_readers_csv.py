@@ -393,7 +393,7 @@ def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
     """A member that unpacks to a thousand times its size is not unpacked."""
     path = _zip(tmp_path / "a.zip", {"x.csv": b"text,label\n" + b"a" * (20 << 20)})
 
-    with pytest.raises(DataError, match="ZIP bomb"):
+    with pytest.raises(DataError, match="bomb"):
         list(read(path, _spec()))
 
 

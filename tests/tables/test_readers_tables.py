@@ -97,7 +97,7 @@ def _repacked(path: Path, member: str, content: bytes) -> None:
             b'<!DOCTYPE x [<!ENTITY a "b">]><worksheet><sheetData/></worksheet>',
             "can't be read",
         ),
-        ("xl/media/image.png", b"\0" * (20 << 20), "ZIP bomb"),
+        ("xl/media/image.png", b"\0" * (20 << 20), "bomb"),
     ],
 )
 def test_a_workbook_made_to_harm_is_one_error(tmp_path: Path, member: str, content: bytes, message: str) -> None:

@@ -32,7 +32,7 @@ class ReaderSpec(Table):
         label: Label column, if the label is in one column.
         labels: 0/1 columns, if each label has its own.
         label_list: How `label` holds several labels: `json`, `numpy` (`[ 2 3]`), `comma`, `space`; None: one label.
-        cells: For users' files, what divides several labels in one cell; lists and objects are read in any form.
+        cells: For users' files, the characters that divide several labels in one cell; lists are read in any form.
         missing: With `cells`, values that mean that there is no label.
         part: Column that names a sub-source.
         options: Whatever else that reader takes: delimiter, quoting, encoding, header, sheet, member (of a ZIP), ...
@@ -43,7 +43,7 @@ class ReaderSpec(Table):
     label: str | int | None = None
     labels: tuple[str, ...] = ()
     label_list: Literal["json", "numpy", "comma", "space", "semicolon", "pipe", "hash"] | None = None
-    cells: Literal["one", "comma", "semicolon", "pipe", "hash", "space"] | None = None
+    cells: str | None = None
     missing: tuple[str, ...] = ()
     part: str | int | None = None
     options: dict[str, str | int | bool | list[str]] = Field(default_factory=dict)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from ottenok.core.spellings import fold_label, spelled
 from ottenok.data.card import Card, CardFile, Label, Licence, ReaderSpec, load_card
 from ottenok.data.fetch import Located, fetch, locate
 from ottenok.data.readers.table import open_columns, rows_of
-from ottenok.tables.labels import MISSING, clean_label, study_cells
+from ottenok.tables.labels import MISSING, SEPARATORS, clean_label, study_cells
 from ottenok.tables.records import Record
 from ottenok.tables.table import is_file_name
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ottenok.core.progress import Progress
     from ottenok.data.card import Split
     from ottenok.recipes.corpus import CorpusRecipe, OwnData, SourceSpec
-    from ottenok.tables.labels import LabelCells, ListStyle
+    from ottenok.tables.labels import LabelCells
 
 __all__ = ["OWN", "card_scheme", "corpus_schemes", "source_card", "user_card"]
 
@@ -154,8 +155,8 @@ def user_card(
     cells, encodings = _read_labels(draft, located, progress)
     found = study_cells(
         cells,
-        known=(*(scheme.labels if scheme else ()), *map(clean_label, own.label_map or ())),
-        style=_STYLES.get(own.label_list, "auto"),
+        known={*_known_names(), *(scheme.labels if scheme else ()), *map(clean_label, own.label_map or ())},
+        separators=None if own.label_list is None else SEPARATORS.get(own.label_list, ""),
     )
     if len(found.counts) > _MOST_LABELS:
         shown = ", ".join(repr(label[:30]) for label in list(found.counts)[:3])
@@ -165,11 +166,11 @@ def user_card(
             file=own.name,
             key=str(own.label),
         )
-    several = bool(reader.labels) or found.several
+    several = bool(reader.labels or found.several)
     _tell(found, own, several=several, progress=progress)
     table = _label_table(found.counts, own.label_map or {}, scheme, progress)
     options = reader.options | ({"encoding": encodings[0]} if len(set(encodings)) == 1 and encodings[0] else {})
-    reader = reader.model_copy(update={"options": options} | ({} if reader.labels else {"cells": found.style}))
+    reader = reader.model_copy(update={"options": options} | ({} if reader.labels else {"cells": found.separators}))
     return draft.model_copy(
         update={
             "reader": reader,
@@ -183,10 +184,12 @@ def user_card(
     )
 
 
-_STYLES: dict[str | None, ListStyle] = {
-    "json": "one", "numpy": "one", "comma": "comma", "space": "space", "semicolon": "semicolon", "pipe": "pipe",
-    "hash": "hash", "one": "one",
-}  # fmt: skip
+@cache
+def _known_names() -> frozenset[str]:
+    """Return the labels of all schemes, and their titles."""
+    schemes = load_schemes().values()
+    titles = {name for scheme in schemes for names in scheme.titles.values() for name in names}
+    return frozenset(titles | {label for scheme in schemes for label in scheme.labels})
 
 
 def _is_no_path(path: Path) -> bool:
@@ -205,7 +208,7 @@ def _reader(own: OwnData, scheme: LabelScheme | None, *, hub: bool) -> ReaderSpe
         text=own.text,
         label=own.label if isinstance(own.label, (str, int)) else None,
         labels=own.label if isinstance(own.label, tuple) else (),
-        cells="one" if one else None,
+        cells="" if one else None,
         missing=tuple(sorted(MISSING - named)) if one else (),
         part=own.part,
         options=options,
@@ -261,11 +264,12 @@ def _read_labels(
 
 
 def _tell(found: LabelCells, own: OwnData, *, several: bool, progress: Progress) -> None:
-    if found.style not in {"one", "auto"} and own.label_list is None:
-        progress.note(f"{own.name}: cells hold several labels, divided by {found.style}.")
+    if found.separators and own.label_list is None:
+        marks = " ".join(found.separators)
+        progress.note(f"{own.name}: {found.several:,} cells hold several labels, divided by {marks}")
     if found.whole:
         shown = ", ".join(map(repr, found.whole[:3]))
-        progress.note(f"{own.name}: labels as {shown} are taken whole; label_list divides them.")
+        progress.note(f"{own.name}: labels as {shown} are taken whole: their parts do not stand alone.")
     if found.empty and not several:
         rows = "row has" if found.empty == 1 else "rows have"
         progress.note(f"{own.name}: {found.empty:,} {rows} an empty list instead of a label, and is left out.")
@@ -288,7 +292,8 @@ def _label_table(
         progress.note(f"The label map names what no row has: {', '.join(map(repr, absent))}.")
     best: dict[str, str] = {}
     for label in sorted(counts, key=lambda label: (-counts[label], label)):
-        best.setdefault(fold_label(label), label)
+        folded = fold_label(label)
+        best.setdefault(folded, folded if folded.lstrip("-").isdecimal() else label)
     known = {} if scheme is None else spelled([label for label in counts if fold_label(label) not in said], scheme)
     table: dict[str, str] = {}
     for label in sorted(counts):
@@ -299,6 +304,10 @@ def _label_table(
             table[label] = best[folded]
         elif label in known:
             table[label] = known[label]
+    read = {label: table[label] for label in known if fold_label(label) != fold_label(table[label])}
+    if read:
+        shown = ", ".join(f"{theirs} = {ours}" for theirs, ours in list(read.items())[:12])
+        progress.note(f"Labels are read as: {shown}. --label-map says otherwise.")
     strange = [label for label in sorted(counts) if label not in table]
     if strange and scheme is not None:
         shown = ", ".join(map(repr, strange[:10])) + (", ..." if len(strange) > 10 else "")

@@ -239,9 +239,8 @@ class DelimitedTable(Table):
             raise DataError(f"the header can't be read: {first.reason}", hint=hint, file=self.file)
         self.preamble += "".join(lines.held)
         self.columns = [unicodedata.normalize("NFC", name.strip()) for name in first]
-        if options.escape is None and self._has_row_names(split):
-            self.columns.insert(0, "")
-            self.notes.append("The header is one name shorter than the rows: their first field is taken for row names.")
+        if options.escape is None:
+            self._add_unnamed(list(split))
 
     def _sample(self) -> list[str]:
         """Return the first 1,000 lines after those that are skipped, or fewer that make a megabyte."""
@@ -274,12 +273,21 @@ class DelimitedTable(Table):
         hint = "With auto it is found out."
         return ConfigError(f"expected one character, found {found!r}", hint=hint, file=self.file, key=key)
 
-    def _has_row_names(self, rows: Iterator[list[str] | Broken]) -> bool:
-        """Whether nearly all rows have one field more than the header, and it looks like R's row names."""
+    def _add_unnamed(self, rows: Sequence[list[str] | Broken]) -> None:
+        """Add a column without a name where nearly all rows have one field more than the header.
+
+        It is the last one where rows end with a delimiter, and the first one where it looks like R's row names.
+        """
         records = [fields for fields in rows if isinstance(fields, list)]
-        longer = [fields[0] for fields in records if len(fields) == len(self.columns) + 1]
-        named = len(set(longer)) == len(longer) and all(map(_ROW_NAME.fullmatch, longer))
-        return named and len(longer) >= 0.9 * max(len(records), 1)
+        longer = [fields for fields in records if len(fields) == len(self.columns) + 1]
+        if not longer or len(longer) < 0.9 * len(records):
+            return
+        names = [fields[0] for fields in longer]
+        if not any(fields[-1].strip() for fields in longer):
+            self.columns.append("")
+        elif len(set(names)) == len(names) and all(map(_ROW_NAME.fullmatch, names)):
+            self.columns.insert(0, "")
+            self.notes.append("The header is one name shorter than the rows: their first field is taken for row names.")
 
     def _rows(self, places: Sequence[int], *, raw: bool) -> Iterator[Row | Rejected]:
         clean = True

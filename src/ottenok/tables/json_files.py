@@ -35,35 +35,29 @@ _MAX_DOCUMENT = 64 << 20
 _DECODER = json.JSONDecoder()
 _BETWEEN = re.compile(r"[\s,]*")
 _SPACE = re.compile(r"\s*")
-_HINT = "Fetch the file again, or mend it; if it has one object per line, say --format jsonl."
+_HINT = "Fetch the file again, or mend it; if it has one object per line, say --input-format jsonl."
 
 # A parsed object and its line, or the reason why there is none, and its line.
 _Item = tuple[dict[str, Any] | str, str]
 
 
-def looks_like_lines(text: bytes, *, whole: bool) -> bool | None:
+def looks_like_lines(text: bytes) -> bool | None:
     """Return whether the head of a file is JSON lines (True), another JSON (False), or none (None).
 
     Args:
         text: The head, without a byte order mark; it begins with a brace or bracket.
-        whole: Whether it is the whole file.
     """
     decoded = text.decode("utf-8", errors="replace")
-    first, newline, rest = decoded.partition("\n")
-    if decoded.startswith("{"):
-        try:
-            if isinstance(json.loads(first), dict):
-                # One object alone is a document, unless a line end says that more were meant to come.
-                return bool(rest.strip()) or not isinstance(next(iter(json.loads(first).values()), None), (list, dict))
-        except (ValueError, RecursionError):
-            pass
+    first, _newline, rest = decoded.partition("\n")
+    if decoded.startswith("["):
+        return False if decoded[1:].lstrip().startswith(("{", "[", "]")) else None
+    try:
+        item = json.loads(first)
+    except (ValueError, RecursionError):
         # An object over several lines, or a first line that is broken or longer than the head.
-        following = rest.lstrip()
-        if following.startswith("{") and newline:
-            return True
-        return None if whole and ":" not in decoded else False
-    inner = decoded[1:].lstrip()
-    return False if inner.startswith(("{", "[", "]")) else None
+        return True if rest.lstrip().startswith("{") else False if ":" in decoded else None
+    # One object alone is a row if nothing is in it that may be the rows.
+    return bool(rest.strip()) or not any(isinstance(value, (list, dict)) for value in item.values())
 
 
 class _Objects(Table):
@@ -112,6 +106,11 @@ class _Objects(Table):
             if name in self._results:
                 self.columns.append(f"annotations.result[{name}]")
                 return len(self.columns) - 1
+            tail = name
+            while "." in tail and tail not in self.columns:
+                tail = tail.partition(".")[2]
+            if tail in self.columns:  # `messages.text` of a list that was taken as the rows
+                return self.columns.index(tail)
             if len(ends) == 1:
                 self.notes.append(f"The key {name!r} is taken from {ends[0]!r}.")
                 return self.columns.index(ends[0])
@@ -191,10 +190,10 @@ class JsonTable(_Objects):
                 continue
             head = list(islice(listed, 100))
             paths = {path for item, _text in head if isinstance(item, dict) for path in _paths(item)}
-            if all(_is_among(name, paths) for name in self._wanted) and paths:
+            if paths and all(name.removeprefix(f"{key}.") in paths for name in self._wanted):
                 yield from chain(head, listed)
                 return
-            held[key] = [item for item, _text in chain(head, listed)]
+            held[key] = [item for item, _text in chain(head, reader.bounded(listed, _MAX_DOCUMENT))]
         yield from ((row, "") for row in _rows_of(held, self._wanted))
         # Objects one after the other, each over several lines.
         while reader.peek() == "{":
@@ -209,13 +208,14 @@ class _Reader:
         self._chunks = chunks
         self._file = file
         self._limit = limit
-        self._text, self._at, self._row = "", 0, 0
+        self._text, self._at, self._row, self._taken = "", 0, 0, 0
 
     def _more(self) -> bool:
         text = next(self._chunks, None)
         if text is None:
             return False
         self._text, self._at = self._text[self._at :] + text, 0
+        self._taken += len(text)
         return True
 
     def peek(self, gap: re.Pattern[str] = _SPACE) -> str:
@@ -245,6 +245,14 @@ class _Reader:
                 raise DataError(
                     "the JSON array breaks off or is faulty here", hint=_HINT, file=self._file, row=self._row + 1
                 )
+
+    def bounded(self, items: Iterator[_Item], limit: int) -> Iterator[_Item]:
+        """Take items as long as they have at most so many characters together."""
+        before = self._taken
+        for item in items:
+            if self._taken - before > limit:
+                raise too_long(self._row, file=self._file, limit=limit)
+            yield item
 
     def array(self) -> Iterator[_Item]:
         """Take the objects of the array that comes next."""
@@ -335,10 +343,6 @@ def _result_names(head: Iterable[_Item]) -> list[str]:
     return list(dict.fromkeys(str(result["from_name"]) for result in results if "from_name" in result))
 
 
-def _is_among(name: str, paths: set[str]) -> bool:
-    return name in paths or name.partition(".")[0] in paths or any(path.endswith(f".{name}") for path in paths)
-
-
 def _rows_of(document: dict[str, Any], wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the rows that a document holds: pandas' orientations, a list of objects within it, or itself."""
     if isinstance(document.get("data"), list) and isinstance(document.get("columns"), list):
@@ -352,31 +356,39 @@ def _rows_of(document: dict[str, Any], wanted: Sequence[str]) -> Iterator[dict[s
         return
     if values and all(isinstance(value, dict) for value in values):
         # By columns: every value has the same keys, which are rows; by rows: its keys are the columns.
-        if any(name in document for name in wanted) or (not wanted and len(document) < len(values[0])):
-            keys = dict.fromkeys(key for value in values for key in value)
+        keys = dict.fromkeys(key for value in values for key in value)
+        by_column = all(len(value) == len(keys) for value in values)
+        if by_column and (all(name in document for name in wanted) if wanted else len(document) < len(keys)):
             yield from ({name: value.get(key) for name, value in document.items()} for key in keys)
             return
-        if not wanted or any(name.partition(".")[0] in value for name in wanted for value in values[:100]):
+        if all(any(name.partition(".")[0] in value for value in values[:100]) for name in wanted):
             yield from values
             return
-    found = _best_list(document, wanted, 0)
-    yield from found if found is not None else [document]
+    lists = list(_lists(document, 0))
+    for before, rows in (*lists, ("", [document])):
+        paths = {path for row in rows[:100] for path in _paths(row)}
+        tails = [name.removeprefix(before) for name in wanted]
+        if all(name in paths or name.partition(".")[0] in paths for name in tails):
+            yield from rows
+            return
+    yield from lists[0][1] if lists else [document]
 
 
-def _best_list(value: object, wanted: Sequence[str], depth: int) -> list[dict[str, Any]] | None:
-    """Return the first list of objects within a document that has the wanted keys; the first of all if none has."""
-    if depth > _DEPTH or not isinstance(value, dict):
-        return None
-    first: list[dict[str, Any]] | None = None
-    for inner in value.values():
-        found = _best_list(inner, wanted, depth + 1)
-        if isinstance(inner, list) and inner and all(isinstance(one, dict) for one in inner):
-            found = inner
-        if found is not None:
-            paths = {path for one in found[:100] for path in _paths(one)}
-            if all(_is_among(name, paths) for name in wanted):
-                return found
-            first = first or found
-    if first is not None and all(_is_among(name, set(_paths(value))) for name in wanted):
-        return None  # the object itself has them, as one row
-    return first
+def _lists(document: dict[str, Any], depth: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield the lists of objects within a document, and those within the objects of each list, joined.
+
+    Each comes with what a path to it ends in.
+    """
+    if depth > _DEPTH:
+        return
+    joined: dict[str, list[dict[str, Any]]] = {}
+    for name, value in document.items():
+        if isinstance(value, dict):
+            yield from _lists(value, depth + 1)
+        elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+            yield f"{name}.", value
+            for one in value:
+                for key, inner in one.items():
+                    if isinstance(inner, list) and inner and all(isinstance(item, dict) for item in inner):
+                        joined.setdefault(f"{key}.", []).extend(inner)
+    yield from joined.items()

@@ -8,17 +8,17 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
-    "MISSING", "Fault", "LabelCells", "ListStyle", "as_text", "binary_labels", "clean_label", "label_cell",
-    "list_labels", "one_label", "study_cells",
+    "MISSING", "SEPARATORS", "Fault", "LabelCells", "LabelReader", "ListStyle", "as_text", "binary_labels",
+    "clean_label", "label_cell", "list_labels", "one_label", "study_cells",
 ]  # fmt: skip
 
 LabelReader = Callable[[Sequence[object]], tuple[str, ...]]
-ListStyle = Literal["json", "numpy", "comma", "space", "semicolon", "pipe", "hash", "auto", "one"]
+ListStyle = Literal["json", "numpy", "comma", "space", "semicolon", "pipe", "hash"]
 
 # Distinct values kept ready; a label column has few, and a wrongly chosen one must not fill the memory.
 _MOST_KNOWN = 4096
@@ -31,7 +31,9 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe0e\uf
 MISSING = frozenset(
     {"nan", "NaN", "NAN", "None", "null", "NULL", "Null", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaT", "nil", "\\N"}
 )
-_SEPARATORS: dict[str, str] = {"hash": "#", "semicolon": ";", "pipe": "|", "comma": ",", "space": " "}
+SEPARATORS: dict[str, str] = {"hash": "#", "semicolon": ";", "pipe": "|", "comma": ",", "space": " "}
+# What may divide labels where nothing is said; blanks are in many labels.
+_MARKS = "#;|,；，、/"
 _REPR = re.compile(r"^(?:array|set|frozenset|list|tuple)\((.*?)(?:,\s*dtype=[^()]*)?\)$", re.DOTALL)
 # Keys under which exports hold a label, or a list of labels.
 _LABEL_KEYS = (
@@ -142,7 +144,7 @@ def list_labels(style: ListStyle) -> LabelReader:
             return _items(_json_list(text))
         if style == "numpy":
             return _items(_numpy_list(text))
-        return _items(text.split(_SEPARATORS[style]) if style in _SEPARATORS else text.split())
+        return _items(text.split() if style == "space" else text.split(SEPARATORS[style]))
 
     return read
 
@@ -170,14 +172,14 @@ def _numpy_list(text: str) -> Sequence[object]:
     return [next(group for group in match.groups() if group is not None) for match in _ITEM.finditer(inner)]
 
 
-def label_cell(value: object, *, separator: str | None = None, missing: frozenset[str] = MISSING) -> tuple[str, ...]:
+def label_cell(value: object, *, separators: str = "", missing: frozenset[str] = MISSING) -> tuple[str, ...]:
     """Return the labels that a cell of a user's file holds.
 
     Args:
         value: A string, a number, a list, or an object of Label Studio, doccano or spaCy (`{"choices": [...]}`,
             `{"joy": 1, "anger": 0}`); lists and objects may also be written as JSON, as Python or numpy print them, or
             as databases write arrays (`{joy,anger}`).
-        separator: What divides several labels in a string, if anything does (see `study_cells`).
+        separators: Characters that divide several labels in a string (see `study_cells`).
         missing: Strings that mean that there is no label.
 
     Returns:
@@ -186,24 +188,24 @@ def label_cell(value: object, *, separator: str | None = None, missing: frozense
     Raises:
         Fault: There is no label, or the cell can't be read.
     """
-    found = _labels_in(value, separator, missing, 0)
+    found = _labels_in(value, separators, missing, 0)
     if found is None:
         raise Fault("missing label")
     return tuple(dict.fromkeys(found))
 
 
-def _labels_in(value: object, separator: str | None, missing: frozenset[str], depth: int) -> list[str] | None:
+def _labels_in(value: object, separators: str, missing: frozenset[str], depth: int) -> list[str] | None:
     """Return the labels within a value; None where it is no value at all."""
     if depth > _DEPTH:
         raise Fault("label is nested too deep")
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return _labels_of_object(value, separator, missing, depth)
+        return _labels_of_object(value, separators, missing, depth)
     if isinstance(value, (list, tuple, set, frozenset)):
         if len(value) == 3 and [type(part) for part in value] == [int, int, str]:
             raise Fault("label is a span (start, end, name), not a label of the whole text")
-        inside = [_labels_in(item, separator, missing, depth + 1) for item in value]
+        inside = [_labels_in(item, separators, missing, depth + 1) for item in value]
         found = [label for labels in inside if labels for label in labels]
         return found if found or not value else None
     if isinstance(value, bytes):
@@ -214,15 +216,18 @@ def _labels_in(value: object, separator: str | None, missing: frozenset[str], de
     if isinstance(value, str) and text[-1] in ")]}" and len(text) < 1 << 16:
         written = _written(text)
         if written is not None:
-            return _labels_in(written, separator, missing, depth + 1)
-    if separator is not None and separator in text:
-        parts = [clean_label(part) for part in text.split(separator)]
-        return [part for part in parts if part and part not in missing] or None
-    return [text]
+            return _labels_in(written, separators, missing, depth + 1)
+    return [part for part in _parts(text, separators) if part not in missing] or None
+
+
+def _parts(text: str, separators: str) -> list[str]:
+    for mark in separators:
+        text = text.replace(mark, "\0")
+    return [part for part in map(clean_label, text.split("\0")) if part]
 
 
 def _labels_of_object(
-    value: Mapping[object, object], separator: str | None, missing: frozenset[str], depth: int
+    value: Mapping[object, object], separators: str, missing: frozenset[str], depth: int
 ) -> list[str] | None:
     if value.get("was_cancelled"):
         return None
@@ -232,7 +237,7 @@ def _labels_of_object(
         if key in value and not isinstance(value[key], bool):
             inner = value[key]
             if not isinstance(inner, (int, float)) or key in {"rating", "label", "value"}:
-                return _labels_in(inner, separator, missing, depth + 1)
+                return _labels_in(inner, separators, missing, depth + 1)
     if isinstance(value.get("rating"), int):
         return [str(value["rating"])]
     weights = list(value.values())
@@ -278,71 +283,68 @@ class LabelCells:
     """What the cells of a label column as a whole say.
 
     Attributes:
-        style: What divides several labels in one string: `hash`, `semicolon`, `pipe`, `comma`; `one`: nothing does.
-        several: Whether some row has several labels.
+        separators: Characters that divide several labels in one string.
+        several: Rows with several labels.
         counts: How often each label is there, once divided.
         empty: Rows with an empty list.
-        whole: Labels that hold a separator and were not divided.
+        whole: Labels that hold a usual separator and were not divided.
     """
 
-    style: ListStyle
-    several: bool
+    separators: str
+    several: int
     counts: Mapping[str, int]
     empty: int
     whole: tuple[str, ...] = ()
 
 
 def study_cells(
-    cells: Mapping[tuple[str, ...], int], *, known: Sequence[str] = (), style: ListStyle = "auto"
+    cells: Mapping[tuple[str, ...], int], *, known: Collection[str] = (), separators: str | None = None
 ) -> LabelCells:
     """Decide for a column as a whole whether its strings hold several labels.
 
-    Strings are divided at a separator if most of their parts also stand alone in the column, in other company, or are
-    known. `Very good, thanks`, whose parts never do, stays one label.
+    Strings are divided at a mark if in most of them at least half of the parts also stand alone in the column, in other
+    company, or are known. `Very good, thanks`, whose parts never do, stays one label.
 
     Args:
-        cells: How often each cell, read with `label_cell` and no separator, is there.
-        known: Labels that are known to exist, such as those of a scheme.
-        style: What is said of the separator; `auto`: found out.
+        cells: How often each cell, read with `label_cell` and no separators, is there.
+        known: Labels that are known to exist, such as those of a scheme; a known label is never divided.
+        separators: What is said of them; None: found out.
     """
+    chosen, whole = separators or "", list[str]()
+    familiar = {name.casefold() for name in known}
     strings = Counter[str]()
     for labels, count in cells.items():
         for label in labels:
             strings[label] += count
-    chosen: ListStyle = "one" if style == "auto" else style
-    whole: list[str] = []
-    if style == "auto":
-        familiar = {name.casefold() for name in known}
-        for name, mark in _SEPARATORS.items():
-            if name == "space":
-                continue  # blanks are in many labels
-            torn = {
-                label: {clean_label(part).casefold() for part in label.split(mark)} - {""}
-                for label in strings
-                if mark in label.strip(mark)
-            }
-            if not torn:
-                continue
-            alone = familiar | {label.casefold() for label in strings if mark not in label}
-            company = Counter(part for parts in torn.values() for part in parts)
-            divisible = [
-                label
-                for label, parts in torn.items()
-                if label.casefold() not in familiar
-                and 2 * sum(part in alone or company[part] > 1 for part in parts) >= len(parts)
-                and any(part in alone or company[part] > 1 for part in parts)
-            ]
-            if sum(strings[label] for label in divisible) * 2 >= sum(strings[label] for label in torn):
-                chosen = name  # type: ignore[assignment]
-                break
+    for mark in _MARKS if separators is None else "":
+        divided = Counter[str]()
+        for label, count in strings.items():
+            for part in _parts(label, chosen):
+                divided[part] += count
+        torn = {
+            label: {part.casefold() for part in _parts(label, mark)}
+            for label in divided
+            if mark in label.strip(mark) and label.casefold() not in familiar
+        }
+        alone = familiar | {label.casefold() for label in divided if mark not in label}
+        company = Counter(part for parts in torn.values() for part in parts)
+        sound = [
+            label
+            for label, parts in torn.items()
+            if 2 * sum(part in alone or company[part] > 1 for part in parts) >= len(parts)
+        ]
+        numbers = [[part for part in _parts(label, mark) if part.isdecimal()] for label in torn]
+        if all(len(parts) == 2 and (mark == "/" or parts[1] in {"0", "5"}) for parts in numbers):
+            continue  # 3/5 and 4,5 are marks
+        if torn and sum(divided[label] for label in sound) * 2 > sum(divided[label] for label in torn):
+            chosen += mark
+        else:
             whole += torn
-    divider = _SEPARATORS.get(chosen)
     counts = Counter[str]()
-    several, empty = False, 0
+    several = empty = 0
     for labels, count in cells.items():
-        parts = [clean_label(part) for label in labels for part in (label.split(divider) if divider else [label])]
-        distinct = {part for part in parts if part}
+        distinct = {part for label in labels for part in _parts(label, chosen)}
         counts.update(dict.fromkeys(distinct, count))
-        several = several or len({part.casefold() for part in distinct}) > 1
+        several += count if len({part.casefold() for part in distinct}) > 1 else 0
         empty += count if not distinct else 0
-    return LabelCells(style=chosen, several=several, counts=counts, empty=empty, whole=tuple(whole))
+    return LabelCells(separators=chosen, several=several, counts=counts, empty=empty, whole=tuple(whole))

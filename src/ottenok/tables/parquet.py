@@ -38,6 +38,10 @@ class ParquetTable(Table):
 
     def __init__(self, source: Source, options: TableOptions, wanted: Sequence[str | int]) -> None:  # noqa: ARG002
         super().__init__(source, options)
+        # Of texts that are kept as bytes.
+        self._codec = "utf-8" if options.encoding in {None, "auto"} else str(options.encoding)
+        # Places of columns within structs: the struct's place, the path in it, the type there.
+        self._inner: dict[int, tuple[int, list[str], pa.DataType]] = {}
         with self._opened() as parquet:
             self.schema: pa.Schema = parquet.schema_arrow
             self.columns = [unicodedata.normalize("NFC", name.strip()) for name in self.schema.names]
@@ -70,6 +74,22 @@ class ParquetTable(Table):
                 f"the Parquet file can't be read: {error}", hint="Fetch or write it again.", file=self.file
             ) from error
 
+    def find(self, column: str | int) -> int:
+        """Return the place of a column, also of one within a struct, as `review.text`."""
+        name = str(column)
+        if name not in self.columns and "." in name:
+            base, *path = name.split(".")
+            kind = self.schema.field(self.columns.index(base)).type if base in self.columns else None
+            for key in path:
+                known = kind is not None and hasattr(kind, "fields") and kind.get_field_index(key) >= 0
+                kind = kind.field(key).type if known and kind is not None else None
+            if kind is not None:
+                self._inner[len(self.columns)] = (self.columns.index(base), path, kind)
+                self.columns.append(name)
+                self._class_names.append(None)
+                return len(self.columns) - 1
+        return super().find(column)
+
     def find_text(self, column: str | int) -> int:
         """Return the place of a column that holds texts.
 
@@ -77,7 +97,7 @@ class ParquetTable(Table):
             DataError: There is no such column, or it holds no text.
         """
         place = self.find(column)
-        kind = self.schema.field(place).type
+        kind = self._inner[place][2] if place in self._inner else self.schema.field(place).type
         if not _is_text(kind):
             raise DataError(
                 f"the column {self.columns[place]!r} holds {kind}, not text",
@@ -88,7 +108,8 @@ class ParquetTable(Table):
         return place
 
     def _blocks(self, places: Sequence[int], rows: int, *, raw: bool) -> Iterator[Block]:
-        names = self.schema.names if raw else [self.schema.names[place] for place in dict.fromkeys(places)]
+        outer = [self._inner[place][0] if place in self._inner else place for place in places]
+        names = self.schema.names if raw else [self.schema.names[place] for place in dict.fromkeys(outer)]
         # Texts that repeat stay packed until their size is known.
         packed = [name for name in names if _is_text(self.schema.field(name).type)]
         number = total = 0
@@ -100,7 +121,10 @@ class ParquetTable(Table):
                     if total > most:
                         raise self._source.bomb(f"the Parquet file's texts hold over {total:,} bytes")
                     plain = self._unpacked(piece)
-                    cells = [self._values(plain.column(self.schema.names[place]), place) for place in places]
+                    cells = [
+                        self._values(plain.column(self.schema.names[base]), place)
+                        for place, base in zip(places, outer, strict=True)
+                    ]
                     numbers = list(range(number + 1, number + 1 + piece.num_rows))
                     number += piece.num_rows
                     yield Block(numbers=numbers, cells=cells, raw=plain if raw else None, clean=False)
@@ -145,9 +169,12 @@ class ParquetTable(Table):
             values = list(column.cast(pa.large_binary()).to_pylist())
         if pa.types.is_binary(column.type) or any(type(value) is bytes for value in values[:1000] if value is not None):
             values = [
-                value.decode("utf-8", errors="surrogateescape") if isinstance(value, bytes) else value
+                value.decode(self._codec, errors="surrogateescape") if isinstance(value, bytes) else value
                 for value in values
             ]
+        if place in self._inner:
+            for key in self._inner[place][1]:
+                values = [None if value is None else value[key] for value in values]
         names = self._class_names[place]
         return values if names is None else [_name(value, names) for value in values]
 

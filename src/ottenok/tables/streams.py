@@ -262,7 +262,7 @@ def _check_member(info: zipfile.ZipInfo, max_expansion: int, *, file: str) -> No
 
 def _bomb(what: str, max_expansion: int, *, file: str) -> DataError:
     return DataError(
-        f"{what}; texts do not grow over {max_expansion:,} times, so it is taken for a ZIP bomb",
+        f"{what}; texts do not grow over {max_expansion:,} times, so it is taken for a bomb",
         hint="If you trust it, raise the limit with --max-expansion.",
         file=file,
         key="max_expansion",

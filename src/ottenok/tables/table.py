@@ -13,6 +13,7 @@ import zlib
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ottenok.core.errors import DataError
@@ -23,7 +24,6 @@ from ottenok.tables.streams import PACKED, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
 __all__ = ["BLOCK_CHARACTERS", "SUFFIXES", "Block", "Row", "Table", "fold_name", "is_file_name", "open_table"]
 
@@ -149,7 +149,7 @@ class Table(ABC):
             f"there are {count} {self.kind}s called {column!r}" if count else f"there is no {self.kind} {column!r}"
         )
         if count:
-            hint = f"Rename one of them{'' if self.kind == 'key' else ', or skip the header and name positions'}."
+            hint = "Rename one of them, or name positions with --no-header --skip-rows 1."
         elif column.isascii() and column.isdigit() and self.format in {"csv", "tsv", "xlsx"}:
             hint = "Positions are for files without a header: add --no-header."
         else:
@@ -239,7 +239,7 @@ def guarded(file: str, kind: str) -> Iterator[None]:
     except _UNREADABLE as error:
         raise DataError(
             f"the file can't be read as {kind}: {error}",
-            hint="It may be damaged, or of another kind; fetch it again, or name its --format.",
+            hint="It may be damaged, or of another kind; fetch it again, or name its --input-format.",
             file=file,
         ) from error
 
@@ -282,7 +282,10 @@ def open_table(
         "parquet": ParquetTable,
         "xlsx": XlsxTable,
     }
-    where = place.file if isinstance(place, Source) else str(getattr(place, "name", place))
+    if isinstance(place, Source):
+        where = place.file
+    else:
+        where = str(place) if isinstance(place, str | Path) else str(getattr(place, "name", "standard input"))
     with guarded(where, options.format or "a table"):
         if isinstance(place, Source):
             source = place
@@ -317,10 +320,12 @@ def _format(source: Source) -> str:
     if text.startswith((b"{", b"[")):
         from ottenok.tables.json_files import looks_like_lines
 
-        lines = looks_like_lines(text, whole=len(head) < 1 << 16)
+        if named == "jsonl":
+            return "json" if text.startswith(b"[") or text.partition(b"\n")[0].strip() == b"{" else named
+        lines = looks_like_lines(text)
         if lines is not None:
             return "jsonl" if lines else "json"
     if named is None and suffix and source.name != suffix:
-        known = f"Known kinds: {', '.join(SUFFIXES)}, packed or not. Name another file's kind with --format."
+        known = f"Known kinds: {', '.join(SUFFIXES)}, packed or not. Name another file's kind with --input-format."
         raise DataError(f"the kind of file {suffix!r} is not known", hint=known, file=source.file, key="format")
     return named or "csv"

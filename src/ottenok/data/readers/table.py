@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["TableReaderOptions", "label_reader", "open_columns", "read_table", "rows_of"]
 
 _FORMATS = {"hub": "parquet", "table": None}
-_SEPARATORS = {"hash": "#", "semicolon": ";", "pipe": "|", "comma": ",", "space": " "}
 
 
 class TableReaderOptions(Options):
@@ -117,14 +116,14 @@ def label_reader(spec: ReaderSpec, label: str | None) -> LabelReader:
     if spec.labels:
         return binary_labels(spec.labels)
     if spec.cells is not None:
-        separator, missing = _SEPARATORS.get(spec.cells), frozenset(spec.missing)
+        separators, missing = spec.cells, frozenset(spec.missing)
         known: dict[str, tuple[str, ...]] = {}
 
         def read(cells: Sequence[object]) -> tuple[str, ...]:
             value = cells[0]
             found = known.get(value) if type(value) is str else None
             if found is None:
-                found = label_cell(value, separator=separator, missing=missing)
+                found = label_cell(value, separators=separators, missing=missing)
                 if type(value) is str and len(known) < 4096:
                     known[value] = found
             return found
