@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ottenok.cli.options import cache_option, folder_option, json_option, keys_argument, label_map_option, recipe_keys
+from ottenok.cli.options import (
+    cache_option,
+    folder_option,
+    json_option,
+    keys_argument,
+    label_map_option,
+    recipe_keys,
+    table_options,
+)
 from ottenok.cli.screen import say, write_json
 
 if TYPE_CHECKING:
     from ottenok.data.corpus import Corpus
+    from ottenok.tables.options import TableOptions
 
 __all__ = ["build"]
 
@@ -23,6 +32,7 @@ __all__ = ["build"]
 @click.option("--label", "labels", multiple=True, help="Its label column; repeat it for several 0/1 columns.")
 @click.option("--scheme", help="Label scheme of the corpus.  [default: the recipe's, or a file's labels as they are]")
 @label_map_option
+@table_options
 @folder_option
 @cache_option
 @json_option
@@ -35,6 +45,7 @@ def build(  # noqa: PLR0913 - click passes each option by name
     labels: tuple[str, ...],
     scheme: str | None,
     label_map: dict[str, str],
+    table: TableOptions,
     data_root: Path | None,
     cache: Path,
     keys: tuple[str, ...],
@@ -56,24 +67,21 @@ def build(  # noqa: PLR0913 - click passes each option by name
     from ottenok.data.build import build_corpus
     from ottenok.recipes.corpus import CorpusRecipe
 
-    label = _column(labels[0]) if len(labels) == 1 else labels
+    label = labels[0] if len(labels) == 1 else labels
     corpus = build_corpus(
         source,
         out,
-        text=None if text is None else _column(text),
+        text=text,
         label=label or None,
         scheme=scheme,
         label_map=label_map,
+        table=table,
         overrides=recipe_keys(keys, top=CorpusRecipe.model_fields),
         data_root=data_root,
         cache=cache,
         progress=Bars(),
     )
     _report(corpus, as_json=as_json)
-
-
-def _column(name: str) -> str | int:
-    return int(name) if name.isascii() and name.isdigit() else name
 
 
 def _report(corpus: Corpus, *, as_json: bool) -> None:

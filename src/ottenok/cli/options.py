@@ -154,32 +154,69 @@ def bootstrap_options(command: _Command) -> _Command:
     return resamples(seed(command))
 
 
+def _label_map(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [entry.rpartition("=") for entry in given]
+    for entry, (_, equals, _) in zip(given, pairs, strict=True):
+        if not equals:
+            raise ConfigError(f"expected THEIRS=OURS, found {entry!r}", key="--label-map")
+    return {theirs: ours for theirs, _, ours in pairs}
+
+
+_LABEL_MAP = click.option(
+    "--label-map",
+    multiple=True,
+    metavar="THEIRS=OURS",
+    callback=_label_map,
+    help="Rename a label; THEIRS= drops it. Labels that are not named keep their meaning. May be repeated.",
+)
+_TABLE = (
+    click.option(
+        "--input-format",
+        type=click.Choice(["csv", "tsv", "json", "jsonl", "parquet", "xlsx"]),
+        help="Kind of a table.  [default: by its name and first bytes]",
+    ),
+    click.option("--encoding", help="Encoding of a text file, such as windows-1251.  [default: found out]"),
+    click.option("--delimiter", help="Between the cells of CSV: one character, or tab.  [default: found out]"),
+    click.option("--quote", help="Quote of CSV: one character, or none.  [default: found out]"),
+    click.option("--no-header", is_flag=True, help="The table has no header: columns are positions from 0."),
+    click.option("--sheet", help="Sheet of XLSX, by name or by number from 1.  [default: the first that fits]"),
+    click.option("--skip-rows", type=click.IntRange(min=0), default=0, help="Lines before the header to pass over."),
+    click.option("--member", help="File of a ZIP archive.  [default: its only one]"),
+    click.option("--max-record", type=click.IntRange(min=1), help="Most characters of a row.  [default: 8 M]"),
+    click.option(
+        "--max-expansion", type=click.IntRange(min=1), help="Times that a packed file may grow.  [default: 200]"
+    ),
+)
+
+
+def _table(*, no_header: bool, input_format: Any, **given: Any) -> TableOptions:  # noqa: ANN401 - click passes what each option is
+    from ottenok.tables.options import TableOptions
+
+    for key in ("delimiter", "quote"):
+        given[key] = _MARKS.get(given[key], given[key])
+    limits = {key: given.pop(key) for key in ("max_record", "max_expansion")}
+    said = {key: value for key, value in limits.items() if value is not None}
+    return TableOptions(format=input_format, header=not no_header, **given, **said)
+
+
 def label_map_option(command: _Command) -> _Command:
     """`--label-map THEIRS=OURS`, as a mapping."""
+    return _LABEL_MAP(command)
 
-    def read(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-        pairs = [entry.partition("=") for entry in given]
-        for entry, (_, equals, _) in zip(given, pairs, strict=True):
-            if not equals:
-                raise ConfigError(f"expected THEIRS=OURS, found {entry!r}", key="--label-map")
-        return {theirs: ours for theirs, _, ours in pairs}
 
-    return click.option(
-        "--label-map",
-        multiple=True,
-        metavar="THEIRS=OURS",
-        callback=read,
-        help="Rename a label; THEIRS= drops it. May be repeated.",
-    )(command)
+def table_options(command: _Command) -> _Command:
+    """How a table is read where that is not found out, as one `table`."""
+    return _grouped("table", _TABLE, _table)(command)  # type: ignore[no-any-return] # it is the command itself
 
 
 def column_options(command: _Command) -> _Command:
-    """`--text` and `--label` of a labelled file, as one `columns`."""
+    """`--text`, `--label`, `--label-map` and how a labelled file is read, as one `columns`."""
 
-    def make(text: str, label: tuple[str, ...]) -> Any:  # noqa: ANN401 - imported when it is made
+    def make(text: str, label: tuple[str, ...], label_map: dict[str, str], **table: Any) -> Any:  # noqa: ANN401 - imported when it is made
         from ottenok.studies.rows import Columns
 
-        return Columns(text=text, label=label[0] if len(label) == 1 else label)
+        one = label[0] if len(label) == 1 else label
+        return Columns(text=text, label=one, label_map=label_map, table=_table(**table))
 
     options = [
         click.option("--text", default="text", show_default=True, help="Column of the texts, for a file."),
@@ -190,43 +227,10 @@ def column_options(command: _Command) -> _Command:
             show_default=True,
             help="Column of the labels, for a file; repeat it for several 0/1 columns.",
         ),
+        _LABEL_MAP,
+        *_TABLE,
     ]
     return _grouped("columns", options, make)(command)  # type: ignore[no-any-return] # it is the command itself
-
-
-def table_options(command: _Command) -> _Command:
-    """How a table is read where that is not found out, as one `table`."""
-
-    def make(*, no_header: bool, **given: Any) -> TableOptions:  # noqa: ANN401 - click passes what each option is
-        from ottenok.tables.options import TableOptions
-
-        for key in ("delimiter", "quote"):
-            given[key] = _MARKS.get(given[key], given[key])
-        given["format"] = given.pop("input_format")
-        limits = {key: given.pop(key) for key in ("max_record", "max_expansion")}
-        return TableOptions(header=not no_header, **given, **{k: v for k, v in limits.items() if v is not None})
-
-    options = [
-        click.option(
-            "--input-format",
-            type=click.Choice(["csv", "tsv", "json", "jsonl", "parquet", "xlsx"]),
-            help="Kind of a table.  [default: by its name and first bytes]",
-        ),
-        click.option("--encoding", help="Encoding of a text file, such as windows-1251.  [default: found out]"),
-        click.option("--delimiter", help="Between the cells of CSV: one character, or tab.  [default: found out]"),
-        click.option("--quote", help="Quote of CSV: one character, or none.  [default: found out]"),
-        click.option("--no-header", is_flag=True, help="The table has no header: columns are positions from 0."),
-        click.option("--sheet", help="Sheet of XLSX, by name or by number from 1.  [default: the first that fits]"),
-        click.option(
-            "--skip-rows", type=click.IntRange(min=0), default=0, help="Lines before the header to pass over."
-        ),
-        click.option("--member", help="File of a ZIP archive.  [default: its only one]"),
-        click.option("--max-record", type=click.IntRange(min=1), help="Most characters of a row.  [default: 8 M]"),
-        click.option(
-            "--max-expansion", type=click.IntRange(min=1), help="Times that a packed file may grow.  [default: 200]"
-        ),
-    ]
-    return _grouped("table", options, make)(command)  # type: ignore[no-any-return] # it is the command itself
 
 
 def recipe_keys(arguments: Sequence[str], *, top: Collection[str]) -> dict[str, Any]:

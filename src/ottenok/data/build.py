@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ottenok.data.dedupe import Cleaned
     from ottenok.data.inputs import Inputs
     from ottenok.data.rows import RowIndex, StagingFile, StagingWriter
+    from ottenok.tables.options import TableOptions
     from ottenok.tables.records import Record
 
 __all__ = ["ReadPass", "build", "build_corpus"]
@@ -112,6 +113,7 @@ def build_corpus(  # noqa: PLR0913 - a public door, options by name
     label: str | int | Sequence[str] | None = None,
     scheme: str | None = None,
     label_map: Mapping[str, str] | None = None,
+    table: TableOptions | None = None,
     overrides: Mapping[str, Any] | None = None,
     data_root: str | Path | None = None,
     cache: str | Path | None = None,
@@ -128,7 +130,8 @@ def build_corpus(  # noqa: PLR0913 - a public door, options by name
         text: The file's text column: its name or 0-based position.
         label: Its label column, or the names of several 0/1 columns.
         scheme: Label scheme of the corpus, such as `sentiment-3`; None: the recipe's, or a file's labels as they are.
-        label_map: From the file's labels to the scheme's, `""` to drop.
+        label_map: From the file's labels to the scheme's, `""` to drop; others go by their names and usual spellings.
+        table: How the file is read, where that is not found out.
         overrides: Keys of the recipe to be laid over it, as nested mappings: `{"split": {"test": 0.2, "train": 0.7}}`.
         data_root: Folder of data sets that is looked into first.
         cache: Folder of fetched data sets; None: the user's cache.
@@ -141,7 +144,15 @@ def build_corpus(  # noqa: PLR0913 - a public door, options by name
         MissingExtraError: A package of the extra `data` is not installed.
     """
     if not isinstance(source, CorpusRecipe):
-        source = corpus_recipe(source, text=text, label=label, scheme=scheme, label_map=label_map, overrides=overrides)
+        source = corpus_recipe(
+            source,
+            text=text,
+            label=label,
+            scheme=scheme,
+            label_map=label_map,
+            reader=table.said() if table else None,
+            overrides=overrides,
+        )
     root = None if data_root is None else Path(data_root)
     return build(source, root=root, cache=cache_home(cache), out=Path(out), progress=progress)
 

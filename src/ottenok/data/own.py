@@ -198,7 +198,8 @@ def _is_no_path(path: Path) -> bool:
 
 def _reader(own: OwnData, scheme: LabelScheme | None, *, hub: bool) -> ReaderSpec:
     options = {**_FOUND_OUT, **own.reader}
-    kind = "hub" if hub else str(options.pop("format", "table"))
+    kind = str(options.pop("format", "table"))
+    kind = "hub" if hub else kind
     if hub and own.config:
         options["config"] = own.config
     named = {*(own.label_map or ()), *(scheme.labels if scheme else ())}

@@ -339,6 +339,7 @@ def corpus_recipe(
     label: str | int | Sequence[str] | None = None,
     scheme: str | None = None,
     label_map: Mapping[str, str] | None = None,
+    reader: Mapping[str, Any] | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> CorpusRecipe:
     """Return a corpus recipe: one by its name or file, or the one that stands for a file of the user's own.
@@ -349,6 +350,7 @@ def corpus_recipe(
         label: Its label column, or the names of several 0/1 columns.
         scheme: Label scheme of the corpus; None: the recipe's, or a file's labels as they are.
         label_map: From the file's labels to the scheme's, `""` to drop.
+        reader: Options of its reader, such as `delimiter` or `sheet`.
         overrides: Keys of the recipe to be laid over it, as nested mappings.
 
     Raises:
@@ -382,5 +384,7 @@ def corpus_recipe(
     }
     if label_map:
         own["label_map"] = dict(label_map)
+    if reader:
+        own["reader"] = dict(reader)
     tree = {"name": path.stem, "scheme": scheme or "own", "sources": [{"own": own}]}
     return parse(CorpusRecipe, merge(tree, over))
