@@ -351,7 +351,7 @@ def open_writer(table: Table, columns: AnswerColumns, out: Path, *, header: bool
     other: dict[str, Callable[..., Writer]] = {"csv": _ToDelimited, "jsonl": _ToLines, "parquet": _ToParquet}
     made = same if ("csv" if table.format == "tsv" else table.format) == kind else other
     dialect = getattr(table, "dialect", None)
-    if dialect is not None and not table.file.lower().endswith(out.suffix.lower()):
+    if kind == "csv" and dialect is not None and not table.file.lower().endswith(out.suffix.lower()):
         # A comma file that is to be .tsv gets tabs; whatever divides a .csv file stays in a .csv file.
         made = same if (dialect.delimiter == "\t") == (out.suffix.lower() == ".tsv") else other
     return made[kind](table, columns, out, header=header)
