@@ -461,6 +461,7 @@ def _ahead(items: Iterator[_T], stopped: threading.Event) -> Generator[_T, None,
 
     thread = threading.Thread(target=work, name="ottenok-file", daemon=True)
     thread.start()
+    told = False
     try:
         while True:
             try:
@@ -472,8 +473,15 @@ def _ahead(items: Iterator[_T], stopped: threading.Event) -> Generator[_T, None,
             if isinstance(error, StopIteration):
                 return
             if error is not None:
+                told = True
                 raise error
             yield item  # type: ignore[misc] # an item that is None comes with an error
+    except BaseException:
+        # Ctrl-C, or nobody wants more: the thread must not wait for its items to be taken. An error of its own goes
+        # up through the other threads first.
+        if not told:
+            stopped.set()
+        raise
     finally:
         thread.join()
 
