@@ -474,7 +474,7 @@ def _ahead(items: Iterator[_T], stopped: threading.Event) -> Generator[_T, None,
                 return
             if error is not None:
                 told = True
-                raise error
+                raise error  # noqa: TRY301 - where the items are used
             yield item  # type: ignore[misc] # an item that is None comes with an error
     except BaseException:
         # Ctrl-C, or nobody wants more: the thread must not wait for its items to be taken. An error of its own goes
