@@ -21,7 +21,7 @@ import numpy as np
 
 from ottenok.core.files import atomic_write_text
 from ottenok.data.corpus import open_corpus
-from ottenok.studies.compare import CompareSpec, compare
+from ottenok.studies.compare import compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,13 +52,13 @@ def steps(folder: Path, tree: dict[str, Any]) -> dict[str, Any]:
     """Compare neighbours, each with all its seeds, on the same test rows."""
     metric, split = tree["comparison"]["metrics"][0], tree["comparison"]["split"]
     places: dict[str, list[Path]] = {}
-    for arm in tree["arms"]:
+    for arm in tree["variants"]:
         if arm["state"] == "done":
             places.setdefault(arm["name"], []).append(folder / arm["folder"])
     gains, names = {}, list(places)
     for before, after in pairwise(names):
-        spec = CompareSpec(metrics=(metric,), baseline=places[before][0].name, split=split)
-        found = compare([*places[before], *places[after]], spec)
+        both = [*places[before], *places[after]]
+        found = compare(both, metrics=(metric,), baseline=places[before][0].name, split=split)
         one = next(system for system in found.systems if system.name != found.baseline).differences[metric]
         gains[after] = {"value": one.value, "low": one.low, "high": one.high, "p": one.p}
     return {"metric": metric, "gains": gains}

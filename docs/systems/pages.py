@@ -19,8 +19,6 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
-
 from ottenok.studies.compare import Comparison
 from ottenok.studies.compare_tables import as_markdown
 from ottenok.tasks.metrics import METRICS
@@ -57,16 +55,22 @@ def result(folder: Path, name: str) -> dict[str, Any]:
     return tree
 
 
+def variants(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what a result file says of each variant and seed; files of older versions call them arms."""
+    found: list[dict[str, Any]] = tree["variants"] if "variants" in tree else tree["arms"]
+    return found
+
+
 def reports(tree: Mapping[str, Any], arm: str, split: str = "test") -> list[Report]:
     """Return the reports of an arm's runs, one per seed.
 
     Raises:
         NotRunError: The arm was not trained.
     """
-    found = [one for one in tree["arms"] if one["name"] == arm and split in one.get("reports", {})]
+    found = [one for one in variants(tree) if one["name"] == arm and split in one.get("reports", {})]
     if not found:
         reason = next(
-            (one["reason"] for one in tree["arms"] if one["name"] == arm and one["reason"]), "not trained yet"
+            (one["reason"] for one in variants(tree) if one["name"] == arm and one["reason"]), "not trained yet"
         )
         raise NotRunError(f"The arm {arm} has no figures: {reason}.")
     return [Report.from_json(one["reports"][split]) for one in found]
@@ -74,7 +78,7 @@ def reports(tree: Mapping[str, Any], arm: str, split: str = "test") -> list[Repo
 
 def titles(tree: Mapping[str, Any]) -> dict[str, str]:
     """Return name to title of the arms, in their order."""
-    return {arm["name"]: arm["title"] for arm in tree["arms"]}
+    return {arm["name"]: arm["title"] for arm in variants(tree)}
 
 
 def cell(found: list[Interval], digits: int = 3) -> str:
@@ -120,7 +124,7 @@ def labels_table(folder: Path, name: str, arm: str) -> str:
 def sources_table(folder: Path, name: str) -> str:
     """`sources RESULT`: macro F1 per source, published and ours, as it is and on balanced labels."""
     tree, system = result(folder, name), published()["sentiment-balanced"]
-    trained = {arm["name"] for arm in tree["arms"] if arm["state"] == "done"}
+    trained = {arm["name"] for arm in variants(tree) if arm["state"] == "done"}
     if not trained:
         raise NotRunError("No arm is trained yet.")
     names = [(text, reports(tree, arm)) for arm, text in titles(tree).items() if arm in trained]
@@ -144,15 +148,15 @@ def comparison_table(folder: Path, name: str) -> str:
     """`comparison RESULT`: figures, paired tests and costs of all arms, and why an arm is missing."""
     tree = result(folder, name)
     if tree["comparison"] is None:
-        rows = tuple((arm["title"], arm["reason"] or arm["state"]) for arm in tree["arms"])
+        rows = tuple((arm["title"], arm["reason"] or arm["state"]) for arm in variants(tree))
         return Grid(header=("", "reason"), rows=rows).markdown()
-    return as_markdown(TypeAdapter(Comparison).validate_python(tree["comparison"]), level=4)
+    return as_markdown(Comparison.from_json(tree["comparison"]), level=4)
 
 
 def epochs_table(folder: Path, name: str, arm: str, *columns: str) -> str:
     """`epochs RESULT ARM FIGURE...`: an arm's epochs on validation rows."""
     tree = result(folder, name)
-    found = next((one["epochs"] for one in tree["arms"] if one["name"] == arm), [])
+    found = next((one["epochs"] for one in variants(tree) if one["name"] == arm), [])
     if not found:
         raise NotRunError(f"The arm {arm} has no epochs.")
     header = ("epoch", "training loss", "step", "validation loss", *(title(column) for column in columns))
@@ -216,7 +220,7 @@ def facts(folder: Path, name: str) -> str:
 def machine(folder: Path, name: str) -> str:
     """`machine RESULT`: what our figures were made with, as the first finished arm has it."""
     tree = result(folder, name)
-    done = [arm for arm in tree["arms"] if arm["state"] == "done"]
+    done = [arm for arm in variants(tree) if arm["state"] == "done"]
     if not done:
         raise NotRunError("No arm is trained yet.")
     recipe, here = done[0]["recipe"], tree["environment"]
@@ -242,7 +246,12 @@ def marks(folder: Path) -> str:
         value = mean(one.value for one in found) if found else None
         cells = (_known(mark.get("published")), f"{mark['mark']:g}", _or_none(found), _state(value, mark["mark"]))
         rows.append((mark["what"], *cells))
-    return Grid(header=("", "published", "mark", "ours", ""), rows=tuple(rows)).markdown()
+    return _ours(Grid(header=("", "published", "mark", "ours", ""), rows=tuple(rows)))
+
+
+def _ours(grid: Grid) -> str:
+    """Return a table as Markdown whose names of files and variants, which we wrote ourselves, stay marked."""
+    return grid.markdown().replace("\\`", "`")
 
 
 def tries(folder: Path) -> str:
@@ -251,7 +260,7 @@ def tries(folder: Path) -> str:
     for one in tomllib.loads((HERE / "marks.toml").read_text(encoding="utf-8"))["tries"]:
         found = _found(folder, one)
         rows.append((one["what"], cell(found) if found else "not run yet"))
-    return Grid(header=("", "ours"), rows=tuple(rows)).markdown()
+    return _ours(Grid(header=("", "ours"), rows=tuple(rows)))
 
 
 def _found(folder: Path, place: Mapping[str, Any]) -> list[Interval]:

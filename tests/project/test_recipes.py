@@ -21,7 +21,7 @@ from ottenok.recipes.files import recipe_file
 from ottenok.recipes.train import load_recipe
 from ottenok.recipes.variants import take_variants
 from ottenok.studies.compare import check_metrics
-from ottenok.studies.study_recipe import read_study
+from ottenok.studies.study import read_study
 from ottenok.text.normalise import dedupe_key
 
 if TYPE_CHECKING:

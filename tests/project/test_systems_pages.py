@@ -26,7 +26,7 @@ from ottenok.data.corpus import Corpus, open_corpus
 from ottenok.recipes.corpus import CorpusRecipe
 from ottenok.recipes.files import recipe_file
 from ottenok.recipes.train import TrainRecipe
-from ottenok.studies.study_recipe import read_study
+from ottenok.studies.study import read_study
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -137,7 +137,7 @@ def test_commands_of_the_pages_are_right(page: str, line: str) -> None:
 @pytest.mark.train
 def test_tables_are_made_from_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A study, collected, fills every kind of table; a failed arm is a row with its reason, and steps are paired."""
-    from ottenok.studies.study import StudySpec, study
+    from ottenok.studies.study import study
 
     names = ("rusentiment", "sentirueval-2016-banks")
     corpus = toy_corpus(tmp_path / "toy", names=names)
@@ -149,7 +149,7 @@ def test_tables_are_made_from_a_study(tmp_path: Path, monkeypatch: pytest.Monkey
         '[[arms]]\nname = "two"\nmodel.pooling = "max"\n',
         encoding="utf-8",
     )
-    study(recipe, tmp_path / "study", over=override(over), spec=StudySpec(corpus=corpus.folder))
+    study(recipe, tmp_path / "study", over=override(over), corpus=corpus.folder)
     collect, pages = script("collect"), script("pages")
     monkeypatch.setattr(collect, "RESULTS", tmp_path / "results")
     assert collect.main(["study", str(tmp_path / "study"), "toy"]) == 0

@@ -15,10 +15,8 @@ from ottenok.bundle.manifest import BundleManifest, DataFacts, LicenceFacts, Sch
 from ottenok.cli.compare import compare as command
 from ottenok.core.errors import BundleError, ConfigError, DataError
 from ottenok.core.schemes import load_scheme
-from ottenok.studies.compare import CompareSpec, Failed, compare
-from ottenok.studies.compare_costs import sample_texts
-from ottenok.studies.compare_page import as_html
-from ottenok.studies.compare_tables import as_markdown, as_text
+from ottenok.studies.compare import Comparison, Failed, compare, sample_texts
+from ottenok.studies.compare_tables import as_html, as_markdown, as_text
 from ottenok.tasks.decision import Decision
 from ottenok.tasks.paired import PairedOptions
 from ottenok.tasks.predictions import Predictions, load_predictions, predictions_file, save_predictions
@@ -88,13 +86,13 @@ def test_better_models_are_told_from_worse_ones(tmp_path: Path) -> None:
         _write(tmp_path / "strong", right=0.8),
         _write(tmp_path / "near", right=0.79),
     ]
-    found = compare(places, CompareSpec(tests=PairedOptions(resamples=200, permutations=500)))
+    found = compare(places, tests=PairedOptions(resamples=200, permutations=500))
 
     assert found.metrics == ("macro_f1", "accuracy", "weighted_f1", "mae", "quadratic_kappa")
     assert (found.baseline, found.rows) == ("strong", _ROWS)
     weak, strong, near = found.systems
     for one in found.systems:
-        value = one.figures["macro_f1"]
+        value = one.metrics["macro_f1"]
         assert value.low is not None
         assert value.high is not None
         assert value.low < value.value < value.high
@@ -106,7 +104,7 @@ def test_better_models_are_told_from_worse_ones(tmp_path: Path) -> None:
     assert difference.p < weak.corrected["macro_f1"] < 0.01
     assert near.corrected["macro_f1"] > 0.05
     assert weak.mcnemar is not None
-    lost = round((strong.figures["accuracy"].value - weak.figures["accuracy"].value) * _ROWS)
+    lost = round((strong.metrics["accuracy"].value - weak.metrics["accuracy"].value) * _ROWS)
     assert weak.mcnemar.second - weak.mcnemar.first == lost
     assert (weak.cost.parameters, weak.cost.minutes, weak.cost.weights_mb) == (29_000_000, 2.5, 2.5)
 
@@ -118,16 +116,16 @@ def test_seeds_of_one_recipe_are_one_row(tmp_path: Path) -> None:
         _write(tmp_path / f"small-{seed}", right=0.6, seed=seed, name="small", optim={"lr": 1e-4}, **known)
     _write(tmp_path / "small-again", right=0.6, seed=1, name="small", optim={"lr": 1e-4})
     _write(tmp_path / "large-1", right=0.6, seed=1, name="large", optim={"lr": 2e-4})
-    found = compare([tmp_path], CompareSpec(tests=_QUICK, metrics=("accuracy",), baseline="large"))
+    found = compare([tmp_path], tests=_QUICK, metrics=("accuracy",), baseline="large")
 
     by_name = {one.name: one for one in found.systems}
     assert list(by_name) == ["large", "small (small-1)", "small (small-again)"]
     grouped = by_name["small (small-1)"]
     assert (grouped.seeds, grouped.folders) == ((1, 2, 3), ("small-1", "small-2", "small-3"))
-    assert grouped.figures["accuracy"].deviation is not None
+    assert grouped.metrics["accuracy"].deviation is not None
     assert grouped.cost.minutes == pytest.approx(3.5)
     assert grouped.mcnemar is None
-    assert by_name["small (small-again)"].figures["accuracy"].deviation is None
+    assert by_name["small (small-again)"].metrics["accuracy"].deviation is None
 
 
 def test_other_rows_are_refused_and_named(tmp_path: Path) -> None:
@@ -137,15 +135,15 @@ def test_other_rows_are_refused_and_named(tmp_path: Path) -> None:
         _write(tmp_path / "two", right=0.5, rows=range(20, _ROWS + 5)),
     ]
     with pytest.raises(DataError) as caught:
-        compare(places, CompareSpec(tests=_QUICK))
+        compare(places, tests=_QUICK)
     assert "20 only in one (the first: toy/0/0), 5 only in two (the first: toy/0/200)" in str(caught.value)
     assert "--common" in str(caught.value)
 
-    found = compare(places, CompareSpec(tests=_QUICK, common=True))
+    found = compare(places, tests=_QUICK, common=True)
     assert found.rows == _ROWS - 20
     assert found.notes == ("20 of the 200 rows of one are left out.", "5 of the 185 rows of two are left out.")
     with pytest.raises(DataError, match="no row in common"):
-        compare([places[0], _write(tmp_path / "far", right=0.5, rows=range(500, 510))], CompareSpec(common=True))
+        compare([places[0], _write(tmp_path / "far", right=0.5, rows=range(500, 510))], common=True)
 
 
 def test_rows_with_another_truth_are_refused(tmp_path: Path) -> None:
@@ -159,8 +157,8 @@ def test_rows_with_another_truth_are_refused(tmp_path: Path) -> None:
     save_predictions(file, Predictions(truth=truth, **fields))
 
     with pytest.raises(DataError, match=r"1 rows have other labels: toy/0/3 is .* in one and .* in two"):
-        compare(places, CompareSpec(tests=_QUICK))
-    assert compare(places, CompareSpec(tests=_QUICK, common=True)).rows == _ROWS - 1
+        compare(places, tests=_QUICK)
+    assert compare(places, tests=_QUICK, common=True).rows == _ROWS - 1
 
 
 def test_rows_and_labels_may_have_another_order(tmp_path: Path) -> None:
@@ -171,20 +169,20 @@ def test_rows_and_labels_may_have_another_order(tmp_path: Path) -> None:
     turned = {"labels": there.labels[::-1], "truth": there.truth[:, ::-1], "probs": there.probs[:, ::-1]}
     save_predictions(file, Predictions(ids=there.ids, sources=there.sources, **turned))
 
-    found = compare(places, CompareSpec(tests=_QUICK, metrics=("accuracy", "mae", "macro_auc", "calibration_error")))
+    found = compare(places, tests=_QUICK, metrics=("accuracy", "mae", "macro_auc", "calibration_error"))
     one, two = found.systems
-    assert one.figures == two.figures
+    assert one.metrics == two.metrics
     assert [value.p for value in found.systems[1].differences.values()] == [1.0, 1.0, 1.0]
 
 
 def test_several_labels_and_areas(tmp_path: Path) -> None:
     """Multi-label models are compared by their own usual figures, and by areas when these are asked for."""
     places = [_write(tmp_path / f"model-{n}", right=0.9 - n / 4, scheme="emotions-7") for n in range(2)]
-    found = compare(places, CompareSpec(tests=_QUICK))
+    found = compare(places, tests=_QUICK)
     assert found.metrics == ("macro_f1", "subset_accuracy", "weighted_f1")
 
-    areas = compare(places, CompareSpec(tests=_QUICK, metrics=("macro_auc", "micro_f1")))
-    assert areas.systems[0].figures["macro_auc"].low is not None
+    areas = compare(places, tests=_QUICK, metrics=("macro_auc", "micro_f1"))
+    assert areas.systems[0].metrics["macro_auc"].low is not None
     assert areas.systems[1].differences["macro_auc"].value < 0
 
 
@@ -192,7 +190,7 @@ def test_several_labels_and_areas(tmp_path: Path) -> None:
     ("spec", "words"),
     [
         ({"metrics": ("macro_f2",)}, "Did you mean 'macro_f1'"),
-        ({"metrics": ("subset_accuracy",)}, "no figure 'subset_accuracy'"),
+        ({"metrics": ("subset_accuracy",)}, "no metric 'subset_accuracy'"),
         ({"baseline": "strongest"}, "no model 'strongest'"),
         ({"split": "validation"}, "no such file of predictions"),
     ],
@@ -201,7 +199,7 @@ def test_what_is_not_there_is_refused(spec: dict[str, Any], words: str, tmp_path
     """Figures, baselines and splits, each with what to do."""
     place = _write(tmp_path / "strong", right=0.8)
     with pytest.raises((ConfigError, DataError)) as caught:
-        compare([place], CompareSpec(tests=_QUICK, **spec))
+        compare([place], tests=_QUICK, **spec)
     assert words in str(caught.value)
 
 
@@ -224,50 +222,54 @@ def test_weights_are_not_needed(tmp_path: Path) -> None:
     place = _write(tmp_path / "light", right=0.8)
     (place / "model.safetensors").unlink()
 
-    assert compare([place], CompareSpec(tests=_QUICK)).systems[0].cost.weights_mb == 2.5
+    assert compare([place], tests=_QUICK).systems[0].cost.weights_mb == 2.5
 
 
 def test_the_baseline_is_the_best_or_the_one_named(tmp_path: Path) -> None:
     """By the first figure, whose better direction counts; order and baseline can be asked for."""
     places = [_write(tmp_path / name, right=right) for name, right in (("b", 0.5), ("a", 0.8), ("c", 0.6))]
-    assert compare(places, CompareSpec(tests=_QUICK, metrics=("mae",))).baseline == "a"
-    assert compare(places, CompareSpec(tests=_QUICK, baseline=str(tmp_path / "c"))).baseline == "c"
-    ordered = compare(places, CompareSpec(tests=_QUICK, best_first=True))
+    assert compare(places, tests=_QUICK, metrics=("mae",)).baseline == "a"
+    assert compare(places, tests=_QUICK, baseline=str(tmp_path / "c")).baseline == "c"
+    ordered = compare(places, tests=_QUICK, best_first=True)
     assert [one.name for one in ordered.systems] == ["a", "c", "b"]
 
 
 def test_tables_say_what_was_found(tmp_path: Path) -> None:
     """Text, Markdown and HTML have the same cells; what a name holds is no markup."""
     places = [_write(tmp_path / "один", right=0.8), _write(tmp_path / "two", right=0.5, name="<b>two|2")]
-    found = compare(places, CompareSpec(tests=_QUICK))
-    value = found.systems[0].figures["macro_f1"]
+    found = compare(places, tests=_QUICK)
+    value = found.systems[0].metrics["macro_f1"]
     cell = f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
     for text in (as_text(found), as_markdown(found), as_html(found)):
         assert cell in text
         assert "29.0 M" in text
         assert "Holm" in text
-    assert "| <b>two\\|2 |" in as_markdown(found)
+    assert "<b>" not in as_markdown(found).replace("\\<b", "")
+    assert "two\\|2" in as_markdown(found)
     page = as_html(found)
     assert "<b>" not in page
     assert "&lt;b&gt;two|2" in page
     assert page.count("<svg") == len(found.metrics)
-    assert "http" not in page
+    assert "http://" not in page
+    assert "Content-Security-Policy" in page
+    old = found.to_json() | {"systems": [{"figures": one.pop("metrics"), **one} for one in found.to_json()["systems"]]}
+    assert Comparison.from_json(old) == found
     assert json.loads(json.dumps(found.to_json()))["systems"][1]["differences"]["accuracy"]["p"] < 0.05
 
 
 def test_models_that_failed_are_named_with_their_reason(tmp_path: Path) -> None:
     """In every form, as a sentence each."""
-    found = compare([_write(tmp_path / "only", right=0.8)], CompareSpec(tests=_QUICK))
+    found = compare([_write(tmp_path / "only", right=0.8)], tests=_QUICK)
     found = replace(found, failed=(Failed(name="gte", reason="it can't be <loaded>"),))
 
     assert "gte: it can't be <loaded>" in as_text(found)
-    assert "- gte: it can't be <loaded>" in as_markdown(found)
-    assert "<li>gte: it can&#x27;t be &lt;loaded&gt;</li>" in as_html(found)
+    assert "- gte: it can't be \\<loaded\\>" in as_markdown(found)
+    assert "<p>gte: it can&#39;t be &lt;loaded&gt;</p>" in as_html(found)
 
 
 def test_one_model_alone_has_no_differences(tmp_path: Path) -> None:
     """Its figures are shown, and nothing is tested."""
-    found = compare([_write(tmp_path / "only", right=0.8)], CompareSpec(tests=_QUICK))
+    found = compare([_write(tmp_path / "only", right=0.8)], tests=_QUICK)
 
     assert "Differences" not in as_text(found)
     assert "<svg" not in as_html(found)
@@ -287,7 +289,7 @@ def test_the_command_writes_what_is_asked_for(tmp_path: Path) -> None:
     written = CliRunner().invoke(command, [*places, *quick, *(part for file in files for part in ("-o", str(file)))])
     assert written.exit_code == 0, written.output
     starts = [file.read_text(encoding="utf-8")[:9] for file in files]
-    assert starts[1:] == ["## Figure", "<!doctype", "Figures o"]
+    assert starts[1:] == ["## Metric", "<!DOCTYPE", "Metrics o"]
     assert json.loads(files[0].read_text(encoding="utf-8"))["rows"] == _ROWS
 
 

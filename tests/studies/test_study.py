@@ -14,14 +14,13 @@ from click.testing import CliRunner
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.recipes.train import load_recipe
 from ottenok.recipes.variants import take_variants
-from ottenok.studies.study_recipe import read_study
 from ottenok.tasks.paired import PairedOptions
 from ottenok.tasks.predictions import load_predictions, predictions_file
 
 pytest.importorskip("torch")
 from ottenok.cli.study import study as command
 from ottenok.studies.compare import compare
-from ottenok.studies.study import Studied, StudySpec, study
+from ottenok.studies.study import Studied, read_study, study
 from tiny_encoders import tiny_encoder
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def recipe(corpus: Path, tiny: Path, tmp_path: Path):
 
 
 def _study(file: Path, out: Path, over: Mapping[str, Any] | None = None, **spec: Any) -> Studied:
-    return study(file, out, over=over, spec=StudySpec(tests=_QUICK, **spec))
+    return study(file, out, over=over, tests=_QUICK, **spec)
 
 
 def _results(out: Path) -> dict[str, Any]:
@@ -140,13 +139,13 @@ class _Notes:
 def test_every_arm_is_trained_with_every_seed(recipe, corpus: Path, tmp_path: Path) -> None:
     """Each is an ordinary run with its predictions; the results name arms, seeds, epochs, reports and the machine."""
     out, told = tmp_path / "out", _Notes()
-    found = study(recipe(seeds="seeds = [1, 2]"), out, spec=StudySpec(tests=_QUICK), progress=told)
+    found = study(recipe(seeds="seeds = [1, 2]"), out, tests=_QUICK, progress=told)
 
     assert found.done == ("mean-1", "mean-2", "max-1", "max-2")
     assert found.comparison is not None
     assert [(one.name, one.seeds) for one in found.comparison.systems] == [("mean of all", (1, 2)), ("max", (1, 2))]
     results = _results(out)
-    first = results["arms"][0]
+    first = results["variants"][0]
     assert (first["name"], first["seed"], first["state"], first["recipe"]["name"]) == ("mean", 1, "done", "toy-mean")
     assert first["training"]["texts"] == 16
     assert first["training"]["parameters"] == first["training"]["trained"] > 1000
@@ -172,12 +171,15 @@ def test_the_same_command_goes_on(recipe, tmp_path: Path) -> None:
     assert _study(file, out, only=("max",)).waiting == ("mean-42",)
     weights = (out / "max-42" / "model.safetensors").stat().st_mtime_ns
     with pytest.raises(KeyboardInterrupt):
-        study(file, out, spec=StudySpec(tests=_QUICK), progress=_Notes(stop_at="testing"))
-    assert {arm["folder"]: arm["state"] for arm in _results(out)["arms"]} == {"mean-42": "waiting", "max-42": "done"}
+        study(file, out, tests=_QUICK, progress=_Notes(stop_at="testing"))
+    assert {arm["folder"]: arm["state"] for arm in _results(out)["variants"]} == {
+        "mean-42": "waiting",
+        "max-42": "done",
+    }
     assert "not trained yet" in (out / "results.md").read_text(encoding="utf-8")
 
     told = _Notes()
-    assert study(file, out, spec=StudySpec(tests=_QUICK), progress=told).done == ("mean-42", "max-42")
+    assert study(file, out, tests=_QUICK, progress=told).done == ("mean-42", "max-42")
     assert any("max, seed 42: finished before" in note for note in told.notes)
     assert (out / "max-42" / "model.safetensors").stat().st_mtime_ns == weights
     (out / "study.json").unlink()
@@ -216,10 +218,10 @@ def test_a_leaderboard_ends_with_all_its_rows(recipe, tiny: Path, tmp_path: Path
     assert found.done == ("00-42", "01-42")
     assert len(found.failed) == 20
     results = _results(out)
-    assert len(results["arms"]) == 22
-    assert all("can't be loaded" in arm["reason"] for arm in results["arms"][4:13])
-    assert all("there is no folder" in arm["reason"] for arm in results["arms"][13:])
-    assert "code" in results["arms"][2]["reason"]
+    assert len(results["variants"]) == 22
+    assert all("can't be loaded" in arm["reason"] for arm in results["variants"][4:13])
+    assert all("there is no folder" in arm["reason"] for arm in results["variants"][13:])
+    assert "code" in results["variants"][2]["reason"]
     assert results["comparison"] is not None
     assert len(results["comparison"]["systems"]) + len(results["comparison"]["failed"]) == 22
 
@@ -239,16 +241,33 @@ def test_an_arm_that_fails_unforeseen_leaves_its_traceback(recipe, corpus: Path,
     assert _study(recipe(arms), out).done == ("mean-42", "max-42")
 
 
-def test_a_run_that_kills_the_process_is_given_up(recipe, tmp_path: Path) -> None:
-    """Twice killed at the same place it is a row with that reason; the other arms go on."""
+def test_a_study_of_an_earlier_version_goes_on(recipe, tmp_path: Path) -> None:
+    """Its file called variants arms, and counted deaths; what was running when it was killed is taken up again."""
     file, out = recipe(), tmp_path / "out"
     _study(file, out, only=("max",))
     state = json.loads((out / "study.json").read_text(encoding="utf-8"))
-    state["arms"][0] |= {"state": "running", "deaths": 1, "mark": " 0 False"}
-    (out / "study.json").write_text(json.dumps(state), encoding="utf-8")
+    entries = state.pop("variants")
+    entries[0] |= {"state": "running", "deaths": 1, "mark": " 0 False"}
+    (out / "study.json").write_text(json.dumps(state | {"format": 1, "arms": entries}), encoding="utf-8")
 
-    assert "killed" in _study(file, out).failed["mean-42"]
+    assert [one.name for one in compare([out]).systems] == ["max"]
     assert _study(file, out).done == ("mean-42", "max-42")
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "loss", "calibration_error"])
+def test_the_best_weights_are_the_best_by_the_metric(recipe, tmp_path: Path, metric: str) -> None:
+    """Of an error or a loss the least is best: the run that keeps its weights has it on validation rows."""
+    out = tmp_path / "out"
+    _study(recipe(), out, {"run": {"metric": metric}}, weights="best")
+
+    values = {}
+    for place in out.glob("*/history.jsonl"):
+        rows = [json.loads(line) for line in place.read_text(encoding="utf-8").splitlines()]
+        values[place.parent.name] = rows[0][metric]
+    kept = [file.parent.name for file in out.glob("*/model.safetensors")]
+    wanted = max(values.values()) if metric == "macro_f1" else min(values.values())
+    assert len(kept) == 1
+    assert values[kept[0]] == wanted
 
 
 @pytest.mark.parametrize(("weights", "left"), [("none", 0), ("best", 1)])
@@ -276,7 +295,7 @@ def test_arms_with_data_of_their_own(recipe, corpus: Path, tmp_path: Path) -> No
     found = _study(recipe(arms.format(more)), tmp_path / "more-study", metrics=("accuracy",))
     assert found.comparison is not None
     assert (found.comparison.rows, found.comparison.metrics) == (10, ("accuracy",))
-    rows = [arm["data"]["name"] for arm in _results(tmp_path / "more-study")["arms"]]
+    rows = [arm["data"]["name"] for arm in _results(tmp_path / "more-study")["variants"]]
     assert rows == ["toy", "more"]
 
     out = tmp_path / "other-study"

@@ -14,9 +14,12 @@ from ottenok.cli.tune import tune as tune_command
 from ottenok.core.errors import ConfigError, SchemeError
 from ottenok.inference.api import load
 from ottenok.studies.cards import record
+from ottenok.studies.compare import Comparison, compare
+from ottenok.studies.compare_tables import as_html, as_markdown, as_text
 from ottenok.studies.evaluation import evaluate
 from ottenok.studies.reporting import report
 from ottenok.studies.tuning import tune
+from ottenok.tasks.paired import PairedOptions
 from ottenok.tasks.predictions import load_predictions
 from ottenok.tasks.thresholds import ThresholdOptions
 from studies.two_tasks import EMOTIONS, SENTIMENT, two_task_bundle, two_task_corpus
@@ -151,6 +154,31 @@ def test_the_report_has_both_tasks(corpus: Path, model: Path, tmp_path: Path) ->
     found = json.loads(alone.numbers.read_text(encoding="utf-8"))
     assert found["tasks"]["emotions-7"]["sets"][0] == "emotions-7-named"
     assert found["reports"]["emotions-7-named"]["rows"] == 40
+
+
+def test_models_are_compared_task_by_task(corpus: Path, model: Path, tmp_path: Path) -> None:
+    """Tables stand for each task that both have, with the metrics of its labels; one task can be chosen."""
+    other = two_task_bundle(tmp_path / "other")
+    for folder in (model, other):
+        evaluate(folder, corpus, resamples=0, baselines=False, predictions=folder / "predictions" / "test.parquet")
+    tests = PairedOptions(resamples=20, permutations=20)
+    found = compare([model, other], tests=tests, metrics=["accuracy", "subset_accuracy", "macro_f1"])
+
+    assert (found.task, found.rows, found.metrics) == ("sentiment-3", 36, ("accuracy", "macro_f1"))
+    assert [(one.task, one.rows, one.metrics) for one in found.others] == [
+        ("emotions-7", 42, ("subset_accuracy", "macro_f1"))
+    ]
+    assert found.systems[1].differences["accuracy"].value == 0.0
+    for text in (as_text(found), as_markdown(found)):
+        assert "sentiment-3: Metrics on 36 test rows" in text
+        assert "emotions-7: Metrics on 42 test rows" in text
+    page = as_html(found)
+    assert page.count("<svg") == 4
+    assert Comparison.from_json(json.loads(json.dumps(found.to_json()))) == found
+    with pytest.raises(ConfigError, match="Did you mean 'accuracy'"):
+        compare([model, other], metrics=["acuracy"])
+    alone = compare([model, other], tests=tests, tasks=["emotions-7"])
+    assert (alone.task, alone.others) == ("emotions-7", ())
 
 
 def test_a_model_with_one_task_takes_its_rows_from_a_corpus_with_several(corpus: Path, tmp_path: Path) -> None:

@@ -63,10 +63,12 @@ def study(  # noqa: PLR0913 - click passes each option by name
     from ottenok.core.errors import ModelError
     from ottenok.recipes.train import TrainRecipe
     from ottenok.studies.compare_tables import as_text
-    from ottenok.studies.study import StudySpec
     from ottenok.studies.study import study as run
 
-    spec = StudySpec(
+    found = run(
+        recipe,
+        out,
+        over=recipe_keys(keys, top=(*TrainRecipe.model_fields, "seeds")),
         only=only,
         corpus=corpus,
         weights=weights,
@@ -74,9 +76,8 @@ def study(  # noqa: PLR0913 - click passes each option by name
         metrics=metrics,
         baseline=baseline,
         places=places,
+        progress=Bars(),
     )
-    over = recipe_keys(keys, top=(*TrainRecipe.model_fields, "seeds"))
-    found = run(recipe, out, over=over, spec=spec, progress=Bars())
     if found.comparison is None:
         raise ModelError(
             f"none of the {len(found.failed) + len(found.waiting)} runs could be trained",

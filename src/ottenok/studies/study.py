@@ -1,69 +1,114 @@
-"""A study: every arm of a recipe with every seed is trained, and all are compared on the same test rows.
+"""A study: every variant of a recipe with every seed is trained, and all are compared on the same test rows.
 
 Each run is an ordinary folder of `ottenok train`. The same command given again keeps what is finished, goes on with
-what is not, and tries again what failed.
+what is not, and tries again what failed. `study.json` in the study's folder says what became of each run.
 """
 
 from __future__ import annotations
 
 import gc
+import hashlib
+import json
 import time
 import traceback
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ottenok.bundle.folder import read_manifest
 from ottenok.bundle.manifest import MANIFEST, ONNX
-from ottenok.core.errors import ConfigError, OttenokError
+from ottenok.core.config import merge, parse, read_toml
+from ottenok.core.errors import ConfigError, DataError, OttenokError
 from ottenok.core.files import atomic_write_text
 from ottenok.core.progress import SILENT, Progress
-from ottenok.studies.compare import CompareSpec, Comparison, Failed, compare
-from ottenok.studies.study_data import corpora_of
-from ottenok.studies.study_recipe import Study, read_study
-from ottenok.studies.study_results import write_results
-from ottenok.studies.study_state import State, open_state
-from ottenok.studies.study_weights import has_weights, spare_disk
+from ottenok.recipes.files import recipe_file
+from ottenok.recipes.old_keys import translated
+from ottenok.recipes.train import TrainRecipe
+from ottenok.recipes.variants import StudyOptions, Variant, find_variant, take_variants
+from ottenok.studies.compare import STUDY_FILE, Comparison, Failed, check_metrics, compare
+from ottenok.studies.study_results import best_epoch, write_results
 from ottenok.studies.training import train
+from ottenok.tasks.metrics import goodness
 from ottenok.tasks.paired import PairedOptions
 from ottenok.training.facts import public_recipe
-from ottenok.training.folder import RUN_FILE, read_identity, refuse_other
+from ottenok.training.folder import RUN_FILE, read_history, read_identity, refuse_other
 from ottenok.training.hardware import world
-from ottenok.training.inputs import Places
+from ottenok.training.inputs import Places, corpus_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ottenok.studies.study_recipe import ArmRun
+    from ottenok.data.corpus import Corpus
 
-__all__ = ["Studied", "StudySpec", "study"]
+__all__ = ["Entry", "Studied", "StudyPlan", "VariantRun", "read_study", "study"]
 
+_HOME = Places()
+_TESTS = PairedOptions()
+_FORMAT = 2
 _ERROR_FILE = "error.txt"
+_WEIGHTS = (".safetensors", ".onnx", ".onnx_data")
+# Keys of the data table that choose rows to learn from, not the corpus.
+_NOT_CORPUS = {"epoch_rows", "validation_rows"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudySpec:
-    """How a study goes.
+class VariantRun:
+    """One variant with one seed.
 
     Attributes:
-        only: Names of the arms to train; empty: all. The others stay as they are.
-        corpus: A built corpus in the place of the recipe's data.
-        weights: Whose weights stay on the disk: `keep`, `best`, `none`; None: as the recipe says.
-        common: Compare on the rows that all arms have, instead of refusing arms with other test rows.
-        metrics: Figures of the comparison; empty: the recipe's.
-        baseline: Name of the arm that the others are tested against; None: the recipe's.
-        tests: Resamples, permutations and their seed.
-        places: Where data is.
+        variant: The variant.
+        seed: The seed.
+        recipe: What is trained.
     """
 
-    only: tuple[str, ...] = ()
-    corpus: Path | None = None
-    weights: Literal["keep", "best", "none"] | None = None
-    common: bool = False
-    metrics: tuple[str, ...] = ()
-    baseline: str | None = None
-    tests: PairedOptions = field(default_factory=PairedOptions)
-    places: Places = field(default_factory=Places)
+    variant: Variant
+    seed: int
+    recipe: TrainRecipe
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder in the study's."""
+        return f"{self.variant.name}-{self.seed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlan:
+    """A study's recipe, resolved: every variant with every seed is one ordinary training recipe.
+
+    Attributes:
+        name: Of the recipe.
+        description: Of the recipe.
+        runs: Every variant with every seed, variant by variant.
+        options: How the variants are compared.
+    """
+
+    name: str
+    description: str
+    runs: tuple[VariantRun, ...]
+    options: StudyOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What became of one run.
+
+    Attributes:
+        name: Of the variant.
+        title: As tables call it.
+        seed: Its seed.
+        folder: Name of its folder.
+        state: `waiting` (also where it was stopped half-done), `done` or `failed`.
+        reason: Why it failed.
+        minutes: That it took, export and all, over all its attempts.
+    """
+
+    name: str
+    title: str
+    seed: int
+    folder: str
+    state: Literal["waiting", "done", "failed"] = "waiting"
+    reason: str = ""
+    minutes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +120,7 @@ class Studied:
         comparison: Of the runs that are finished; None if there are none.
         done: Runs that are finished.
         failed: Folder to reason of those that are not, because of an error.
-        waiting: Runs that were not begun.
+        waiting: Runs that were not begun, or stopped half-done.
     """
 
     folder: Path
@@ -85,40 +130,111 @@ class Studied:
     waiting: tuple[str, ...]
 
 
-def study(
+def read_study(recipe: str | Path, over: Mapping[str, Any] | None = None, *, corpus: Path | None = None) -> StudyPlan:
+    """Read a recipe with variants, or with several seeds, or a plain one, which is a study of one run.
+
+    A variant's keys replace the recipe's, and `over` replaces both.
+
+    Args:
+        recipe: A TOML file, or the name of a recipe that ottenok has.
+        over: Nested keys to replace, `seeds` among them; a `seed` stands for all seeds.
+        corpus: A built corpus in the place of the recipe's data; variants with data of their own keep theirs.
+
+    Raises:
+        ConfigError: There is no such recipe, a key or a value is wrong, or two variants come out the same.
+    """
+    path = recipe_file(recipe)
+    over = translated(over or {})[0]
+    tree = merge(read_toml(path), {"seeds": over.pop("seeds")} if "seeds" in over else {})
+    found = take_variants(tree, file=str(path))
+    base = found.tree if corpus is None else merge(found.tree, {"data": {"corpus": str(corpus)}})
+    runs: list[VariantRun] = []
+    known: dict[str, str] = {}
+    for variant in found.variants or (Variant(name="run", title=str(base.get("name", "run"))),):
+        named = bool(found.variants)
+        file = f"{path}, variant {variant.name}" if named else str(path)
+        resolved = parse(TrainRecipe, merge(variant.apply(base) if named else base, over), file=file)
+        key = resolved.model_copy(update={"name": ""}).model_dump_json()
+        if key in known:
+            # A study would spend hours on showing that they are.
+            raise ConfigError(
+                f"the variants {known[key]!r} and {variant.name!r} are the same recipe",
+                hint="Is what they differ in replaced on the command line? A single variant is chosen with --only.",
+                file=str(path),
+                key="variants",
+            )
+        known[key] = variant.name
+        seeds = () if "seed" in over else found.seeds
+        for seed in seeds or (resolved.seed,):
+            one = resolved.model_copy(update={"seed": seed})
+            runs.append(VariantRun(variant=variant, seed=seed, recipe=one))
+    description = str(base.get("description", ""))
+    return StudyPlan(name=str(base["name"]), description=description, runs=tuple(runs), options=found.options)
+
+
+def study(  # noqa: PLR0913 - an option each
     recipe: str | Path,
     out: str | Path,
     *,
     over: Mapping[str, Any] | None = None,
-    spec: StudySpec | None = None,
+    only: Sequence[str] = (),
+    corpus: Path | None = None,
+    weights: Literal["keep", "best", "none"] | None = None,
+    common: bool = False,
+    metrics: Sequence[str] = (),
+    baseline: str | None = None,
+    tests: PairedOptions = _TESTS,
+    places: Places = _HOME,
     progress: Progress = SILENT,
 ) -> Studied:
-    """Train every arm of a recipe with every seed, and compare them.
+    """Train every variant of a recipe with every seed, and compare them.
 
-    An arm that fails becomes a row with its reason, and the study goes on. Ctrl-C stops it: what is trained is written
-    down, and the same command goes on.
+    A variant that fails becomes a row with its reason, and the study goes on. Ctrl-C stops it: what is trained is
+    written down, and the same command goes on.
 
     Args:
         recipe: A TOML file, or the name of a recipe that ottenok has.
         out: The study's folder: empty, absent, or that of the same study.
-        over: Nested keys that replace those of the recipe and of every arm.
-        spec: How it goes; None: as usual.
+        over: Nested keys that replace those of the recipe and of every variant.
+        only: Names of the variants to train; empty: all. The others stay as they are.
+        corpus: A built corpus in the place of the recipe's data.
+        weights: Whose weights stay on the disk: `keep` all, the `best` run's on validation rows, or `none`; None: as
+            the recipe says.
+        common: Compare on the rows that all variants have, instead of refusing variants with other test rows.
+        metrics: Of the comparison; empty: the recipe's.
+        baseline: Name of the variant that the others are tested against; None: the recipe's, or the best.
+        tests: Resamples, permutations and their seed.
+        places: Where data is.
         progress: Whom to tell.
 
     Raises:
-        ConfigError: The recipe is wrong, two arms are the same, test rows differ, or a folder holds something else.
+        ConfigError: The recipe is wrong, two variants are the same, test rows differ, or a folder holds something else.
         MissingExtraError: The extra `train` is not installed.
     """
-    spec = spec or StudySpec()
     if world() > 1:
         raise ConfigError("a study runs in one process", hint="Start it without torchrun.")
-    plan = read_study(recipe, over, corpus=spec.corpus)
-    plan.check_only(spec.only)
-    state = open_state(Path(out), plan)
-    work = _Work(plan, state, spec, progress)
-    runs = work.prepare()
+    plan = read_study(recipe, over, corpus=corpus)
+    for name in only:
+        find_variant([run.variant for run in plan.runs], name)
+    asked = baseline or plan.options.baseline
+    titles = (run.variant.title for run in plan.runs if asked in {run.variant.name, run.variant.title})
+    work = _Work(
+        plan,
+        Path(out),
+        weights=weights or plan.options.weights,
+        common=common,
+        metrics=tuple(metrics) or plan.options.metrics,
+        baseline=next(titles, asked),
+        tests=tests,
+        places=places,
+        progress=progress,
+    )
+    runs = work.prepare([run for run in plan.runs if not only or run.variant.name in only])
     try:
-        work.train(runs)
+        taken: list[float] = []
+        for place, run in enumerate(runs):
+            name = f"run {place + 1} of {len(runs)}, {run.variant.name}, seed {run.seed}"
+            work.train(run, name, taken, left=len(runs) - place - 1)
     finally:
         # Also after Ctrl-C: hours of training are worth being written down.
         found = work.results()
@@ -128,147 +244,212 @@ def study(
 class _Work:
     """One call of a study."""
 
-    def __init__(self, plan: Study, state: State, spec: StudySpec, progress: Progress) -> None:
-        self._plan = plan
-        self._state = state
-        self._spec = spec
-        self._progress = progress
-        self._split = "test" if all(run.recipe.run.test for run in plan.runs) else "validation"
-
-    def prepare(self) -> tuple[ArmRun, ...]:
-        """Check folders and data; return the runs whose data is there."""
-        chosen = [run for run in self._plan.runs if not self._spec.only or run.arm.name in self._spec.only]
-        for run in chosen:
-            self._check_folder(run)
-        ready = corpora_of(chosen, self._comparing(), self._spec.places, self._progress)
-        for run, reason in ready.failed:
-            self._fail(run, reason)
-            self._progress.note(f"{run.arm.name}, seed {run.seed}: {reason}")
-        return ready.runs
-
-    def train(self, runs: Sequence[ArmRun]) -> None:
-        """Train what is not finished, one run after the other."""
-        clock = _Clock(len(runs), self._progress)
-        for place, run in enumerate(runs):
-            self._step(run, f"run {place + 1} of {len(runs)}, {run.arm.name}, seed {run.seed}", clock)
-
-    def _comparing(self) -> CompareSpec:
-        options = self._plan.options
-        return CompareSpec(
-            metrics=self._spec.metrics or options.metrics,
-            baseline=self._plan.title(self._spec.baseline or options.baseline),
-            split=self._split,
-            common=self._spec.common,
-            best_first=options.best_first,
-            tests=self._spec.tests,
+    def __init__(  # noqa: PLR0913 - as `study`
+        self,
+        plan: StudyPlan,
+        folder: Path,
+        *,
+        weights: Literal["keep", "best", "none"],
+        common: bool,
+        metrics: tuple[str, ...],
+        baseline: str | None,
+        tests: PairedOptions,
+        places: Places,
+        progress: Progress,
+    ) -> None:
+        self._plan, self._folder, self._weights, self._common = plan, folder, weights, common
+        self._metrics, self._baseline, self._tests = metrics, baseline, tests
+        self._places, self._progress = places, progress
+        self._split: Literal["test", "validation"] = (
+            "test" if all(run.recipe.run.test for run in plan.runs) else "validation"
         )
+        file = folder / STUDY_FILE
+        known = file.is_file() or any((folder / run.folder).is_dir() for run in plan.runs)
+        if folder.exists() and not known and (not folder.is_dir() or any(folder.iterdir())):
+            told = "this folder is no study, and holds something else"
+            raise ConfigError(told, hint="Name another folder.", file=str(folder))
+        there = _read_entries(file) if file.is_file() else {}
+        self.entries = {
+            run.folder: replace(
+                there.get(run.folder)
+                or Entry(name=run.variant.name, title=run.variant.title, seed=run.seed, folder=run.folder),
+                title=run.variant.title,
+            )
+            for run in plan.runs
+        }
+        self._change()
 
-    def _check_folder(self, run: ArmRun) -> None:
-        """Refuse a folder with a run of another recipe, before hours are spent on the arms before it."""
-        folder = self._state.folder / run.folder
-        if (folder / RUN_FILE).is_file():
-            there = read_identity(folder / RUN_FILE)
-            asked = {"recipe": public_recipe(run.recipe), "corpus": there["corpus"]}
-            refuse_other(there, asked, folder, what="run")
+    def _change(self, folder: str | None = None, **changes: Any) -> None:  # noqa: ANN401 - fields of `Entry`
+        """Change the entry of a run, if one is named, and write `study.json`, whole or not at all."""
+        if folder is not None:
+            self.entries[folder] = replace(self.entries[folder], **changes)
+        variants = [asdict(entry) for entry in self.entries.values()]
+        tree = {"format": _FORMAT, "name": self._plan.name, "variants": variants}
+        atomic_write_text(self._folder / STUDY_FILE, json.dumps(tree, ensure_ascii=False, indent=1) + "\n")
 
-    def _step(self, run: ArmRun, name: str, clock: _Clock) -> None:
-        folder = self._state.folder / run.folder
-        if _complete(folder, run):
-            self._state.change(run, state="done", reason="")
-            clock.skip(f"{name}: finished before")
-            return
-        if not self._state.begin(run):
-            clock.skip(f"{name}: {self._state.entries[run.folder].reason}")
-            return
+    def prepare(self, chosen: Sequence[VariantRun]) -> list[VariantRun]:
+        """Check folders, build every corpus once, and return the runs whose data is there.
+
+        Raises:
+            ConfigError: A folder holds a run of another recipe, or a metric is none of the labels'.
+            DataError: Two corpora have other rows to compare on, or one has none.
+        """
+        for run in chosen:
+            # Before hours are spent on the variants before it.
+            file = self._folder / run.folder / RUN_FILE
+            if file.is_file():
+                there = read_identity(file)
+                asked = {"recipe": public_recipe(run.recipe), "corpus": there["corpus"]}
+                refuse_other(there, asked, file.parent, what="run")
+        corpora: dict[str, Corpus | str] = {}
+        ready = []
+        for run in chosen:
+            key = json.dumps(run.recipe.data.model_dump(mode="json", exclude=_NOT_CORPUS))
+            if key not in corpora:
+                try:
+                    corpora[key] = corpus_of(run.recipe.data, self._places, self._progress)
+                except OttenokError as error:
+                    corpora[key] = f"there is no data: {error.message}"
+            found = corpora[key]
+            if isinstance(found, str):
+                self._change(run.folder, state="failed", reason=found)
+                self._progress.note(f"{run.variant.name}, seed {run.seed}: {found}")
+            else:
+                ready.append(run)
+        self._refuse_unlike([corpus for corpus in corpora.values() if not isinstance(corpus, str)])
+        return ready
+
+    def _refuse_unlike(self, corpora: Sequence[Corpus]) -> None:
+        """Refuse corpora that can't be compared on before anything is trained on them."""
+        digests: dict[str, tuple[Corpus, int]] = {}
+        for corpus in corpora:
+            tasks = corpus.tasks
+            if len(tasks) == 1:
+                check_metrics(self._metrics, tasks[0].scheme)
+            table = corpus.table(self._split, columns=("id", *(task.column for task in tasks))).to_pylist()
+            if not table:
+                raise DataError(
+                    f"the corpus has no {self._split} rows to compare on",
+                    hint="With run.test = false the variants are compared on validation rows.",
+                    file=str(corpus.folder),
+                )
+            rows = sorted(json.dumps([row["id"], *(row[task.column] for task in tasks)]) for row in table)
+            digest = hashlib.sha256("\n".join(rows).encode()).hexdigest()
+            digests.setdefault(digest, (corpus, len(rows)))
+        if len(digests) > 1 and not self._common:
+            (one, first), (two, second), *_ = digests.values()
+            raise DataError(
+                f"the corpora {one.manifest.get('name')} ({first:,} {self._split} rows) and "
+                f"{two.manifest.get('name')} ({second:,}) have other rows to compare on",
+                hint="Give their recipes the same test rows, or compare on the rows that all have: --common",
+            )
+
+    def train(self, run: VariantRun, name: str, taken: list[float], *, left: int) -> None:
+        """Train one run if it is not finished; `taken` are the minutes of those before it, `left` how many follow."""
+        folder, entry = self._folder / run.folder, self.entries[run.folder]
+        if (folder / MANIFEST).is_file():
+            manifest = read_manifest(folder)
+            # A run whose weights were deleted can't be exported any more.
+            whole = all((folder / file).is_file() for file in manifest.files if file.endswith(_WEIGHTS))
+            if not run.recipe.run.export or not whole or ONNX in manifest.files:
+                self._change(run.folder, state="done", reason="")
+                self._progress.note(f"{name}: finished before")
+                return
+        self._change(run.folder, state="waiting", reason="")
         self._progress.note(f"{name}: begins")
         begun = time.monotonic()
         try:
-            train(run.recipe, folder, resume=True, places=self._spec.places, progress=self._progress)
-        except KeyboardInterrupt:
-            self._state.change(run, state="waiting", minutes=self._minutes(run, begun))
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other arms have nothing to do with it
-            self._fail(run, _reason(error), error)
-            clock.skip(f"{name}: {_reason(error)}")
+            train(run.recipe, folder, resume=True, places=self._places, progress=self._progress)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other variants have nothing to do with it
+            reason = _reason(error)
+            self._change(run.folder, state="failed", reason=reason)
+            if not isinstance(error, OttenokError):
+                # What nobody foresaw can only be understood from its traceback.
+                text = "".join(traceback.format_exception(error))
+                atomic_write_text(folder / _ERROR_FILE, text)
+            self._progress.note(f"{name}: {reason}")
         else:
-            self._state.change(run, state="done", minutes=self._minutes(run, begun))
-            clock.tell(name, time.monotonic() - begun)
-            spare_disk(self._state.folder, self._plan.runs, self._spec.weights or self._plan.options.weights)
-        gc.collect()
+            self._change(run.folder, state="done")
+            taken.append((time.monotonic() - begun) / 60.0)
+            rest = f"; about {left * sum(taken) / len(taken):.1f} minutes left for {left} more" if left else ""
+            self._progress.note(f"{name}: {taken[-1]:.1f} minutes{rest}")
+            self._spare_disk()
+        finally:
+            self._change(run.folder, minutes=round(entry.minutes + (time.monotonic() - begun) / 60.0, 3))
+            gc.collect()
 
-    def _minutes(self, run: ArmRun, begun: float) -> float:
-        return round(self._state.entries[run.folder].minutes + (time.monotonic() - begun) / 60.0, 3)
-
-    def _fail(self, run: ArmRun, reason: str, error: Exception | None = None) -> None:
-        self._state.change(run, state="failed", reason=reason)
-        if error is not None and not isinstance(error, OttenokError):
-            # What nobody foresaw can only be understood from its traceback.
-            text = "".join(traceback.format_exception(error))
-            atomic_write_text(self._state.folder / run.folder / _ERROR_FILE, text)
+    def _spare_disk(self) -> None:
+        """Delete the weights and graphs that the study does not keep; manifests, predictions and metrics stay."""
+        done = [run for run in self._plan.runs if (self._folder / run.folder / MANIFEST).is_file()]
+        values: dict[str, float] = {}
+        for run in done:
+            folder, metric = self._folder / run.folder, run.recipe.run.metric
+            best = best_epoch(folder, metric)
+            if best is not None:
+                values[run.folder] = goodness(metric, read_history(folder)[best][metric])
+        kept = max(values, key=values.__getitem__, default=None)
+        for run in done:
+            if self._weights == "none" or (self._weights == "best" and run.folder != kept):
+                folder = self._folder / run.folder
+                for name in read_manifest(folder).files:
+                    if name.endswith(_WEIGHTS):
+                        (folder / name).unlink(missing_ok=True)
 
     def results(self) -> Studied:
         """Compare what is finished, and write it down."""
-        entries = list(self._state.entries.values())
-        done = [entry.folder for entry in entries if (self._state.folder / entry.folder / MANIFEST).is_file()]
-        failed = {entry.folder: entry.reason for entry in entries if entry.state == "failed"}
-        waiting = tuple(entry.folder for entry in entries if entry.folder not in {*done, *failed})
-        comparison = self._compare(done, failed, waiting) if done else None
-        write_results(self._plan, self._state, comparison)
+        entries = list(self.entries.values())
+        done = [entry for entry in entries if (self._folder / entry.folder / MANIFEST).is_file()]
+        failed = {entry.folder: entry.reason for entry in entries if entry.state == "failed" and entry not in done}
+        waiting = tuple(entry.folder for entry in entries if entry not in done and entry.folder not in failed)
+        comparison = None
+        if done:
+            found = compare(
+                [self._folder / entry.folder for entry in done],
+                metrics=self._metrics,
+                baseline=self._baseline if self._baseline in {entry.title for entry in done} else None,
+                split=self._split,
+                common=self._common,
+                best_first=self._plan.options.best_first,
+                tests=self._tests,
+                progress=self._progress,
+            )
+            rows = []
+            for folder, reason in {**failed, **dict.fromkeys(waiting, "not trained yet")}.items():
+                entry = self.entries[folder]
+                several = sum(other.name == entry.name for other in entries) > 1
+                rows.append(Failed(name=f"{entry.title}, seed {entry.seed}" if several else entry.title, reason=reason))
+            comparison = replace(found, failed=tuple(rows))
+        write_results(self._folder, self._plan, self.entries, comparison)
         return Studied(
-            folder=self._state.folder, comparison=comparison, done=tuple(done), failed=failed, waiting=waiting
+            folder=self._folder,
+            comparison=comparison,
+            done=tuple(entry.folder for entry in done),
+            failed=failed,
+            waiting=waiting,
         )
 
-    def _compare(self, done: Sequence[str], failed: Mapping[str, str], waiting: Sequence[str]) -> Comparison:
-        spec = self._comparing()
-        titles = {run.arm.title for run in self._plan.runs if run.folder in done}
-        if spec.baseline not in titles:
-            spec = replace(spec, baseline=None)
-        found = compare([self._state.folder / name for name in done], spec, progress=self._progress)
-        missing = {**failed, **dict.fromkeys(waiting, "not trained yet")}
-        return replace(found, failed=tuple(Failed(name=self._name(key), reason=why) for key, why in missing.items()))
 
-    def _name(self, folder: str) -> str:
-        """Return what tables call a run: its arm, and its seed where there are several."""
-        entry = self._state.entries[folder]
-        several = sum(other.name == entry.name for other in self._state.entries.values()) > 1
-        return f"{entry.title}, seed {entry.seed}" if several else entry.title
-
-
-class _Clock:
-    """Tells how long the rest of a study will take: as long as its runs took on average."""
-
-    def __init__(self, runs: int, progress: Progress) -> None:
-        self._left = runs
-        self._progress = progress
-        self._taken: list[float] = []
-
-    def skip(self, message: str) -> None:
-        self._left -= 1
-        self._progress.note(message)
-
-    def tell(self, name: str, seconds: float) -> None:
-        self._left -= 1
-        self._taken.append(seconds / 60.0)
-        rest = self._left * sum(self._taken) / len(self._taken)
-        left = f"; about {rest:.1f} minutes left for {self._left} more" if self._left else ""
-        self._progress.note(f"{name}: {self._taken[-1]:.1f} minutes{left}")
-
-
-def _complete(folder: Path, run: ArmRun) -> bool:
-    """Say whether nothing is left to do in a folder; a run whose weights were deleted can't be exported any more."""
-    if not (folder / MANIFEST).is_file():
-        return False
-    return not run.recipe.run.export or not has_weights(folder) or ONNX in read_manifest(folder).files
+def _read_entries(file: Path) -> dict[str, Entry]:
+    """Read `study.json`, also as older versions wrote it."""
+    known = {one.name for one in fields(Entry)}
+    try:
+        tree = json.loads(file.read_text(encoding="utf-8"))
+        entries = {}
+        for one in tree["variants"] if "variants" in tree else tree["arms"]:
+            entry = Entry(**{key: value for key, value in one.items() if key in known})
+            entries[entry.folder] = entry if entry.state in {"done", "failed"} else replace(entry, state="waiting")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        hint = "Delete the file: what is trained stays, and is found again."
+        raise ConfigError("this study can't be read", hint=hint, file=str(file)) from error
+    return entries
 
 
 def _reason(error: Exception) -> str:
+    """Return why a run failed, in a line."""
     if isinstance(error, OttenokError):
         return error.message
     text = str(error).strip().splitlines()
-    name = "out of memory" if isinstance(error, MemoryError) or _ran_out(error) else type(error).__name__
+    # Where torch can get no memory it has an error of its own on a GPU, and a RuntimeError on a CPU.
+    short = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    name = "out of memory" if short or "can't allocate memory" in str(error) else type(error).__name__
     return f"{name}: {text[0][:200]}" if text else name
-
-
-def _ran_out(error: Exception) -> bool:
-    """Say whether torch could get no memory: on a GPU it has an error of its own, on a CPU a RuntimeError."""
-    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)

@@ -13,92 +13,96 @@ from ottenok.bundle.manifest import MANIFEST
 from ottenok.core.files import atomic_write_text
 from ottenok.inference.api import available_processors
 from ottenok.studies.compare_tables import as_markdown
-from ottenok.studies.study_weights import best_epoch
-from ottenok.tasks.metrics import METRICS
+from ottenok.tasks.metrics import METRICS, best
 from ottenok.tasks.tables import Grid
 from ottenok.training.facts import public_recipe, versions
 from ottenok.training.folder import HISTORY_FILE, read_history
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from ottenok.bundle.manifest import BundleManifest
     from ottenok.studies.compare import Comparison
-    from ottenok.studies.study_recipe import ArmRun, Study
-    from ottenok.studies.study_state import State
+    from ottenok.studies.study import Entry, StudyPlan
 
-__all__ = ["RESULTS", "write_results"]
+__all__ = ["best_epoch", "write_results"]
 
 # The names of the files, without their suffixes.
-RESULTS = "results"
-_FORMAT = 1
+_RESULTS = "results"
+_FORMAT = 2
 
-# What the table of an arm's epochs shows, if its history has it, besides the figures that the study compares.
+# What the table of a variant's epochs shows, if its history has it, besides the figures that the study compares.
 _EPOCH = (("epoch", "epoch", "{:.4g}"), ("train_loss", "train loss", "{:.4f}"), ("loss", "validation loss", "{:.4f}"))
 _EPOCH_FIGURES = ("accuracy", "subset_accuracy", "macro_f1", "weighted_f1", "micro_f1", "macro_auc", "mae")
 
 
-def write_results(study: Study, state: State, comparison: Comparison | None) -> dict[str, Any]:
+def best_epoch(folder: Path, metric: str) -> int | None:
+    """Return the position of a run's best epoch by a metric of its history; None if it has none."""
+    rows = read_history(folder) if (folder / HISTORY_FILE).is_file() else []
+    return best(metric, [row[metric] for row in rows]) if all(metric in row for row in rows) else None
+
+
+def write_results(
+    folder: Path, plan: StudyPlan, entries: Mapping[str, Entry], comparison: Comparison | None
+) -> dict[str, Any]:
     """Write both files into the study's folder.
 
     Returns:
-        What is in `results.json`: `name`, `description`; `arms`, one per run, with its `state`, the `reason` of a
-        failure, `minutes`, resolved `recipe`, `epochs` and the position of the `best` one, `reports` per split,
-        `training` facts, `data` and `notes`; the `comparison` (None if nothing is finished); the `environment`.
+        What is in `results.json`: `name`, `description`; `variants`, one per run, with its `state`, the `reason` of a
+        failure, `minutes`, resolved `recipe`, `epochs` and the position of the `best` one, `reports` per split (with
+        several tasks, per split and task), `training` facts, `data` and `notes`; the `comparison` (None if nothing is
+        finished); the `environment`.
     """
-    arms = [_arm(run, state) for run in study.runs]
+    variants = []
+    for run in plan.runs:
+        entry, place = entries[run.folder], folder / run.folder
+        done = (place / MANIFEST).is_file()
+        one: dict[str, Any] = {
+            "name": run.variant.name,
+            "title": run.variant.title,
+            "seed": run.seed,
+            "folder": run.folder,
+            "state": "done" if done else entry.state,
+            "reason": "" if done else entry.reason,
+            "minutes": entry.minutes,
+            "recipe": public_recipe(run.recipe),
+            "epochs": read_history(place) if (place / HISTORY_FILE).is_file() else [],
+            "best": best_epoch(place, run.recipe.run.metric),
+        }
+        if done:
+            manifest = read_manifest(place)
+            data, training, first = manifest.data, manifest.training, manifest.tasks[0].name
+            several = len(manifest.tasks) > 1
+            one |= {
+                "reports": manifest.metrics
+                if several
+                else {name: reports[first] for name, reports in manifest.metrics.items() if first in reports},
+                "decision": {task.name: task.decision.to_json() for task in manifest.tasks}
+                if several
+                else manifest.decision.to_json(),
+                "training": None if training is None else training.model_dump(mode="json"),
+                "data": None if data is None else {"name": data.name, "rows": data.rows, "dropped": data.dropped},
+                "notes": list(manifest.notes),
+            }
+        variants.append(one)
     tree = {
         "format": _FORMAT,
-        "name": study.name,
-        "description": study.description,
-        "arms": arms,
+        "name": plan.name,
+        "description": plan.description,
+        "variants": variants,
         "comparison": None if comparison is None else comparison.to_json(),
-        "environment": _environment(),
-        "minutes": round(sum(arm["minutes"] for arm in arms), 3),
+        "environment": {
+            "versions": versions(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(),
+            "processors": available_processors(),
+            "threads": os.environ.get("OMP_NUM_THREADS", ""),
+        },
+        "minutes": round(sum(one["minutes"] for one in variants), 3),
     }
-    file = state.folder / RESULTS
+    file = folder / _RESULTS
     atomic_write_text(file.with_suffix(".json"), json.dumps(tree, ensure_ascii=False, indent=1) + "\n")
     atomic_write_text(file.with_suffix(".md"), _markdown(tree, comparison))
     return tree
-
-
-def _arm(run: ArmRun, state: State) -> dict[str, Any]:
-    entry, folder = state.entries[run.folder], state.folder / run.folder
-    done = (folder / MANIFEST).is_file()
-    tree: dict[str, Any] = {
-        "name": run.arm.name,
-        "title": run.arm.title,
-        "seed": run.seed,
-        "folder": run.folder,
-        "state": "done" if done else entry.state,
-        "reason": "" if done else entry.reason,
-        "minutes": entry.minutes,
-        "recipe": public_recipe(run.recipe),
-        "epochs": read_history(folder) if (folder / HISTORY_FILE).is_file() else [],
-        "best": best_epoch(folder, run.recipe.run.metric),
-    }
-    return tree | (_facts(read_manifest(folder)) if done else {})
-
-
-def _facts(manifest: BundleManifest) -> dict[str, Any]:
-    data, training = manifest.data, manifest.training
-    return {
-        "reports": {name: reports[manifest.tasks[0].name] for name, reports in manifest.metrics.items()},
-        "decision": manifest.decision.to_json(),
-        "training": None if training is None else training.model_dump(mode="json"),
-        "data": None if data is None else {"name": data.name, "rows": data.rows, "dropped": data.dropped},
-        "notes": list(manifest.notes),
-    }
-
-
-def _environment() -> dict[str, Any]:
-    return {
-        "versions": versions(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "processors": available_processors(),
-        "threads": os.environ.get("OMP_NUM_THREADS", ""),
-    }
 
 
 def _processor() -> str:
@@ -112,28 +116,28 @@ def _processor() -> str:
 def _markdown(tree: dict[str, Any], comparison: Comparison | None) -> str:
     parts = [f"# {tree['name']}", tree["description"]]
     if comparison is None:
-        rows = tuple((arm["title"], arm["reason"] or arm["state"]) for arm in tree["arms"])
+        rows = tuple((one["title"], one["reason"] or one["state"]) for one in tree["variants"])
         parts.append(Grid(header=("", "reason"), rows=rows).markdown())
     else:
         parts.append(as_markdown(comparison))
     metrics = () if comparison is None else comparison.metrics
-    parts += [text for arm in tree["arms"] if arm["epochs"] for text in _epochs(arm, metrics)]
+    parts += [text for one in tree["variants"] if one["epochs"] for text in _epochs(one, metrics)]
     parts.append(_machine(tree))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _epochs(arm: dict[str, Any], metrics: Sequence[str]) -> list[str]:
-    """Return an arm's heading, its epochs, and what its manifest notes."""
-    first, known = arm["epochs"][0], METRICS
+def _epochs(variant: dict[str, Any], metrics: Sequence[str]) -> list[str]:
+    """Return a variant's heading, its epochs, and what its manifest notes."""
+    first, known = variant["epochs"][0], METRICS
     names = [name for name in dict.fromkeys((*metrics, *_EPOCH_FIGURES)) if name in first]
     columns = [column for column in _EPOCH if column[0] in first]
     columns += [(name, known[name].title if name in known else name, "{:.4f}") for name in names]
     columns.append(("minutes", "minutes", "{:.1f}"))
     rows = tuple(
-        tuple(form.format(row[key]) if key in row else "-" for key, _, form in columns) for row in arm["epochs"]
+        tuple(form.format(row[key]) if key in row else "-" for key, _, form in columns) for row in variant["epochs"]
     )
-    notes = "\n".join(f"- {note}" for note in arm.get("notes", []))
-    heading = f"## {arm['title']}, seed {arm['seed']}: epochs on validation rows"
+    notes = "\n".join(f"- {note}" for note in variant.get("notes", []))
+    heading = f"## {variant['title']}, seed {variant['seed']}: epochs on validation rows"
     return [heading, Grid(header=tuple(title for _, title, _ in columns), rows=rows).markdown(), notes]
 
 
