@@ -31,7 +31,7 @@ def pairs(rows: list[Record | Rejected]) -> list[tuple[str, tuple[str, ...]]]:
 def test_a_label_before_its_text_is_divided_once(tmp_path: Path) -> None:
     """Only the first separator counts; comments and blank lines are no rows."""
     content = "####\n##  anger : 7 %\nanger:气死:我了\n\nnone:今天周三\n"
-    assert pairs(rows_of(tmp_path / "a.txt", content, "labelled-lines", separator=":", comment="##")) == [
+    assert pairs(rows_of(tmp_path / "a.txt", content, "label-first", separator=":", comment="##")) == [
         ("气死:我了", ("anger",)),
         ("今天周三", ("none",)),
     ]
@@ -39,7 +39,7 @@ def test_a_label_before_its_text_is_divided_once(tmp_path: Path) -> None:
 
 def test_fields_before_the_label_are_never_shown(tmp_path: Path) -> None:
     """An id before the label is skipped, also in a line that has nothing else; marks are taken out of the text."""
-    rows = rows_of(tmp_path / "a.txt", "42,1,看{%#电影#%},真好\n4242\n", "labelled-lines", skip=1, remove=["{%", "%}"])
+    rows = rows_of(tmp_path / "a.txt", "42,1,看{%#电影#%},真好\n4242\n", "label-first", skip=1, remove=["{%", "%}"])
     assert pairs(rows) == [("看#电影#,真好", ("1",))]
     assert "42" not in repr(rows)
 
@@ -47,7 +47,7 @@ def test_fields_before_the_label_are_never_shown(tmp_path: Path) -> None:
 def test_words_that_a_segmenter_cut_are_joined(tmp_path: Path) -> None:
     """Blanks beside Chinese characters and signs go, those between Latin words stay; the header is no row."""
     content = "labels,text\npositive,喜欢 听 Taylor Swift 的 歌 ， 真 的\n"
-    rows = rows_of(tmp_path / "a.txt", content, "labelled-lines", header=True, join_han=True)
+    rows = rows_of(tmp_path / "a.txt", content, "label-first", header=True, join_han=True)
     assert pairs(rows) == [("喜欢听Taylor Swift的歌，真的", ("positive",))]
 
 
@@ -63,7 +63,7 @@ def test_words_that_a_segmenter_cut_are_joined(tmp_path: Path) -> None:
 )
 def test_unusable_lines_have_reasons(tmp_path: Path, line: bytes, reason: str) -> None:
     """A line that can't be used is rejected under its number, and the next one is read."""
-    rejected, record = rows_of(tmp_path / "a.txt", line + b"0,fine\n", "labelled-lines")
+    rejected, record = rows_of(tmp_path / "a.txt", line + b"0,fine\n", "label-first")
     assert isinstance(rejected, Rejected)
     assert (rejected.row, rejected.reason) == (1, reason)
     assert isinstance(record, Record)
@@ -73,7 +73,7 @@ def test_unusable_lines_have_reasons(tmp_path: Path, line: bytes, reason: str) -
 def test_an_unknown_option_is_refused(tmp_path: Path) -> None:
     """A misspelt option is an error, not ignored."""
     with pytest.raises(ConfigError, match="seperator"):
-        rows_of(tmp_path / "a.txt", "1,a\n", "labelled-lines", seperator=":")
+        rows_of(tmp_path / "a.txt", "1,a\n", "label-first", seperator=":")
 
 
 def test_labels_of_another_file_stand_line_by_line(tmp_path: Path) -> None:

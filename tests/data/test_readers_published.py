@@ -157,7 +157,7 @@ def test_smp_lines(tmp_path: Path) -> None:
     assert list(read(path, ReaderSpec(kind="smp-text"))) == [
         Record(row=1, text="好,很好", labels=("happy",)),
         Rejected(row=2, reason="empty text", content="| sad"),
-        Rejected(row=3, reason="too few commas", content="2 没有逗号"),
+        Rejected(row=3, reason="too few fields", content="2 没有逗号"),
         Record(row=4, text="累了", labels=("sad",)),
     ]
 
@@ -169,5 +169,5 @@ def test_label_first_lines(tmp_path: Path) -> None:
     assert list(read(path, ReaderSpec(kind="label-first"))) == [
         Record(row=1, text='"好,真好', labels=("like",)),
         Rejected(row=2, reason="missing label", content="没有标签 |"),
-        Rejected(row=3, reason="too few commas", content="fear"),
+        Rejected(row=3, reason="too few fields", content="fear"),
     ]

@@ -229,14 +229,6 @@ def test_counts_are_those_of_the_readme(data_root: Path, path: str, reader: str,
     assert rejected == Counter({"empty text": sum(EMPTY.get(path, {}).values())} if path in EMPTY else {})
 
 
-def test_every_published_file_is_in_the_table(data_root: Path) -> None:
-    """The table above leaves out no file of the data root."""
-    suffixes = {".csv", ".xml", ".txt", ".xlsx", ".zip", ".json", ".jsonl", ".parquet"}
-    files = {path.relative_to(data_root).as_posix() for path in data_root.rglob("*") if path.suffix in suffixes}
-
-    assert {path for path, *_ in _cases()} == files
-
-
 def test_pairs_of_a_tweet_and_a_company_become_tweets(data_root: Path) -> None:
     """With `merge_repeats` a tweet about several companies is one record with the labels of all, and none is lost."""
     spec = SPECS["tsv"].model_copy(update={"options": {"delimiter": "\t", "merge_repeats": True}})

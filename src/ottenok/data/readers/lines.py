@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import re
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from ottenok.core.config import parse
 from ottenok.core.errors import DataError
 from ottenok.core.table import Table
+from ottenok.data.readers.table import label_reader
 from ottenok.tables.labels import Fault
-from ottenok.tables.records import Record, Rejected, Shaper
+from ottenok.tables.options import TableOptions
+from ottenok.tables.records import Record, Rejected, Shaper, excerpt
+from ottenok.tables.streams import LongLine, lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ottenok.data.card import ReaderSpec
 
-__all__ = ["AlignedOptions", "LabelledLineOptions", "read_aligned", "read_conllu", "read_labelled"]
+__all__ = [
+    "AlignedOptions",
+    "LabelFirstOptions",
+    "LineOptions",
+    "read_aligned",
+    "read_conllu",
+    "read_label_first",
+    "read_smp",
+]
 
 # Blanks on either side of a Han character, as a segmenter leaves them.
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3000-\u303f\uff00-\uffef"
@@ -26,8 +38,24 @@ _HAN_BLANK = re.compile(f"(?<=[{_HAN}])[ \t]+|[ \t]+(?=[{_HAN}])")
 _LOOSE = re.compile(r" (?=[,.!?:;…)\]»%])|(?<=[(\[«]) ")
 
 
-class LabelledLineOptions(Table):
-    """Options of the reader `labelled-lines`.
+class LineOptions(Table):
+    """Options of the readers of lines.
+
+    Attributes:
+        encoding: As Python names it, or `auto`.
+        member: Member of a ZIP archive; without it, an archive's only file.
+    """
+
+    encoding: str = "utf-8-sig"
+    member: str | None = None
+
+    def table(self) -> TableOptions:
+        """The same as options of a table."""
+        return TableOptions(encoding=self.encoding, member=self.member)
+
+
+class LabelFirstOptions(LineOptions):
+    """Options of the reader `label-first`, besides `encoding` and `member`.
 
     Attributes:
         separator: What stands between the fields; the text may hold it too.
@@ -46,27 +74,45 @@ class LabelledLineOptions(Table):
     join_han: bool = False
 
 
-def read_labelled(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
-    """Read lines `label,text`, perhaps with fields before the label (reader kind `labelled-lines`)."""
-    options = parse(LabelledLineOptions, spec.options, file=str(path))
-    lines = (line for line in _lines(path) if line and not line.isspace())
-    if options.header:
-        next(lines, None)
-    row = 0
-    for line in lines:
-        if options.comment and line.startswith(options.comment):
-            continue
-        row += 1
-        fields = line.split(options.separator, options.skip + 1)
-        if len(fields) < options.skip + 2:
-            yield Rejected(row=row, reason="too few fields", content="")  # what is there may be an id
-            continue
-        text = fields[-1]
+def read_label_first(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
+    """Read lines `label,text` without quoting, perhaps with fields before the label (reader kind `label-first`)."""
+    options = parse(LabelFirstOptions, spec.options, file=str(path))
+
+    def divide(line: str) -> list[str]:
+        fields = line.split(options.separator, options.skip + 1)[options.skip :]
+        if len(fields) < 2:
+            return []
+        text = fields[1]
         for mark in options.remove:
             text = text.replace(mark, "")
-        if options.join_han:
-            text = _HAN_BLANK.sub("", text)
-        yield _record(row, text, label or fields[-2].strip())
+        return [_HAN_BLANK.sub("", text) if options.join_han else text, fields[0]]
+
+    shape = Shaper(label_reader(spec, label))
+    lines = islice(lines_of(path, options.table()), options.header, None)
+    rows = (one for one in lines if not options.comment or not one[0].startswith(options.comment))
+    yield from _shaped(rows, divide, shape, shown=not options.skip)
+
+
+def read_smp(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
+    """Read lines `id,content,label`, divided at the first and the last comma (reader kind `smp-text`)."""
+
+    def divide(line: str) -> list[str]:
+        text, comma, found = line.partition(",")[2].rpartition(",")
+        return [text, found] if comma else []
+
+    options = parse(LineOptions, spec.options, file=str(path))
+    yield from _shaped(lines_of(path, options.table()), divide, Shaper(label_reader(spec, label)))
+
+
+def _shaped(
+    lines: Iterator[tuple[str, bool]], divide: Callable[[str], list[str]], shape: Shaper, *, shown: bool = True
+) -> Iterator[Record | Rejected]:
+    for row, (line, clean) in enumerate(lines, start=1):
+        fields = [] if isinstance(line, LongLine) else divide(line)
+        if fields:
+            yield shape(row, fields, clean=clean)
+        else:  # of a line that begins with an id nothing is shown
+            yield Rejected(row=row, reason="too few fields", content=excerpt(line) if shown else "")
 
 
 class AlignedOptions(Table):
@@ -105,7 +151,7 @@ def read_conllu(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[
     text: str | None = None
     words: list[str] = []
     covered = 0  # the last word that a range such as 3-4 stands for
-    for line in (*_lines(path), ""):
+    for line in chain(_lines(path), [""]):
         if line.startswith("#"):
             name, _, value = line[1:].partition("=")
             text = value.strip() if name.strip() == "text" else text

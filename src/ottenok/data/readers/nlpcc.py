@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ottenok.core.config import parse
 from ottenok.core.errors import DataError
-from ottenok.data.readers.plain import LineOptions
+from ottenok.data.readers.lines import LineOptions
 from ottenok.data.readers.russian_xml import XmlOptions
 from ottenok.data.readers.table import label_reader
 from ottenok.data.readers.xml_stream import elements, text_of
