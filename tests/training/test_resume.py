@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ottenok.core.config import parse
+from ottenok.core.errors import ConfigError
+from ottenok.core.progress import Silent
+from ottenok.recipes.train import TrainRecipe
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -106,3 +111,87 @@ def test_resume_ends_with_the_same_bytes(toy_corpus: Corpus, tiny: Path, tmp_pat
     assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
     assert _epochs(whole) == _epochs(parts)
     assert not (parts / "checkpoints").exists()
+
+
+def _stopped(recipe: dict[str, Any], corpus: Corpus, out: Path) -> list[Path]:
+    """Stop a run in its second epoch and return its checkpoints, oldest first."""
+    assert _play([[recipe, str(corpus.folder), str(out), False, "step 31"]]) == [int(signal.SIGKILL)]
+    from ottenok.training.checkpoints import list_checkpoints
+
+    return list_checkpoints(out / "checkpoints")
+
+
+def test_a_damaged_checkpoint_is_told_and_an_older_one_is_taken(
+    toy_corpus: Corpus, tiny: Path, tmp_path: Path, one_thread: None
+) -> None:
+    """A flipped bit, a file cut short, one that is gone, a state that is no JSON: each is told, and the run goes on."""
+    from ottenok.training.checkpoints import last_intact
+
+    recipe = {**_recipe(tiny), "schedule": {**_RECIPE["schedule"], "num_train_epochs": 2}}
+    del recipe["schedule"]["epochs"]
+    older, newest = _stopped(recipe, toy_corpus, tmp_path / "out")
+    files = {file.name: file.read_bytes() for file in newest.iterdir()}
+    weights = files["model.safetensors"]
+    flipped = weights[:-9] + bytes([weights[-9] ^ 1]) + weights[-8:]
+    for name, damage in (
+        ("model.safetensors", flipped),
+        ("optimizer.safetensors", files["optimizer.safetensors"][:100]),
+        ("random-0.json", None),
+        ("state.json", b"{"),
+        ("checksums.json", b"[]"),
+    ):
+        if damage is None:
+            (newest / name).unlink()
+        else:
+            (newest / name).write_bytes(damage)
+        # The newest is also the best epoch's, so the older one, whose best is none, is what is left.
+        assert last_intact(tmp_path / "out" / "checkpoints")[0] == older
+        (newest / name).write_bytes(files[name])
+    assert last_intact(tmp_path / "out" / "checkpoints") == (newest, [])
+
+    (newest / "model.safetensors").write_bytes(flipped)
+    notes: list[str] = []
+
+    class Notes(Silent):
+        def note(self, message: str) -> None:
+            notes.append(message)
+
+    from ottenok.training.run import train
+
+    train(parse(TrainRecipe, recipe), corpus=toy_corpus, out=tmp_path / "out", resume=True, progress=Notes())
+    assert any("checkpoint-28 can't be used: model.safetensors is not what was written" in note for note in notes)
+    train(parse(TrainRecipe, recipe), corpus=toy_corpus, out=tmp_path / "whole")
+    ended = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("out", "whole")]
+    assert ended[0] == ended[1]
+
+
+def test_two_trainings_in_one_folder_and_strangers_folders(toy_corpus: Corpus, tiny: Path, tmp_path: Path) -> None:
+    """The second training is refused with the first one's process; a folder that is no run is left as it is."""
+    from ottenok.training.folder import open_run
+
+    recipe = parse(TrainRecipe, _recipe(tiny))
+    code = (
+        "import sys; from pathlib import Path; from ottenok.core.files import locked\n"
+        "with locked(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
+    )
+    out = tmp_path / "out"
+    out.mkdir()
+    arguments = [sys.executable, "-c", code, str(out / ".lock")]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(ConfigError, match=rf"another process \({other.pid}\)"),
+            open_run(out, recipe, toy_corpus, resume=True),
+        ):
+            pass
+        other.communicate(b"")
+    with open_run(out, recipe, toy_corpus, resume=True) as folder:
+        assert not folder.resumed
+
+    strange = tmp_path / "mine"
+    strange.mkdir()
+    (strange / "README.md").write_text("mine", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"it holds README\.md"), open_run(strange, recipe, toy_corpus, resume=True):
+        pass
+    assert [path.name for path in strange.iterdir()] == ["README.md"]

@@ -59,6 +59,67 @@ def test_wrong_overrides_are_refused(arguments: list[str], words: str) -> None:
         load_recipe("default", override(assignments(arguments)))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("text.max_length", str(2**70)),
+        ("text.max_length", "3"),
+        ("seed", str(2**32)),
+        ("optim.adam_beta1", "1.0"),
+        ("optim.adam_beta2", "-0.1"),
+        ("optim.learning_rate", "inf"),
+        ("optim.learning_rate", "nan"),
+        ("schedule.warmup_ratio", "1.5"),
+        ("schedule.num_train_epochs", "0"),
+        ("batch.batch_size", "1000000000000"),
+        ("batch.batch_size", "9" * 5000),
+        ("run.precision", "fp8"),
+        ("balance.repeats", "0"),
+    ],
+)
+def test_values_out_of_range_are_refused_when_they_are_read(key: str, value: str) -> None:
+    """Numbers that no run could have are refused with their key, before anything is loaded."""
+    with pytest.raises(ConfigError) as caught:
+        load_recipe("default", override([f"{key}={value}"]))
+    assert caught.value.key == key
+
+
+def test_recipes_that_no_reader_can_take_are_refused(tmp_path: Path) -> None:
+    """A number of thousands of digits, and tables a thousand deep, are no traceback."""
+    for number, text in enumerate([f"seed = {'9' * 5000}", f"a = {'[' * 3000}{']' * 3000}"]):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError, match="not valid TOML"):
+            load_recipe(file)
+
+
+def test_keys_of_an_earlier_version_are_read_with_a_note(tmp_path: Path) -> None:
+    """Old names and old values become today's, also in variants; both names of one key are refused."""
+    notes: list[str] = []
+    file = tmp_path / "old.toml"
+    text = """
+name = "old"
+text.keep = "end"
+optim = { lr = 1e-3, betas = [0.8, 0.9] }
+model.encoder = "x"
+[[arms]]
+name = "a"
+schedule.epochs = 7
+"""
+    file.write_text(text, encoding="utf-8")
+    recipe = load_recipe(file, override(["batch.size=4"]), variant="a", note=notes.append)
+
+    assert (recipe.text.truncation_side, recipe.optim.learning_rate) == ("left", 1e-3)
+    assert (recipe.optim.adam_beta1, recipe.optim.adam_beta2) == (0.8, 0.9)
+    assert (recipe.schedule.num_train_epochs, recipe.batch.batch_size) == (7, 4)
+    assert "text.keep is called text.truncation_side now" in notes
+    assert "[[arms]] is called [[variants]] now" in notes
+    assert len(notes) == 6
+    file.write_text('name = "b"\nmodel.encoder = "x"\noptim = { lr = 1, learning_rate = 2 }', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"old name of optim\.learning_rate"):
+        load_recipe(file)
+
+
 @given(st.text(max_size=20))
 def test_any_argument_is_an_assignment_or_an_error(text: str) -> None:
     """No argument gives a traceback."""

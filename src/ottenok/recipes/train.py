@@ -29,6 +29,7 @@ __all__ = [
     "BatchOptions",
     "DataOptions",
     "DecisionOptions",
+    "DistilOptions",
     "NoiseOptions",
     "OptimOptions",
     "RunOptions",
@@ -252,6 +253,28 @@ class TeacherOptions(Table):
     temperature: float = Field(default=1.0, gt=0, le=100)
 
 
+class DistilOptions(Table):
+    """What `ottenok distil` makes a student from; `ottenok train` reads `hidden_weight` and `teachers` alone.
+
+    Attributes:
+        teachers: Folders or hub names of classifiers; where several know a task, their probabilities are averaged.
+        unlabelled: Files with texts that no label is needed for, read as `ottenok classify` reads files.
+        text: Their column with the texts.
+        weight: See `TeacherOptions`.
+        temperature: See `TeacherOptions`.
+        hidden_weight: Weight of the mean squared distance between the student's hidden states and those of the first
+            teacher, at the layers that the student was made of (Romero et al. 2015); 0: they are not looked at. Teacher
+            and student must have the same width and the same tokenizer.
+    """
+
+    teachers: Annotated[tuple[str, ...], Field(min_length=1)]
+    unlabelled: tuple[str, ...] = ()
+    text: str = "text"
+    weight: float = Field(default=0.7, ge=0, le=1)
+    temperature: float = Field(default=2.0, gt=0, le=100)
+    hidden_weight: float = Field(default=0.0, ge=0, le=1e6)
+
+
 class TrainRecipe(Table):
     """A training recipe.
 
@@ -263,6 +286,7 @@ class TrainRecipe(Table):
         tasks: What single tasks of the corpus have for themselves, and which of them are learned; empty: all.
         noise: Noise in the texts that are learned from; None: none.
         teacher: Soft targets; None: labels alone.
+        distil: What `ottenok distil` makes a student from; None: nothing.
         search: What `ottenok search` may change; None: the built-in space.
     """
 
@@ -283,6 +307,7 @@ class TrainRecipe(Table):
     batch: BatchOptions = BatchOptions()
     run: RunOptions = RunOptions()
     decision: DecisionOptions = DecisionOptions()
+    distil: DistilOptions | None = None
     search: SearchOptions | None = None
 
     @classmethod

@@ -136,6 +136,9 @@ def public_recipe(recipe: TrainRecipe) -> dict[str, Any]:
         tree["model"]["init_from"] = public_name(recipe.model.init_from)
     if recipe.teacher is not None:
         tree["teacher"]["file"] = PurePath(recipe.teacher.file).name
+    if recipe.distil is not None:
+        tree["distil"]["teachers"] = [public_name(name) for name in recipe.distil.teachers]
+        tree["distil"]["unlabelled"] = [PurePath(name).name for name in recipe.distil.unlabelled]
     del tree["search"]  # it says what may be tried, not what was done
     return tree
 

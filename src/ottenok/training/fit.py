@@ -37,6 +37,7 @@ from ottenok.training.dataset import (
     read_examples,
     read_soft_targets,
 )
+from ottenok.training.distil import HiddenLoss
 from ottenok.training.facts import text_options
 from ottenok.training.folder import HISTORY_FILE
 from ottenok.training.hardware import device_of, keep_freed_memory, precision, rank, world
@@ -340,6 +341,9 @@ def fit(parts: Parts, folder: RunFolder, *, watch: EpochWatch | None = None) -> 
         accumulate=recipe.batch.gradient_accumulation_steps,
         device=device,
         precision=precision(run),
+        extra_loss=None
+        if recipe.distil is None or not recipe.distil.hidden_weight
+        else HiddenLoss(recipe, network, device, precision(run)),
     )
     history = History(folder.path / HISTORY_FILE if rank() == 0 else None, parts.progress, metric=metric)
     checkpoint, damaged = last_intact(folder.checkpoints) if folder.resumed else (None, [])

@@ -271,7 +271,8 @@ class Loop:
             last = place == count - 1 or not isinstance(self._model, DistributedDataParallel)
             with nullcontext() if last else self._model.no_sync():
                 with autocast(work.device, work.precision):
-                    output = self._model(**batch.inputs)
+                    more = {} if work.extra_loss is None else {"output_hidden_states": True}
+                    output = self._model(**batch.inputs, **more)
                 loss = total_loss(work.losses, output.logits.to(torch.float32), batch.targets)
                 if work.extra_loss is not None:
                     loss = loss + work.extra_loss(batch, output)
