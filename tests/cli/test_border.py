@@ -186,6 +186,6 @@ def test_one_endless_line_is_left_out() -> None:
     result = CliRunner().invoke(classify, ["--max-record", "1000"], input=given, catch_exceptions=False)
 
     first, second, third = result.stdout.splitlines()
-    assert second.startswith("-\t(")
+    assert second == "-\t(longer than 1,000 characters (--max-record))"
     assert not first.startswith("-")
     assert not third.startswith("-")

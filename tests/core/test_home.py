@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ottenok.core.errors import MissingExtraError
-from ottenok.core.home import cache_home, hub_home
+from ottenok.core.home import cache_home, hub_home, package_home
 from ottenok.core.lazy import need
 
 
@@ -38,6 +39,13 @@ def test_the_hub_s_folder_is_the_hub_s(monkeypatch: pytest.MonkeyPatch, tmp_path
         monkeypatch.setenv(name, str(tmp_path / name))
         theirs = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         assert hub_home() == Path(theirs.strip())
+
+
+def test_nothing_imports_onnxruntime_but_the_one_way() -> None:
+    """No module has an import of onnxruntime of its own: telemetry must be off before the first one."""
+    pattern = re.compile(r"^\s*(?:import onnxruntime|from onnxruntime)\b", re.MULTILINE)
+
+    assert [str(file) for file in package_home().rglob("*.py") if pattern.search(file.read_text("utf-8"))] == []
 
 
 def test_telemetry_is_off_before_the_first_import() -> None:

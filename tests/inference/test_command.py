@@ -39,7 +39,7 @@ def test_standard_input_gives_a_line_for_each(tiny_bundle: Path) -> None:
     assert len(lines) == 4
     assert lines[0] == lines[3]
     assert lines[1] == "-\t(nothing to read)"
-    assert lines[2] == "-\t(missing text)"
+    assert lines[2] == "-\t(not utf-8)"
 
 
 def test_json_has_everything(tiny_bundle: Path) -> None:

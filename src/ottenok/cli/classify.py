@@ -8,6 +8,8 @@ import json
 import os
 import re
 import sys
+from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -119,12 +121,13 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     elif out is None:
         raise click.UsageError("--text needs an output: ottenok classify FILE --text COLUMN -o OUT")
     texts: Iterable[str | None]
+    faults: deque[str] = deque()
     if place is not None:
         texts = [place]
     elif column is None:
         if sys.stdin is None:
             raise click.UsageError("standard input is closed, and no text is given")
-        texts = _typed() if sys.stdin.isatty() else _piped(sys.stdin.buffer, table, lines=lines)
+        texts = _typed() if sys.stdin.isatty() else _piped(sys.stdin.buffer, table, faults, lines=lines)
     bars = Bars()
     classifier = load(
         model,
@@ -139,7 +142,8 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     if column is None or out is None:
         # Typed lines are answered one by one; piped ones in blocks, which fill batches.
         waiting = place is not None or sys.stdin.isatty()
-        for prediction in classifier.stream(texts, texts_at_once=1) if waiting else classifier.stream(texts):
+        for answer in classifier.stream(texts, texts_at_once=1) if waiting else classifier.stream(texts):
+            prediction = replace(answer, reason=faults.popleft()) if answer.reason == "missing text" else answer
             if style == "json":
                 write_json(prediction.to_json(), indent=None)
             else:
@@ -167,8 +171,10 @@ def _typed() -> Iterator[str]:
         yield line.rstrip("\r\n")
 
 
-def _piped(stream: IO[bytes], options: TableOptions, *, lines: bool) -> Iterator[str | None]:
+def _piped(stream: IO[bytes], options: TableOptions, faults: deque[str], *, lines: bool) -> Iterator[str | None]:
     """Return the lines of a stream, decoded as its first 64 KiB say; one that can't be read is a missing text.
+
+    Why each of these can't be read is put into `faults`.
 
     Raises:
         DataError: Its encoding can't be told, or it is not text.
@@ -193,8 +199,14 @@ def _piped(stream: IO[bytes], options: TableOptions, *, lines: bool) -> Iterator
         whole = io.BufferedReader(_Joined(head, stream), _HEAD)
         for block, clean in text_blocks(whole, encoding, file="standard input", limit=options.max_record):
             for line in block:
-                broken = isinstance(line, LongLine) or (not clean and any("\udc80" <= c <= "\udcff" for c in line))
-                yield None if broken else line.rstrip("\r\n")
+                if isinstance(line, LongLine):
+                    faults.append(f"longer than {options.max_record:,} characters (--max-record)")
+                elif not clean and any("\udc80" <= character <= "\udcff" for character in line):
+                    faults.append(f"not {encoding.codec}")
+                else:
+                    yield line.rstrip("\r\n")
+                    continue
+                yield None
 
     return read()
 

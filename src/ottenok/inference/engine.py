@@ -176,8 +176,7 @@ def _quiet_options(threads: int) -> Any:  # noqa: ANN401
 
 def _failures() -> tuple[type[Exception], ...]:
     """Return onnxruntime's exceptions: they have no base of their own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
+    state = onnxruntime().capi.onnxruntime_pybind11_state
     found = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
     return (*found, RuntimeError, ValueError)
 

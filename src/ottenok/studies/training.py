@@ -11,7 +11,7 @@ from ottenok.bundle.folder import Bundle, open_bundle
 from ottenok.bundle.manifest import ONNX, ONNX_INT8
 from ottenok.core.config import merge, parse
 from ottenok.core.errors import DataError, ModelError
-from ottenok.core.lazy import check_extra, load_object, need
+from ottenok.core.lazy import check_extra, need
 from ottenok.core.progress import SILENT, Progress
 from ottenok.recipes.train import TrainRecipe, load_recipe
 from ottenok.studies.cards import rewrite_card
@@ -100,8 +100,9 @@ def _replaced(recipe: TrainRecipe, over: Mapping[str, Any]) -> TrainRecipe:
 
 def _graphs(bundle: Bundle, corpus: Corpus, progress: Progress) -> tuple[str, ...]:
     """Write the ONNX graphs; an int8 graph that changes too much is no reason to lose the model."""
-    export = load_object("ottenok.export.onnx:export", extra="train")
-    quantise = load_object("ottenok.export.quantise:quantise", extra="train")
+    with need("train"):
+        from ottenok.export.onnx import export
+        from ottenok.export.quantise import quantise
     exported = export(bundle.folder, progress=progress)
     notes = [f"{ONNX} gives the logits of the torch model to {exported.difference:.1e}."]
     texts, labels = _validation(corpus)

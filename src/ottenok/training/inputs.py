@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ottenok.core.errors import ConfigError, DataError
+from ottenok.core.home import cache_home
 from ottenok.core.lazy import require
 from ottenok.core.progress import SILENT, Progress
 from ottenok.core.version import __version__
@@ -34,7 +35,7 @@ class Places:
         tracking: Address of MLflow's store, for recipes with `run.mlflow`; None: one in the run's folder.
     """
 
-    cache: Path = field(default_factory=lambda: Path.home() / ".cache" / "ottenok")
+    cache: Path = field(default_factory=cache_home)
     root: Path | None = None
     tracking: str | None = None
 
