@@ -41,7 +41,11 @@ def plan(labels: ArrayLike, sources: ArrayLike, options: BalanceOptions, *, seed
     Raises:
         ConfigError: `labels` and `sources` differ in length, or no row is left.
     """
-    classes = _classes(np.asarray(labels))
+    classes = np.asarray(labels)
+    if classes.ndim == 2:
+        # The rarest label of a row; a row without labels gets the number after the last label.
+        rarity = np.where(classes.astype(bool), classes.sum(axis=0), np.iinfo(np.int64).max)
+        classes = np.where(classes.any(axis=1), rarity.argmin(axis=1), classes.shape[1])
     names, places = np.unique(np.asarray(sources), return_inverse=True)
     if len(classes) != len(places):
         raise ConfigError(f"found {len(classes)} labels and {len(places)} sources; expected one of each per row")
@@ -107,16 +111,6 @@ def row_weights(classes: ArrayLike, sources: ArrayLike, alpha: float) -> NDArray
         own = np.minimum((counts.mean() / counts) ** alpha, _MOST_WEIGHT)[found]
         weights[rows] = own / own.mean()
     return weights.astype(np.float32)
-
-
-def _classes(labels: NDArray[np.integer]) -> NDArray[np.int64]:
-    if labels.ndim == 1:
-        return np.asarray(labels, dtype=np.int64)
-    counts = labels.sum(axis=0)
-    # The rarest label of a row; a row without labels gets the number after the last label.
-    rarity = np.where(labels.astype(bool), counts, np.iinfo(np.int64).max)
-    rarest = rarity.argmin(axis=1)
-    return np.asarray(np.where(labels.any(axis=1), rarest, labels.shape[1]), dtype=np.int64)
 
 
 def class_counts(labels: ArrayLike, classes: int) -> NDArray[np.int64]:

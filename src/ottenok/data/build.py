@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ottenok.tables.options import TableOptions
     from ottenok.tables.records import Record
 
-__all__ = ["ReadPass", "build", "build_corpus"]
+__all__ = ["ReadPass", "build", "build_corpus", "write_rows"]
 
 _ADVANCE = 1_000
 _CONTENT = 200
@@ -93,8 +93,19 @@ def build(recipe: CorpusRecipe, *, root: Path | None, cache: Path, out: Path, pr
         with open_staging(texts) as staged:
             cleaned = clean(index, recipe, inputs, tasks, staging=staged, work=Path(work), progress=progress)
             if not np.any(cleaned.reason == Reason.KEPT):
-                raise _nothing_left(recipe, done, cleaned)
-            _write_rows(folder / CORPUS_FILE, staged, index, cleaned, done, inputs, progress)
+                codes, counts = np.unique(cleaned.reason, return_counts=True)
+                reasons = Counter({Reason(code).title: int(count) for code, count in zip(codes, counts, strict=True)})
+                for (_, rejected), count in done.rejected.items():
+                    reasons[rejected] += count
+                for (_, dropped), count in done.dropped.items():
+                    reasons[dropped.title] += count
+                told = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.most_common(3))
+                raise DataError(
+                    f"no row is left of {done.read.total():,} ({told or 'the files have no records'})",
+                    hint="Look at the label map, the parts and the filters.",
+                    file=recipe.name,
+                )
+            write_rows(folder / CORPUS_FILE, staged, index, cleaned, done, inputs, progress)
         manifest = ManifestBuilder(done, index, cleaned, recipe=recipe, inputs=inputs, tasks=tasks)
         (folder / MANIFEST_FILE).write_text(manifest.text(folder), encoding="utf-8", newline="\n")
         for name in _FILES:
@@ -197,23 +208,6 @@ def _alone(out: Path) -> Iterator[None]:
         raise DataError(
             f"{who} is building a corpus in this place", hint="Wait until it is done.", file=str(out)
         ) from error
-
-
-def _nothing_left(recipe: CorpusRecipe, done: ReadPass, cleaned: Cleaned) -> DataError:
-    """Say what became of most records."""
-    reasons: Counter[str] = Counter()
-    for (_, rejected), count in done.rejected.items():
-        reasons[rejected] += count
-    for (_, left_out), count in done.dropped.items():
-        reasons[left_out.title] += count
-    codes, counts = np.unique(cleaned.reason, return_counts=True)
-    reasons.update({Reason(code).title: int(count) for code, count in zip(codes, counts, strict=True)})
-    told = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.most_common(3)) or "the files have no records"
-    return DataError(
-        f"no row is left of {done.read.total():,} ({told})",
-        hint="Look at the label map, the parts and the filters.",
-        file=recipe.name,
-    )
 
 
 class ReadPass:
@@ -352,7 +346,7 @@ class ReadPass:
         self._rejects.write(source=self._inputs.names[file.source], file=file.name, rejected=rejected)
 
 
-def _write_rows(
+def write_rows(
     path: Path,
     staged: StagingFile,
     index: RowIndex,

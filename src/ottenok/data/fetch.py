@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -166,8 +167,10 @@ def fetch(
         target = cache / file.path
         try:
             if target.is_file():
-                # A wrong file without an address is left to `locate`, which says so.
-                if file.url is None or _is_right(file, target):
+                if file.url is None:
+                    continue  # a wrong one is left to `locate`, which says so
+                with suppress(ChecksumError):
+                    check_file(target, sha256=file.sha256, size=file.bytes, hint=None)
                     continue
             elif file.url is None:
                 raise _missing(card, [file], into=cache)
@@ -232,14 +235,6 @@ def _missing(card: Card, files: Sequence[CardFile], *, into: Path) -> DataError:
         hint = f"There is no direct address: download it from {card.homepage} and put it at {into / first.path}"
     what = "file is" if len(files) == 1 else "files are"
     return DataError(f"{len(files)} {what} missing for the data set {card.name}: {names}", hint=hint)
-
-
-def _is_right(file: CardFile, target: Path) -> bool:
-    try:
-        check_file(target, sha256=file.sha256, size=file.bytes, hint=None)
-    except ChecksumError:
-        return False
-    return True
 
 
 def check_file(path: Path, *, sha256: str | None, size: int | None, hint: str | None) -> str:

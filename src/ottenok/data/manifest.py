@@ -235,6 +235,17 @@ class ManifestBuilder:
         if len(kept):
             found = np.percentile(self._index.length[kept], _PERCENTILES, method="nearest").tolist()
             lengths = {str(percentile): int(length) for percentile, length in zip(_PERCENTILES, found, strict=True)}
+        labels: dict[str, dict[str, int]] = {name: {} for name in by_split}
+        for place, task in enumerate(self._tasks):
+            of = f"{task.name}:" if len(self._tasks) > 1 else ""
+            for name, chosen in by_split.items():
+                counts: Counter[str] = Counter()
+                found_codes, rows_of_code = np.unique(cleaned.labels[chosen, place], return_counts=True)
+                for code, size in zip(found_codes.tolist(), rows_of_code.tolist(), strict=True):
+                    for label in () if code < 0 else task.values[code] or (NO_LABEL,):
+                        counts[label] += size
+                known = (*task.scheme.labels, NO_LABEL)
+                labels[name] |= {f"{of}{label}": counts[label] for label in known if counts[label]}
         return SourceStats(
             name=one.card.name,
             title=one.card.title,
@@ -250,7 +261,7 @@ class ManifestBuilder:
             rejected=dict(sorted(rejected.items())),
             dropped=self._dropped(number, rows),
             kept={name: len(chosen) for name, chosen in by_split.items()},
-            labels={name: self._labels(chosen) for name, chosen in by_split.items()},
+            labels=labels,
             languages=dict(sorted(zip(languages, sizes.tolist(), strict=True))),
             lengths=lengths,
         )
@@ -284,18 +295,6 @@ class ManifestBuilder:
             for (split, reason, place), count in zip(found.tolist(), sizes.tolist(), strict=True)
         )
         return (*left_out, *cleaned)
-
-    def _labels(self, rows: NDArray[np.int64]) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for place, task in enumerate(self._tasks):
-            counts: Counter[str] = Counter()
-            codes, sizes = np.unique(self._cleaned.labels[rows, place], return_counts=True)
-            for code, size in zip(codes, sizes, strict=True):
-                for label in () if code < 0 else task.values[code] or (NO_LABEL,):
-                    counts[label] += int(size)
-            of = f"{task.name}:" if len(self._tasks) > 1 else ""
-            found |= {f"{of}{label}": counts[label] for label in (*task.scheme.labels, NO_LABEL) if counts[label]}
-        return found
 
 
 def _scheme_facts(scheme: LabelScheme) -> dict[str, Any]:
