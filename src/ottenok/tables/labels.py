@@ -244,7 +244,7 @@ def _labels_of_object(
     if weights and all(isinstance(weight, (bool, int, float)) for weight in weights):
         if any(weight not in {0, 1} for weight in weights):
             raise Fault("label is a table of numbers that are not 0 or 1")
-        return [clean_label(str(name)) for name, weight in value.items() if weight]
+        return [label for name, weight in value.items() if weight and (label := clean_label(str(name)))]
     if not value:
         return []
     raise Fault("label is an object that can't be read")
