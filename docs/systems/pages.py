@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
+from ottenok.recipes.old_keys import translated
 from ottenok.studies.compare import Comparison
 from ottenok.studies.compare_tables import as_markdown
 from ottenok.tasks.metrics import METRICS
@@ -223,15 +224,15 @@ def machine(folder: Path, name: str) -> str:
     done = [arm for arm in variants(tree) if arm["state"] == "done"]
     if not done:
         raise NotRunError("No arm is trained yet.")
-    recipe, here = done[0]["recipe"], tree["environment"]
+    recipe, here = translated(done[0]["recipe"])[0], tree["environment"]
     counts = (done[0].get("data") or {}).get("rows", {})
     drawn = recipe["data"]["epoch_rows"]
     told = [
         f"Encoder {recipe['model']['encoder']}, pooling {recipe['model']['pooling']}",
         f"at most {recipe['text']['max_length']} tokens",
-        f"{recipe['schedule']['epochs']} epochs of {'all rows' if drawn is None else f'{drawn:,} rows'}",
-        f"batch {recipe['batch']['size']}",
-        f"rate {recipe['optim']['lr']:g}",
+        f"{recipe['schedule']['num_train_epochs']} epochs of {'all rows' if drawn is None else f'{drawn:,} rows'}",
+        f"batch {recipe['batch']['batch_size']}",
+        f"rate {recipe['optim']['learning_rate']:g}",
     ]
     rows = ", ".join(f"{count:,} {split}" for split, count in counts.items())
     processor = f"{here['processor'] or 'an unnamed processor'}, {here['processors']} processors"

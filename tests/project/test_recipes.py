@@ -230,4 +230,5 @@ def test_every_arm_trains_on_its_real_texts(
 
     assert trained is not None
     assert recipe.run.metric in trained.epochs[0]
-    assert trained.reports["test" if recipe.run.test else "validation"].rows == 60
+    (report,) = trained.reports["test" if recipe.run.test else "validation"].values()
+    assert report.rows == 60

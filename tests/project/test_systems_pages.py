@@ -26,6 +26,7 @@ from ottenok.data.corpus import Corpus, open_corpus
 from ottenok.recipes.corpus import CorpusRecipe
 from ottenok.recipes.files import recipe_file
 from ottenok.recipes.train import TrainRecipe
+from ottenok.recipes.variants import find_variant
 from ottenok.studies.study import read_study
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ def test_commands_of_the_pages_are_right(page: str, line: str) -> None:
     options = {"-o", "--data-root", "--only"}
     keys = [word for i, word in enumerate(words[1:], 1) if not options & {word, words[i - 1]}]
     study = read_study(words[0], recipe_keys(tuple(keys), top=(*TrainRecipe.model_fields, "seeds")))
-    study.check_only([words[i + 1] for i, word in enumerate(words) if word == "--only"])
+    for name in (words[i + 1] for i, word in enumerate(words) if word == "--only"):
+        find_variant([run.variant for run in study.runs], name)
     assert page
 
 
