@@ -14,7 +14,7 @@ from ottenok.cli.screen import bar, heading, number, say, share, show_table, wid
 from ottenok.core.schemes import LEARNED_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from ottenok.data.stats import Cell, CorpusStats, SourceStats
 
@@ -60,7 +60,6 @@ def stats(folder: Path, *, everything: bool, as_json: bool) -> None:
 
     heading(f"{found.name}: {sum(found.rows.values()):,} texts, labels {found.scheme}")
     _show_sources(found)
-    _show_licences(found)
     _show_labels(found)
     _show_cells(cells)
     _show_dropped(found, everything=everything)
@@ -70,16 +69,22 @@ def stats(folder: Path, *, everything: bool, as_json: bool) -> None:
 
 
 def _show_sources(found: CorpusStats) -> None:
-    rows = [
-        (
-            one.name,
-            *(number(one.kept.get(split, 0)) for split in _SPLITS),
-            number(one.read - sum(one.kept.values())),
-            _languages(one),
-            "/".join(str(one.lengths.get(point, "")) for point in ("50", "95")),
+    rows = []
+    licences: dict[str, list[str]] = {}
+    for one in found.sources:
+        most = sorted(one.languages.items(), key=lambda item: -item[1])
+        rows.append(
+            (
+                one.name,
+                *(number(one.kept.get(split, 0)) for split in _SPLITS),
+                number(one.read - sum(one.kept.values())),
+                # A stray language is noise of the detection by script; the JSON has it.
+                ", ".join(name for name, count in most if count >= sum(one.languages.values()) / 100),
+                "/".join(str(one.lengths.get(point, "")) for point in ("50", "95")),
+            )
         )
-        for one in found.sources
-    ]
+        forbidden = " (no commercial use)" if one.commercial is False else ""
+        licences.setdefault(one.licence + forbidden, []).append(one.name)
     total = (
         "all",
         *(number(found.rows.get(split, 0)) for split in _SPLITS),
@@ -89,35 +94,35 @@ def _show_sources(found: CorpusStats) -> None:
     )
     columns = ("Source", ">Train", ">Valid.", ">Test", ">Dropped", "In", ">Length*")
     show_table(columns, [*rows, total] if len(rows) > 1 else rows)
-
-
-def _languages(one: SourceStats) -> str:
-    most = sorted(one.languages.items(), key=lambda item: -item[1])
-    whole = sum(one.languages.values())
-    # A stray language is noise of the detection by script; the JSON has it.
-    return ", ".join(language for language, rows in most if rows >= whole / 100)
-
-
-def _show_licences(found: CorpusStats) -> None:
     say("* In characters: median and 95th percentile.")
     say()
-    by_licence: dict[str, list[str]] = {}
-    for one in found.sources:
-        forbidden = " (no commercial use)" if one.commercial is False else ""
-        by_licence.setdefault(one.licence + forbidden, []).append(one.name)
-    show_table(("Licence", "Sources"), ((licence, ", ".join(names)) for licence, names in sorted(by_licence.items())))
+    show_table(("Licence", "Sources"), ((licence, ", ".join(names)) for licence, names in sorted(licences.items())))
 
 
 def _show_labels(found: CorpusStats) -> None:
-    counts = {one.name: _labels(one) for one in found.sources}
+    counts: dict[str, Counter[str]] = {}
+    for one in found.sources:
+        counts[one.name] = Counter()
+        for split in one.labels.values():
+            counts[one.name].update(split)
     labels = list(dict.fromkeys(label for count in counts.values() for label in count))
     heading("Labels, all splits")
     # A cell is `12,345  67 %` or as wide as its label.
-    needed = max(map(len, counts)) + sum(max(len(label), 12) + 2 for label in labels)
-    if needed <= width():
-        _show_label_columns(counts, labels)
-    else:
-        _show_label_bars(counts)
+    if max(map(len, counts)) + sum(max(len(label), 12) + 2 for label in labels) <= width():
+        table = []
+        for name, count in counts.items():
+            shares = {label: f"{number(count[label])} {share(count[label], count.total()):>4}" for label in count}
+            table.append((name, *(shares.get(label, "") if count[label] else "" for label in labels)))
+        show_table(("Source", *(f">{label}" for label in labels)), table)
+        return
+    rows = []
+    for name, count in counts.items():
+        most = max(count.values(), default=0)
+        for place, (label, times) in enumerate(count.items()):
+            rows.append(
+                (name if place == 0 else "", label, number(times), share(times, count.total()), bar(times, most))
+            )
+    show_table(("Source", "Label", ">Rows", ">Share", ""), rows)
 
 
 def _show_cells(cells: Sequence[Cell]) -> None:
@@ -139,40 +144,6 @@ def _show_cells(cells: Sequence[Cell]) -> None:
     show_table(("Task", "In", "Label", ">Train", ">Valid.", ">Test", ""), rows)
 
 
-def _show_label_columns(counts: Mapping[str, Counter[str]], labels: list[str]) -> None:
-    show_table(
-        ("Source", *(f">{label}" for label in labels)),
-        (
-            (
-                name,
-                *(
-                    f"{number(count[label])} {share(count[label], count.total()):>4}" if count[label] else ""
-                    for label in labels
-                ),
-            )
-            for name, count in counts.items()
-        ),
-    )
-
-
-def _show_label_bars(counts: Mapping[str, Counter[str]]) -> None:
-    rows = []
-    for name, count in counts.items():
-        most = max(count.values(), default=0)
-        for place, (label, times) in enumerate(count.items()):
-            rows.append(
-                (name if place == 0 else "", label, number(times), share(times, count.total()), bar(times, most))
-            )
-    show_table(("Source", "Label", ">Rows", ">Share", ""), rows)
-
-
-def _labels(one: SourceStats) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for split in one.labels.values():
-        counts.update(split)
-    return counts
-
-
 def _show_dropped(found: CorpusStats, *, everything: bool) -> None:
     """Write how many rows of each source were dropped, and the reasons; with `everything`, for which source's rows."""
     drops = {one.name: list(_drops(one)) for one in found.sources}
@@ -181,7 +152,18 @@ def _show_dropped(found: CorpusStats, *, everything: bool) -> None:
         return
     heading("Dropped")
     if len(drops) > 1:
-        _show_matrix(drops)
+        counts: dict[str, Counter[str]] = {name: Counter() for name in drops}
+        for name, rows_of_one in drops.items():
+            for reason, _, count in rows_of_one:
+                column = next((title for start, title in _COLUMNS.items() if reason.startswith(start)), _OTHER)
+                counts[name][column] += count
+        titles = [*dict.fromkeys(_COLUMNS.values()), _OTHER]
+        titles = [title for title in titles if any(count[title] for count in counts.values())]
+        show_table(
+            ("Source", *(f">{title}" for title in titles)),
+            ((name, *(number(count[title]) for title in titles)) for name, count in counts.items()),
+        )
+        say()
     if everything:
         rows = (
             (name if place == 0 else "", *row[:2], number(row[2]))
@@ -195,26 +177,6 @@ def _show_dropped(found: CorpusStats, *, everything: bool) -> None:
             for reason, _, count in rows_of_one:
                 reasons[reason] += count
         show_table(("Why", ">Rows"), ((reason, number(count)) for reason, count in reasons.most_common()))
-
-
-def _show_matrix(drops: dict[str, list[tuple[str, str, int]]]) -> None:
-    counts: dict[str, Counter[str]] = {}
-    for name, rows in drops.items():
-        counts[name] = Counter()
-        for reason, _, count in rows:
-            counts[name][_column(reason)] += count
-    columns = [
-        column for column in (*dict.fromkeys(_COLUMNS.values()), _OTHER) if any(c[column] for c in counts.values())
-    ]
-    show_table(
-        ("Source", *(f">{column}" for column in columns)),
-        ((name, *(number(count[column]) for column in columns)) for name, count in counts.items()),
-    )
-    say()
-
-
-def _column(reason: str) -> str:
-    return next((column for start, column in _COLUMNS.items() if reason.startswith(start)), _OTHER)
 
 
 def _drops(one: SourceStats) -> Iterator[tuple[str, str, int]]:

@@ -292,6 +292,8 @@ class _Run:
         """Yield what comes after the first `done` rows, in chunks that only the input decides."""
         cells = cells or self.writer.wants_cells
         every = list(range(len(self.table.columns))) if cells else [self.place]
+        if self.place not in every:  # a field of a struct
+            every.append(self.place)
         column = every.index(self.place)
         for block in self.table.blocks(every, rows=CHUNK_ROWS, raw=True):
             if done >= block.rows:
@@ -339,7 +341,7 @@ class _Run:
             rows=rows,
             texts=texts,
             raw=block.raw.take(kept) if hasattr(block.raw, "take") else [block.raw[place] for place in kept],
-            cells=[[cell[place] for cell in block.cells] for place in kept] if cells else [],
+            cells=[[cell[place] for cell in block.cells[: len(self.table.columns)]] for place in kept] if cells else [],
             rejects=sorted(rejects, key=lambda reject: int(reject["row"])),
         )
 

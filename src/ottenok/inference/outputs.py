@@ -204,7 +204,7 @@ class _SameParquet(Writer):
     def __init__(self, table: Table, columns: AnswerColumns, out: Path, *, header: bool) -> None:
         super().__init__(table, columns, out, header=header)
         self._start: pa.Schema = getattr(table, "schema", None)
-        self._codec = getattr(table, "codec", None) or "snappy"
+        self._codec = getattr(table, "codec", "snappy")
 
     def _answers(self, answers: Sequence[Sequence[Any]]) -> dict[str, pa.Array]:
         """Return the columns of answers: text or lists of text, then numbers of 32 bits."""

@@ -32,6 +32,7 @@ class ParquetTable(Table):
 
     Attributes:
         schema: Its Arrow schema.
+        codec: How its first column is packed, as `pyarrow.parquet.write_table` names it.
     """
 
     format = "parquet"
@@ -49,6 +50,8 @@ class ParquetTable(Table):
             metadata = parquet.metadata
             columns = range(metadata.num_columns)
             groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+            first = groups[0].column(0).compression if groups and columns else "SNAPPY"
+            self.codec: str = {"UNCOMPRESSED": "none", "LZ4_RAW": "lz4", "LZO": "snappy"}.get(first, first.lower())
             unpacked = sum(group.column(at).total_uncompressed_size for group in groups for at in columns)
             if unpacked > max(_SMALL, options.max_expansion * source.size):
                 raise source.bomb(f"the Parquet file unpacks from {source.size:,} to {unpacked:,} bytes")
