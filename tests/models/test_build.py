@@ -21,6 +21,7 @@ from transformers import AutoModel, AutoTokenizer, pipeline  # noqa: E402
 
 from ottenok.models.encoder import lost_letters  # noqa: E402
 from ottenok.models.network import (  # noqa: E402
+    average_weights,
     fold_temperature,
     load,
     save,
@@ -416,3 +417,20 @@ def test_a_tokenizer_that_strips_accents_is_noticed(tmp_path: Path) -> None:
     stripped = file.read_text(encoding="utf-8").replace('"strip_accents": false', '"strip_accents": true')
     file.write_text(stripped, encoding="utf-8")
     assert lost_letters(AutoTokenizer.from_pretrained(folder)) == ("й", "ё")
+
+
+def test_weights_are_averaged(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    """The mean of two models has the mean of their weights; models of other shapes have none."""
+    folders = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        network = network_of(ModelOptions(encoder=str(tiny("bert")), pooling="mean"), SENTIMENT)
+        folders.append(tmp_path / str(seed))
+        save(network.model, network.tokenizer, folders[-1], max_length=32)
+    one, two = (load(folder).head.out.weight for folder in folders)
+    torch.testing.assert_close(average_weights(folders).head.out.weight, (one + two) / 2)
+
+    other = network_of(ModelOptions(encoder=str(tiny("bert")), pooling="cls+mean"), SENTIMENT)
+    save(other.model, other.tokenizer, tmp_path / "other", max_length=32)
+    with pytest.raises(ModelError, match="names and shapes"):
+        average_weights([folders[0], tmp_path / "other"])

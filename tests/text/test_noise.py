@@ -31,6 +31,9 @@ PIECES = st.sampled_from(
     ]
 )
 TEXTS = st.text(max_size=40) | st.lists(PIECES, max_size=14).map(" ".join)
+# Kinds that hit word after word, and those that change a text as a whole.
+BY_WORDS: tuple[NoiseKind, ...] = ("typos", "asr", "yo", "case", "punctuation")
+WHOLE = tuple(kind for kind in NOISE_KINDS if kind not in BY_WORDS)
 KINDS = st.sampled_from(NOISE_KINDS)
 RATES = st.floats(0.0, 1.0)
 
@@ -41,7 +44,7 @@ def test_rate_0_changes_nothing(text: str, kind: NoiseKind, seed: int) -> None:
     assert add_noise(text, kind, rate=0.0, seed=seed) == text
 
 
-@given(text=TEXTS, kind=KINDS, rate=RATES, seed=st.integers(0, 5))
+@given(text=TEXTS, kind=st.sampled_from(BY_WORDS), rate=RATES, seed=st.integers(0, 5))
 def test_noise_is_bounded(text: str, kind: NoiseKind, rate: float, seed: int) -> None:
     """Noise repeats itself, empties no text, brings no control characters, and at most a letter or space a word."""
     noisy = add_noise(text, kind, rate=rate, seed=seed)
@@ -55,7 +58,33 @@ def test_noise_is_bounded(text: str, kind: NoiseKind, rate: float, seed: int) ->
     assert len(noisy) <= 2 * len(text)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in NOISE_KINDS if kind != "yo"])
+@given(text=TEXTS, kind=st.sampled_from(WHOLE), seed=st.integers(0, 5))
+def test_a_text_is_changed_as_a_whole_or_not(text: str, kind: NoiseKind, seed: int) -> None:
+    """The same change each time, nothing of an empty text, and what is put around a text leaves it whole."""
+    noisy = add_noise(text, kind, rate=1.0, seed=seed)
+
+    assert noisy == add_noise(text, kind, rate=1.0, seed=seed)
+    assert bool(noisy.strip()) == bool(text.strip())
+    if kind in {"date", "id", "quotes", "url", "hashtags"}:
+        assert text in noisy
+    assert add_noise(text, kind, rate=0.5, seed=seed) in {text, noisy}
+
+
+def test_whole_changes_are_those_of_their_names() -> None:
+    """Capitals, small letters, sentences, marks and scripts; about the rate of the texts are changed."""
+    assert add_noise("Да, Но @Me", "upper", rate=1.0) == "ДА, НО @Me"
+    assert add_noise("Да, НО", "lower", rate=1.0) == "да, но"
+    assert add_noise("Да, НО", "sentence", rate=1.0) == "Да, но"
+    assert add_noise("Да, НО!!", "unfinished", rate=1.0) == "Да, НО"
+    changed = [add_noise(f"{REVIEW} {number}", "upper", rate=0.3) != f"{REVIEW} {number}" for number in range(300)]
+    assert 60 < sum(changed) < 120
+    pytest.importorskip("opencc")
+    assert add_noise("这个酒店", "script", rate=1.0) == "這個酒店"
+    assert add_noise("這個酒店", "script", rate=1.0) == "这个酒店"
+    assert add_noise("Привет", "script", rate=1.0) == "Привет"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BY_WORDS if kind != "yo"])
 def test_seed_and_text_decide(kind: NoiseKind) -> None:
     """Other seeds give other noise, and so do other texts."""
     noisy = {add_noise(REVIEW, kind, rate=0.5, seed=seed) for seed in range(20)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from itertools import product
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,7 +83,7 @@ HEADS: dict[str, dict[str, Any]] = {
         "dropout": 0.1,
         "branches": [
             {"hidden": [64 + 8 * number], "activation": activation, "norm": norm, "residual": number % 2 == 0}
-            for number, (activation, norm) in enumerate(product(ACTIVATIONS, NORMS))
+            for number, (activation, norm) in enumerate(zip(ACTIVATIONS, cycle(NORMS), strict=False))
         ],
     },
 }

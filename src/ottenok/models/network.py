@@ -29,7 +29,7 @@ from ottenok.tasks.task import Task, columns
 from ottenok.tasks.tuning import check_tuning
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ottenok.core.schemes import LabelScheme
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NATIVE_POOLING",
     "Network",
+    "average_weights",
     "build",
     "fold_temperature",
     "load",
@@ -377,6 +378,32 @@ def load(folder: str | Path, *, attention: str | None = None) -> Any:  # noqa: A
     if isinstance(model, OttenokClassifier):
         model.all_tasks = True
     return model.eval()
+
+
+def average_weights(folders: Sequence[str | Path]) -> Any:  # noqa: ANN401 - one class per architecture
+    """Return the model whose weights are the mean of those of trained models of one recipe (Wortsman et al. 2022).
+
+    Seeds that started from the same pretrained weights have a mean that is often better than any of them; of models
+    that started elsewhere the mean is nothing.
+
+    Args:
+        folders: Of two models or more.
+
+    Raises:
+        ModelError: They can't be opened, or their weights do not match.
+    """
+    first, *others = [load(folder) for folder in folders]
+    mean = {name: weight.to(torch.float64) for name, weight in first.state_dict().items()}
+    for folder, model in zip(folders[1:], others, strict=True):
+        state = model.state_dict()
+        if {name: weight.shape for name, weight in state.items()} != {name: one.shape for name, one in mean.items()}:
+            raise ModelError("its weights are not of the first model's names and shapes", file=str(folder))
+        for name, weight in state.items():
+            mean[name] = mean[name] + weight
+    first.load_state_dict(
+        {name: (mean[name] / len(folders)).to(weight.dtype) for name, weight in first.state_dict().items()}
+    )
+    return first
 
 
 def load_saved_tokenizer(folder: Path) -> Any:  # noqa: ANN401 - one class per family

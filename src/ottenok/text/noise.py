@@ -9,17 +9,12 @@ import random
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from ottenok.core.errors import ConfigError
 from ottenok.core.lazy import require
 from ottenok.core.suggest import suggest
 from ottenok.text.sounds import by_ear, homophone, neighbours, particles, with_yo
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Change = Callable[[str, random.Random], str]
 
 __all__ = ["NOISE_KINDS", "NoiseKind", "NoiseSpec", "add_noise"]
 
@@ -38,6 +33,7 @@ _MARKS = "!-/:-?\\[-`{-~«»„“”‘’…–—，。！？；：、（）�
 _PUNCTUATION = re.compile(rf"(?P<fixed>{_FIXED}|\d+(?:[.,:]\d+)+)|[{_MARKS}]+")
 _BETWEEN_HAN = re.compile(f"(?<=[{_HAN}]) (?=[{_HAN}])")
 _HAS_HAN = re.compile(f"[{_HAN}]")
+_TAGS = re.compile(rf"[{_HAN}]{{2,4}}|[^\W\d_{_HAN}]{{3,}}")
 _SHORT = 3
 
 
@@ -70,9 +66,14 @@ def add_noise(text: str, kind: NoiseKind, *, rate: float, seed: int = 0) -> str:
     if rate == 0.0:
         return text
     chance = random.Random(f"{seed} {kind} ".encode() + text.encode("utf-8", "surrogatepass"))  # noqa: S311 - no secret
-    if kind in _WHOLE:
-        return text if chance.random() >= rate else _WHOLE[kind](text, chance)
-    noisy = _KINDS[kind](text, rate, chance)
+    if kind in {"typos", "yo", "case"}:
+        noisy = _by_words(text, kind, rate, chance)
+    elif kind == "asr":
+        noisy = _by_ear(text, rate, chance)
+    elif kind == "punctuation":
+        noisy = _without_marks(text, rate, chance)
+    else:
+        noisy = text if chance.random() >= rate or not text.strip() else _wrapped(text, kind, chance)
     return noisy if noisy.strip() else text
 
 
@@ -106,60 +107,55 @@ class NoiseSpec:
         return f"{self.kind}:{self.rate:g}"
 
 
-def _words(text: str, rate: float, chance: random.Random, *, word: Change, han: Change) -> str:
-    """Change words and Chinese characters, each at the rate."""
+def _by_words(text: str, kind: NoiseKind, rate: float, chance: random.Random) -> str:
+    """Change words and Chinese characters, each at the rate: typos, ё or е, case."""
 
     def changed(match: re.Match[str]) -> str:
         if match["fixed"] or chance.random() >= rate:
             return match[0]
-        return (han if match["han"] else word)(match[0], chance)
+        word = match[0]
+        if match["han"]:
+            return homophone(word, chance) if kind == "typos" else word
+        if kind == "typos":
+            return _typo(word, chance)
+        if kind == "yo":
+            without = word.replace("ё", "е").replace("Ё", "Е")
+            return without if without != word else with_yo(word)
+        forms = {word.lower(), word.upper(), word.capitalize()} - {word}
+        # The capital of ß is two letters.
+        fitting = sorted(form for form in forms if len(form) == len(word))
+        return chance.choice(fitting) if fitting else word
 
     return _WORD.sub(changed, text)
 
 
-def _same(text: str, _: random.Random) -> str:
-    return text
-
-
-def _typos(text: str, rate: float, chance: random.Random) -> str:
-    return _words(text, rate, chance, word=_typo, han=homophone)
-
-
 def _typo(word: str, chance: random.Random) -> str:
+    """Return a word with one letter mistyped, out of its place, dropped or doubled."""
     place = chance.randrange(len(word))
-    way = chance.choice((_neighbour, _neighbour, _transposed, _dropped, _doubled))
-    return way(word, place, chance)
-
-
-def _neighbour(word: str, place: int, chance: random.Random) -> str:
-    near = neighbours().get(word[place].lower())
+    way = chance.choice(("neighbour", "neighbour", "transposed", "dropped", "doubled"))
+    before, letter, after = word[:place], word[place], word[place + 1 :]
+    if way == "transposed" and after and letter != after[0]:
+        return before + after[0] + letter + after[1:]
+    if way == "dropped" and len(word) > 2:
+        return before + after
+    near = None if way == "doubled" else neighbours().get(letter.lower())
     if not near:
-        return _doubled(word, place, chance)
-    letter = chance.choice(near)
-    return word[:place] + (letter.upper() if word[place].isupper() else letter) + word[place + 1 :]
+        return before + letter + letter + after
+    other = chance.choice(near)
+    return before + (other.upper() if letter.isupper() else other) + after
 
 
-def _transposed(word: str, place: int, chance: random.Random) -> str:
-    if place + 1 >= len(word) or word[place] == word[place + 1]:
-        return _neighbour(word, place, chance)
-    return word[:place] + word[place + 1] + word[place] + word[place + 2 :]
-
-
-def _dropped(word: str, place: int, chance: random.Random) -> str:
-    return word[:place] + word[place + 1 :] if len(word) > 2 else _neighbour(word, place, chance)
-
-
-def _doubled(word: str, place: int, _: random.Random) -> str:
-    return word[:place] + word[place] + word[place:]
-
-
-def _asr(text: str, rate: float, chance: random.Random) -> str:
+def _by_ear(text: str, rate: float, chance: random.Random) -> str:
+    """Return what speech recognition writes: no case and no marks, some words misheard, joined or lost."""
     spoken = ""
     for match in _SPOKEN.finditer(text):
-        token, gap = match[0] if match["fixed"] else _lower(match[0]), " "
+        token, gap = match[0], " "
+        if not match["fixed"] and len(token.lower()) == len(token):
+            token = token.lower()
         if not match["fixed"] and chance.random() < rate:
             way = chance.choice(("heard", "heard", "joined", "lost"))
-            if way == "heard" or (way == "lost" and not _is_lost(token)):
+            short = token in particles() if _HAS_HAN.match(token) else len(token) <= _SHORT
+            if way == "heard" or (way == "lost" and not short):
                 token = homophone(token, chance, alike=True) if match["han"] else by_ear(token, chance)
             elif way == "lost":
                 continue
@@ -169,113 +165,61 @@ def _asr(text: str, rate: float, chance: random.Random) -> str:
     return _BETWEEN_HAN.sub("", spoken.strip())
 
 
-def _is_lost(token: str) -> bool:
-    return token in particles() if re.match(f"[{_HAN}]", token) else len(token) <= _SHORT
-
-
-def _lower(word: str) -> str:
-    lower = word.lower()
-    return lower if len(lower) == len(word) else word
-
-
-def _yo(text: str, rate: float, chance: random.Random) -> str:
-    return _words(text, rate, chance, word=_other_yo, han=_same)
-
-
-def _other_yo(word: str, _: random.Random) -> str:
-    without = word.replace("ё", "е").replace("Ё", "Е")
-    return without if without != word else with_yo(word)
-
-
-def _case(text: str, rate: float, chance: random.Random) -> str:
-    return _words(text, rate, chance, word=_other_case, han=_same)
-
-
-def _other_case(word: str, chance: random.Random) -> str:
-    forms = {word.lower(), word.upper(), word.capitalize()} - {word}
-    # The capital of ß is two letters.
-    fitting = sorted(form for form in forms if len(form) == len(word))
-    return chance.choice(fitting) if fitting else word
-
-
-def _punctuation(text: str, rate: float, chance: random.Random) -> str:
+def _without_marks(text: str, rate: float, chance: random.Random) -> str:
     def changed(match: re.Match[str]) -> str:
         if match["fixed"] or chance.random() >= rate:
             return match[0]
         around = text[max(0, match.start() - 1) : match.start()] + text[match.end() : match.end() + 1]
-        return " " if len(around) == 2 and around.isalnum() and not re.search(f"[{_HAN}]", around) else ""
+        return " " if len(around) == 2 and around.isalnum() and not _HAS_HAN.search(around) else ""
 
     return _PUNCTUATION.sub(changed, text)
 
 
-def _date(text: str, chance: random.Random) -> str:
-    day, month, year = chance.randint(1, 28), chance.randint(1, 12), chance.randint(2005, 2026)
-    hour, minute = chance.randrange(24), chance.randrange(60)
-    forms = (
-        f"{day:02d}.{month:02d}.{year}",
-        f"{year}-{month:02d}-{day:02d}",
-        f"[{day:02d}.{month:02d}.{year} {hour:02d}:{minute:02d}]",
-        f"{year}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:00",
-        f"{hour:02d}:{minute:02d}",
-        f"{year}年{month}月{day}日" if _HAS_HAN.search(text) else f"{day}/{month}/{year}",
-    )
-    return f"{chance.choice(forms)} {text}"
-
-
-def _id(text: str, chance: random.Random) -> str:
-    number = chance.randrange(1, 10 ** chance.randint(2, 8))
-    forms = (f"{number}", f"#{number}", f"{number}.", f"{number})", f"id{number}", f"№ {number}", f"{number};")
-    return f"{chance.choice(forms)} {text}"
-
-
-def _quotes(text: str, chance: random.Random) -> str:
-    marks = ("“”", "「」", '""', "《》") if _HAS_HAN.search(text) else ("«»", '""', "„“", "''")
-    pair = chance.choice(marks)
-    return f"{pair[0]}{text}{pair[1]}"
-
-
-def _url(text: str, chance: random.Random) -> str:
-    name = "".join(chance.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=chance.randint(4, 10)))
-    forms = (f"https://t.co/{name}", f"http://www.{name}.ru/", f"https://{name}.com/{name}", f"www.{name}.cn")
-    return f"{text} {chance.choice(forms)}"
-
-
-def _hashtags(text: str, chance: random.Random) -> str:
-    words = [word for word in re.findall(rf"[{_HAN}]{{2,4}}|[^\W\d_{_HAN}]{{3,}}", text) if word]
-    if not words:
-        return text
-    chosen = chance.sample(words, min(len(words), chance.randint(1, 3)))
-    return " ".join([text, *(f"#{word}#" if _HAS_HAN.search(word) else f"#{word.lower()}" for word in chosen)])
-
-
-def _script(text: str, _: random.Random) -> str:
-    if not _HAS_HAN.search(text):
-        return text
-    traditional = _converter("s2t").convert(text)
-    return str(_converter("t2s").convert(text) if traditional == text else traditional)
+def _wrapped(text: str, kind: NoiseKind, chance: random.Random) -> str:  # noqa: PLR0911 - a line for each kind
+    """Change a text as a whole, as pages and tables wrap it."""
+    chinese = _HAS_HAN.search(text) is not None
+    match kind:
+        case "upper":
+            return _WORD.sub(lambda found: found[0] if found["fixed"] else found[0].upper(), text)
+        case "lower" | "sentence":
+            small = _WORD.sub(lambda found: found[0] if found["fixed"] else found[0].lower(), text)
+            return small if kind == "lower" or _WORD.match(text, 0) is None else text[:1] + small[1:]
+        case "date":
+            day, month, year = chance.randint(1, 28), chance.randint(1, 12), chance.randint(2005, 2026)
+            hour, minute = chance.randrange(24), chance.randrange(60)
+            dates = (
+                f"{day:02d}.{month:02d}.{year}",
+                f"{year}-{month:02d}-{day:02d}",
+                f"[{day:02d}.{month:02d}.{year} {hour:02d}:{minute:02d}]",
+                f"{year}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:00",
+                f"{hour:02d}:{minute:02d}",
+                f"{year}年{month}月{day}日" if chinese else f"{day}/{month}/{year}",
+            )
+            return f"{chance.choice(dates)} {text}"
+        case "id":
+            number = chance.randrange(1, 10 ** chance.randint(2, 8))
+            forms = (f"{number}", f"#{number}", f"{number}.", f"{number})", f"id{number}", f"№ {number}", f"{number};")
+            return f"{chance.choice(forms)} {text}"
+        case "quotes":
+            pair = chance.choice(("“”", "「」", '""', "《》") if chinese else ("«»", '""', "„“", "''"))
+            return f"{pair[0]}{text}{pair[1]}"
+        case "url":
+            name = "".join(chance.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=chance.randint(4, 10)))
+            pages = (f"https://t.co/{name}", f"http://www.{name}.ru/", f"https://{name}.com/{name}", f"www.{name}.cn")
+            return f"{text} {chance.choice(pages)}"
+        case "hashtags":
+            words = _TAGS.findall(text)
+            chosen = chance.sample(words, min(len(words), chance.randint(1, 3)))
+            return " ".join([text, *(f"#{one}#" if _HAS_HAN.search(one) else f"#{one.lower()}" for one in chosen)])
+        case "script" if chinese:
+            traditional = _converter("s2t").convert(text)
+            return str(_converter("t2s").convert(text) if traditional == text else traditional)
+        case "unfinished":
+            return text.rstrip(" .!?…。！？") or text
+        case _:
+            return text
 
 
 @cache
 def _converter(direction: str) -> Any:  # noqa: ANN401 - the package has no types
     return require("opencc", extra="chinese").OpenCC(direction)
-
-
-_WHOLE: dict[NoiseKind, Change] = {
-    "upper": lambda text, _: text.upper(),
-    "lower": lambda text, _: text.lower(),
-    "sentence": lambda text, _: text[:1].upper() + text[1:].lower(),
-    "date": _date,
-    "id": _id,
-    "quotes": _quotes,
-    "url": _url,
-    "hashtags": _hashtags,
-    "script": _script,
-    "unfinished": lambda text, _: text.rstrip(" .!?…。！？") or text,
-}
-_KINDS: dict[NoiseKind, Callable[[str, float, random.Random], str]] = {
-    "typos": _typos,
-    "asr": _asr,
-    "yo": _yo,
-    "case": _case,
-    "punctuation": _punctuation,
-}
