@@ -254,7 +254,7 @@ def test_the_published_snippet_runs_on_our_folder(tmp_path: Path) -> None:
     config = json.loads((out / "config.json").read_text(encoding="utf-8"))
     assert config["id2label"] == {"0": "neutral", "1": "positive", "2": "negative"}
     assert config["architectures"] == ["BertForSequenceClassification"]
-    titles = json.loads((out / "ottenok.json").read_text(encoding="utf-8"))["scheme"]["titles"]
+    titles = json.loads((out / "ottenok.json").read_text(encoding="utf-8"))["tasks"][0]["scheme"]["titles"]
     assert titles["ru"] == ["нейтральный", "позитивный", "негативный"]
     page = (SYSTEMS / "sentiment-union.md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
