@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ottenok.core.progress import Progress
     from ottenok.data.card import Split
     from ottenok.recipes.corpus import CorpusRecipe, OwnData, SourceSpec
-    from ottenok.tables.labels import LabelCells
 
 __all__ = ["OWN", "card_scheme", "corpus_schemes", "source_card", "user_card"]
 
@@ -126,7 +125,9 @@ def user_card(
         SchemeError: A label has no place in the scheme or in the map.
     """
     source = own.hub or own.file or ""
-    is_hub = own.hub is not None or (_HUB_NAME.fullmatch(source) is not None and _is_no_path(Path(source)))
+    is_hub = own.hub is not None or (
+        _HUB_NAME.fullmatch(source) is not None and not (is_file_name(Path(source)) or Path(source).exists())
+    )
     path = None if is_hub else Path(source)
     if path is not None and not path.is_file():
         hint = "Check the path. A hub data set is named owner/name."
@@ -167,7 +168,15 @@ def user_card(
             key=str(own.label),
         )
     several = bool(reader.labels or found.several)
-    _tell(found, own, several=several, progress=progress)
+    if found.separators and own.label_list is None:
+        marks = " ".join(found.separators)
+        progress.note(f"{own.name}: {found.several:,} cells hold several labels, divided by {marks}")
+    if found.whole:
+        shown = ", ".join(map(repr, found.whole[:3]))
+        progress.note(f"{own.name}: labels as {shown} are taken whole: their parts do not stand alone.")
+    if found.empty and not several:
+        count = "row has" if found.empty == 1 else "rows have"
+        progress.note(f"{own.name}: {found.empty:,} {count} an empty list instead of a label, and is left out.")
     table = _label_table(found.counts, own.label_map or {}, scheme, progress)
     options = reader.options | ({"encoding": encodings[0]} if len(set(encodings)) == 1 and encodings[0] else {})
     reader = reader.model_copy(update={"options": options} | ({} if reader.labels else {"cells": found.separators}))
@@ -190,10 +199,6 @@ def _known_names() -> frozenset[str]:
     schemes = load_schemes().values()
     titles = {name for scheme in schemes for names in scheme.titles.values() for name in names}
     return frozenset(titles | {label for scheme in schemes for label in scheme.labels})
-
-
-def _is_no_path(path: Path) -> bool:
-    return not is_file_name(path) and not path.exists()
 
 
 def _reader(own: OwnData, scheme: LabelScheme | None, *, hub: bool) -> ReaderSpec:
@@ -262,18 +267,6 @@ def _read_labels(
         why = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(3)) or "it has no rows"
         raise DataError(f"no row can be used: {why}", hint="Check the columns.", file=card.name)
     return cells, encodings
-
-
-def _tell(found: LabelCells, own: OwnData, *, several: bool, progress: Progress) -> None:
-    if found.separators and own.label_list is None:
-        marks = " ".join(found.separators)
-        progress.note(f"{own.name}: {found.several:,} cells hold several labels, divided by {marks}")
-    if found.whole:
-        shown = ", ".join(map(repr, found.whole[:3]))
-        progress.note(f"{own.name}: labels as {shown} are taken whole: their parts do not stand alone.")
-    if found.empty and not several:
-        rows = "row has" if found.empty == 1 else "rows have"
-        progress.note(f"{own.name}: {found.empty:,} {rows} an empty list instead of a label, and is left out.")
 
 
 def _label_table(

@@ -163,14 +163,14 @@ def _reader(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
     if not dialect.quote:
         return csv.reader(lines, delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE, quotechar=None, strict=True)
     if dialect.escape:
-        lines = (_ESCAPES.sub(_unescaped, line) if '\\"' in line else line for line in lines)
+        # Backslashes before a quote: two are one, and an odd one makes the quote a part of the text.
+        lines = (
+            _ESCAPES.sub(lambda found: "\\" * (len(found[1]) // 2) + ('""' if len(found[1]) % 2 else '"'), line)
+            if '\\"' in line
+            else line
+            for line in lines
+        )
     return csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quote, strict=True)
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    """Return backslashes before a quote as Spark means them: two are one, and an odd one makes the quote a text's."""
-    slashes, odd = divmod(len(match[1]), 2)
-    return "\\" * slashes + ('""' if odd else '"')
 
 
 def _mended(broken: Broken, lines: Lines, dialect: Dialect, width: int | None) -> list[str] | Broken:

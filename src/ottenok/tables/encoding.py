@@ -189,7 +189,7 @@ def _first_fault(stream: IO[bytes], head: bytes) -> tuple[bytes | None, bool]:
 
 def _decide(chunk: bytes, *, file: str) -> str:
     lines = [line for line in chunk.split(b"\n") if not line.isascii()][:_SAMPLE_LINES]
-    faulty = [line for line in lines if not _is_utf8(line)]
+    faulty = [line for line in lines if "\ufffd" in line.decode(errors="replace")]
     if 2 * len(faulty) <= len(lines):
         return "utf-8"
     # In some encodings "\r" may end lines, and no letter holds it.
@@ -211,14 +211,6 @@ def _decide(chunk: bytes, *, file: str) -> str:
             key="encoding",
         )
     return best
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 @cache

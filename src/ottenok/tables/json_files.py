@@ -19,7 +19,7 @@ from ottenok.tables.streams import LongLine, text_blocks, too_long
 from ottenok.tables.table import Row, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from ottenok.tables.options import TableOptions
     from ottenok.tables.streams import Source
@@ -70,13 +70,13 @@ class _Objects(Table):
         self._encoding = find_encoding(source, options.encoding)
         self.encoding, self.mark = self._encoding.codec, self._encoding.mark
         self._wanted = [str(column) for column in wanted]
-        self._results: list[str] = []
         head = self._head()
         self._no_records = not head
         self.columns = list(
             dict.fromkeys(path for item, _line in head if isinstance(item, dict) for path in _paths(item))
         )
-        self._results = _result_names(head)
+        results = (result for item, _line in head if isinstance(item, dict) for result in _results(item))
+        self._results = list(dict.fromkeys(str(result["from_name"]) for result in results if "from_name" in result))
         if head and not self.columns:
             reason = next((item for item, _line in head if isinstance(item, str)), "the objects are empty")
             raise DataError(f"none of the first {len(head)} records can be used: {reason}", hint=_HINT, file=self.file)
@@ -145,19 +145,20 @@ class JsonLinesTable(_Objects):
             blocks = text_blocks(stream, self._encoding, file=self.file, limit=self._options.max_record)
             for line in islice(chain.from_iterable(lines for lines, _clean in blocks), skip, None):
                 stripped = line.strip()
-                if stripped:
-                    yield self._parsed(line, stripped)
-
-    def _parsed(self, line: str, stripped: str) -> _Item:
-        if type(line) is LongLine:
-            return "the record is too long (--max-record)", stripped
-        if not stripped.isascii() and any("\udc80" <= char <= "\udcff" for char in stripped):
-            return f"not {self.encoding}", stripped
-        try:
-            value = json.loads(stripped)
-        except (ValueError, RecursionError):
-            return "bad JSON", stripped
-        return (value if isinstance(value, dict) else "not a JSON object"), stripped
+                if not stripped:
+                    continue
+                if type(line) is LongLine:
+                    yield "the record is too long (--max-record)", stripped
+                    continue
+                if not stripped.isascii() and any("\udc80" <= char <= "\udcff" for char in stripped):
+                    yield f"not {self.encoding}", stripped
+                    continue
+                try:
+                    value = json.loads(stripped)
+                except (ValueError, RecursionError):
+                    yield "bad JSON", stripped
+                    continue
+                yield (value if isinstance(value, dict) else "not a JSON object"), stripped
 
 
 class JsonTable(_Objects):
@@ -302,7 +303,8 @@ def _value(item: dict[str, Any], path: str) -> object:
     if path in item:
         return item[path]
     if path.startswith("annotations.result["):
-        return _results_of(item, path[len("annotations.result[") : -1])
+        name = path[len("annotations.result[") : -1]
+        return [one.get("value") for one in _results(item) if one.get("from_name") == name] or None
     found: object = item
     for key in path.split("."):
         if isinstance(found, dict):
@@ -318,29 +320,12 @@ def _value(item: dict[str, Any], path: str) -> object:
     return found
 
 
-def _results_of(item: dict[str, Any], name: str) -> list[Any] | None:
-    results = [
-        result.get("value")
-        for annotation in item.get("annotations") or ()
-        if isinstance(annotation, dict) and not annotation.get("was_cancelled")
-        for result in annotation.get("result") or ()
-        if isinstance(result, dict) and result.get("from_name") == name
-    ]
-    return results or None
-
-
-def _result_names(head: Iterable[_Item]) -> list[str]:
-    """Return the names that Label Studio's results have in the first objects."""
-    items = (item for item, _line in head if isinstance(item, dict) and isinstance(item.get("annotations"), list))
-    results = (
-        result
-        for item in items
-        for annotation in item["annotations"]
-        if isinstance(annotation, dict)
-        for result in annotation.get("result") or ()
-        if isinstance(result, dict)
-    )
-    return list(dict.fromkeys(str(result["from_name"]) for result in results if "from_name" in result))
+def _results(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the results of a Label Studio task that people gave."""
+    annotations = item.get("annotations")
+    for annotation in annotations if isinstance(annotations, list) else ():
+        if isinstance(annotation, dict) and not annotation.get("was_cancelled"):
+            yield from (result for result in annotation.get("result") or () if isinstance(result, dict))
 
 
 def _rows_of(document: dict[str, Any], wanted: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -115,18 +115,16 @@ def binary_labels(names: Sequence[str]) -> LabelReader:
     """Read the names of the columns that hold 1; 1.0 and true count as 1, and the like as 0."""
 
     def read(cells: Sequence[object]) -> tuple[str, ...]:
-        return tuple(name for name, cell in zip(names, cells, strict=True) if _is_on(cell))
+        found = []
+        for name, cell in zip(names, cells, strict=True):
+            text = as_text(cell, "label").strip().lower()
+            if text in _ON:
+                found.append(name)
+            elif text not in _OFF:
+                raise Fault("label is not 0 or 1" if text else "missing label")
+        return tuple(found)
 
     return read
-
-
-def _is_on(value: object) -> bool:
-    text = as_text(value, "label").strip().lower()
-    if text in _ON:
-        return True
-    if text not in _OFF:
-        raise Fault("label is not 0 or 1" if text else "missing label")
-    return False
 
 
 def list_labels(style: ListStyle) -> LabelReader:
@@ -140,35 +138,31 @@ def list_labels(style: ListStyle) -> LabelReader:
         if isinstance(value, (list, tuple)):
             return _items(value)
         text = as_text(value, "label").strip()
+        if style == "space":
+            return _items(text.split())
+        if style in SEPARATORS:
+            return _items(text.split(SEPARATORS[style]))
+        if not text:
+            raise Fault("missing label")
         if style == "json":
-            return _items(_json_list(text))
-        if style == "numpy":
-            return _items(_numpy_list(text))
-        return _items(text.split() if style == "space" else text.split(SEPARATORS[style]))
+            try:
+                values = json.loads(text)
+            except (ValueError, RecursionError):
+                values = None
+            if not isinstance(values, list):
+                raise Fault("label list is not JSON")
+            return _items(values)
+        if not (text.startswith("[") and text.endswith("]")):
+            raise Fault("label list has no brackets")
+        if _ITEM.sub("", text[1:-1]).strip(" ,\r\n\t"):
+            raise Fault("label list can't be read")
+        return _items(_printed(text[1:-1]))
 
     return read
 
 
-def _json_list(text: str) -> Sequence[object]:
-    if not text:
-        raise Fault("missing label")
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        raise Fault("label list is not JSON") from None
-    if not isinstance(values, list):
-        raise Fault("label list is not JSON")
-    return values
-
-
-def _numpy_list(text: str) -> Sequence[object]:
-    if not text:
-        raise Fault("missing label")
-    if not (text.startswith("[") and text.endswith("]")):
-        raise Fault("label list has no brackets")
-    inner = text[1:-1]
-    if _ITEM.sub("", inner).strip(" ,\r\n\t"):
-        raise Fault("label list can't be read")
+def _printed(inner: str) -> list[str]:
+    """Return the items of a list as numpy prints it, without its brackets."""
     return [next(group for group in match.groups() if group is not None) for match in _ITEM.finditer(inner)]
 
 
@@ -275,7 +269,7 @@ def _written(text: str) -> object | None:
         return [part.strip() for part in inner.split(",")]
     if _ITEM.sub("", inner).strip(" ,\r\n\t"):
         return None
-    return [next(group for group in match.groups() if group is not None) for match in _ITEM.finditer(inner)]
+    return _printed(inner)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,14 +127,10 @@ class Shaper:
 def excerpt(raw: str) -> str:
     """Return at most 200 characters of raw text on one line, undecodable bytes and surrogates as escapes."""
     line = " ".join(raw[: 4 * _EXCERPT].replace("\0", "\\x00").split())
-    if _SURROGATE.search(line):
-        line = _SURROGATE.sub(_escape, line)
+    for half in set(_SURROGATE.findall(line)):
+        code = ord(half)
+        line = line.replace(half, f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}")
     return line[:_EXCERPT]
-
-
-def _escape(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 def merge_repeats(rows: Iterator[Record | Rejected]) -> Iterator[Record | Rejected]:

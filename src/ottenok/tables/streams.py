@@ -93,12 +93,11 @@ class Source:
         stem, dot, ending = name.lower().rpartition(".")
         if self.packing is not None and dot + ending in PACKED:
             name = stem
-        workbook = ending in {"xlsx", "xlsm"}
-        if (
-            member is not None
-            or ending == "zip"
-            or (head.startswith(_ZIP) and not workbook and self._has_no_workbook())
-        ):
+        packed = member is not None or ending == "zip"
+        if head.startswith(_ZIP) and not packed and ending not in {"xlsx", "xlsm"}:
+            with self._raw() as raw, _archive(raw, self.file) as archive:
+                packed = "[Content_Types].xml" not in archive.namelist()
+        if packed:
             self.packing = "zip"
             with self.open() as stream:
                 name = Path(str(stream.name)).name
@@ -118,10 +117,6 @@ class Source:
         elif self._path is not None:
             with self._path.open("rb") as stream:
                 yield stream
-
-    def _has_no_workbook(self) -> bool:
-        with self._raw() as raw, _archive(raw, self.file) as archive:
-            return "[Content_Types].xml" not in archive.namelist()
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:

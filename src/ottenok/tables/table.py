@@ -141,9 +141,7 @@ class Table(ABC):
             found = [place for place, name in enumerate(self.columns) if fold_name(name) == folded]
         if len(found) == 1:
             return found[0]
-        raise self._not_found(column, len(found))
-
-    def _not_found(self, column: str, count: int) -> DataError:
+        count = len(found)
         shown = [excerpt(name)[:40] for name in self.columns[:50]]
         problem = (
             f"there are {count} {self.kind}s called {column!r}" if count else f"there is no {self.kind} {column!r}"
@@ -154,7 +152,7 @@ class Table(ABC):
             hint = "Positions are for files without a header: add --no-header."
         else:
             hint = suggest(column, shown) or ""
-        return DataError(
+        raise DataError(
             f"{problem}; the {self.kind}s are: {', '.join(map(repr, shown))}", hint=hint, file=self.file, key=column
         )
 
@@ -171,7 +169,7 @@ class Table(ABC):
             DataError: The file can't be read on.
         """
         wanted = list(range(len(self.columns))) if places is None else list(places)
-        with self._guarded():
+        with guarded(self.file, self.format):
             yield from self._blocks(wanted, rows, raw=raw)
 
     def _blocks(self, places: Sequence[int], rows: int, *, raw: bool) -> Iterator[Block]:
@@ -204,11 +202,6 @@ class Table(ABC):
     @abstractmethod
     def _rows(self, places: Sequence[int], *, raw: bool) -> Iterator[Row | Rejected]:
         """Read the rows one by one, with the asked cells only."""
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        with guarded(self.file, self.format):
-            yield
 
     def refuse_doubles(self) -> None:
         """Refuse a table two of whose columns have the same name, for formats that find columns by name.

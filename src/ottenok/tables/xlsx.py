@@ -90,25 +90,23 @@ class XlsxTable(Table):
                         )
                     if "worksheets/" in info.filename:
                         with archive.open(info) as sheet:
-                            self._check_rows(sheet)
+                            data = b""
+                            # A row's number may stand across two pieces.
+                            while piece := sheet.read(1 << 20):
+                                data = data[-200:] + piece
+                                for match in _ROW_NUMBER.finditer(data):
+                                    if len(match[1]) > 7 or int(match[1]) > _MOST_ROWS:
+                                        raise DataError(
+                                            f"the workbook names row {match[1][:20].decode()}; a sheet has at most "
+                                            f"{_MOST_ROWS:,} rows",
+                                            hint="Save it again as .xlsx, or as .csv.",
+                                            file=self.file,
+                                        )
         except _UNREADABLE as error:
             raise DataError(
                 f"the workbook can't be read: {error}", hint="Save it again as .xlsx.", file=self.file
             ) from error
         stream.seek(0)
-
-    def _check_rows(self, sheet: IO[bytes]) -> None:
-        rest = b""
-        while data := sheet.read(1 << 20):
-            data = rest + data
-            for match in _ROW_NUMBER.finditer(data):
-                if len(match[1]) > 7 or int(match[1]) > _MOST_ROWS:
-                    raise DataError(
-                        f"the workbook names row {match[1][:20].decode()}; a sheet has at most {_MOST_ROWS:,} rows",
-                        hint="Save it again as .xlsx, or as .csv.",
-                        file=self.file,
-                    )
-            rest = data[-200:]
 
     def _choose(self, book: Any, sheet: str | int | None, wanted: Sequence[str | int]) -> str:  # noqa: ANN401 - openpyxl has no types
         titles = [page.title for page in book.worksheets]
@@ -172,13 +170,12 @@ class XlsxTable(Table):
 
 
 def _plain(cell: object) -> object:
-    if type(cell) is str and "_x" in cell:
-        return _ESCAPED.sub(_unescape, cell)
-    return cell
-
-
-def _unescape(match: re.Match[str]) -> str:
-    """Return the characters that `_x000D_` and the like stand for; two halves of a pair are one character."""
-    codes = match[0].replace("_x", "").split("_")[:-1]
-    units = b"".join(int(code, 16).to_bytes(2, "little") for code in codes)
-    return units.decode("utf-16-le", errors="surrogatepass")
+    """Return a cell with the characters that `_x000D_` and the like stand for; halves of a pair are one character."""
+    if type(cell) is not str or "_x" not in cell:
+        return cell
+    return _ESCAPED.sub(
+        lambda found: b"".join(
+            int(code, 16).to_bytes(2, "little") for code in found[0].replace("_x", "").split("_")[:-1]
+        ).decode("utf-16-le", errors="surrogatepass"),
+        cell,
+    )
