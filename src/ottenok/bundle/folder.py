@@ -13,6 +13,7 @@ from ottenok.bundle.manifest import (
     CARD,
     CONFIG,
     FORMAT,
+    GRAPHS,
     MANIFEST,
     ONNX,
     ONNX_INT8,
@@ -129,7 +130,8 @@ def open_bundle(path: str | Path, *, full: bool = False) -> Bundle:
             hint="transformers makes it: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
             file=str(folder),
         )
-    if not any((folder / name).is_file() for name in (WEIGHTS, _INDEX, ONNX, ONNX_INT8)):
+    graphs = (name for names in GRAPHS.values() for name in names)
+    if not any((folder / name).is_file() for name in (WEIGHTS, _INDEX, *graphs)):
         found = pickles(folder)
         raise BundleError(
             f"there are no weights: neither {WEIGHTS} nor {ONNX}" + (f", only {found[0]}" if found else ""),

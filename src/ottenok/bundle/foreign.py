@@ -7,11 +7,22 @@ ever matter for several labels: an author who wrote it down meant it, so here it
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ottenok.bundle.manifest import CONFIG, MANIFEST, BundleManifest, LicenceFacts, TaskFacts, WindowRule, read_json
+from ottenok.bundle.manifest import (
+    CONFIG,
+    MANIFEST,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    BundleManifest,
+    LicenceFacts,
+    TaskFacts,
+    WindowRule,
+    read_json,
+)
 from ottenok.bundle.recognise import recognise
 from ottenok.core.errors import BundleError
 from ottenok.tasks.decision import Decision
@@ -24,7 +35,7 @@ if TYPE_CHECKING:
 
     from ottenok.tasks.decision import Activation
 
-__all__ = ["foreign_manifest", "read_labels"]
+__all__ = ["foreign_manifest", "read_labels", "tokenizer_text"]
 
 # Other tools do not normalise texts, so a foreign model sees what it saw there, but for what is always cleaned.
 _UNTOUCHED = TextOptions(entities="keep", width="keep", marks="keep", urls="keep", users="keep", yo="keep")
@@ -42,33 +53,56 @@ _UNSET_LENGTH = 1_000_000
 _NUMBERED = re.compile(r"LABEL_\d+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Guess:
-    """An activation, and what a user should know of how it was found."""
-
-    activation: Activation
-    notes: tuple[str, ...] = ()
+# Architectures of transformers, and the one that simpletransformers gave the same layers for several labels.
+_ARCHITECTURE = re.compile(r"For(MultiLabel)?SequenceClassification$")
+_MOST_LABELS = 10_000
+# Beyond any encoder that there is; a configuration with more is a mistake or a trap.
+_MOST = MappingProxyType(
+    {
+        **dict.fromkeys(("num_hidden_layers", "n_layers", "num_layers", "n_layer"), 500),
+        **dict.fromkeys(("hidden_size", "dim", "d_model", "embedding_size", "n_embd"), 50_000),
+        **dict.fromkeys(("intermediate_size", "hidden_dim", "d_ff"), 500_000),
+        **dict.fromkeys(("num_attention_heads", "n_heads", "type_vocab_size"), 10_000),
+        **dict.fromkeys(("vocab_size", "max_position_embeddings"), 10_000_000),
+    }
+)
+# Classes whose normaliser follows these settings, whatever tokenizer.json says; others take tokenizer.json as it is.
+_BERT_TOKENIZER = re.compile(r"(Bert|DistilBert|Electra|ConvBert|MobileBert|SqueezeBert|Lxmert|Funnel)Tokenizer(Fast)?")
+_BYTE_TOKENIZER = re.compile(r"(GPT2|Roberta|Bart|Longformer|Blenderbot)Tokenizer(Fast)?")
 
 
 def read_labels(config: Mapping[str, Any], *, file: str) -> tuple[str, ...]:
     """Return the labels of a `config.json` in the order of the outputs.
 
+    `id2label` names them; where it is absent or says nothing but LABEL_0 and so on, `label2id` may.
+
     Raises:
-        BundleError: Ids are not 0, 1, 2, ..., or two labels have the same name.
+        BundleError: Ids are not 0, 1, 2, ..., two labels have the same name, or there are over 10,000.
     """
     names: Any = config.get("id2label")
+    key, turned = "id2label", config.get("label2id")
+    unnamed = names is None or (
+        isinstance(names, dict) and all(_NUMBERED.fullmatch(str(name)) for name in names.values())
+    )
+    if unnamed and isinstance(turned, dict) and turned and (names is None or len(turned) == len(names)):
+        key = "label2id"
+        names = {number: name for name, number in turned.items()}
     if names is None:
-        count = config.get("num_labels", 2)
-        names = {str(i): f"LABEL_{i}" for i in range(count)} if isinstance(count, int) else None
+        key, count = "num_labels", config.get("num_labels", 2)
+        if not isinstance(count, int) or isinstance(count, bool) or not 0 < count <= _MOST_LABELS:
+            raise BundleError(f"expected 1 to {_MOST_LABELS:,} labels, found {count!r:.50}", file=file, key=key)
+        names = {str(i): f"LABEL_{i}" for i in range(count)}
     try:
-        by_id = {int(key): str(value) for key, value in names.items()}
+        by_id = {int(number): str(name) for number, name in names.items()}
     except (AttributeError, ValueError, TypeError) as error:
-        raise BundleError("id2label does not map numbers to names", file=file, key="id2label") from error
+        raise BundleError(f"{key} does not map numbers to names", file=file, key=key) from error
+    if len(by_id) > _MOST_LABELS:
+        raise BundleError(f"expected 1 to {_MOST_LABELS:,} labels, found {len(by_id):,}", file=file, key=key)
     if not by_id or sorted(by_id) != list(range(len(by_id))):
-        raise BundleError(f"expected the ids 0, 1, 2, ..., found {sorted(by_id)}", file=file, key="id2label")
+        raise BundleError(f"expected the ids 0, 1, 2, ..., found {sorted(by_id)[:20]}", file=file, key=key)
     labels = tuple(by_id[i] for i in range(len(by_id)))
-    if len(set(labels)) < len(labels):
-        raise BundleError("two labels have the same name", file=file, key="id2label")
+    if len(set(labels)) < len(labels) or len(by_id) < len(names):
+        raise BundleError("two labels have the same name or number", file=file, key=key)
     return labels
 
 
@@ -76,14 +110,32 @@ def foreign_manifest(folder: Path) -> BundleManifest:
     """Make the manifest of a folder that another tool wrote.
 
     Raises:
-        BundleError: `config.json` is absent or wrong, or is no text classifier's.
+        BundleError: `config.json` is absent or wrong, is no text classifier's, or is one of a size that none has.
     """
     file = str(folder / CONFIG)
     config = read_json(folder / CONFIG)
-    _check_classifier(config, file)
+    if config.get("model_type") == "ottenok":
+        raise BundleError(
+            f"ottenok made this bundle, but {MANIFEST} is missing", hint="Copy the whole folder.", file=file
+        )
+    listed = config.get("architectures")
+    architectures = [str(name) for name in listed] if isinstance(listed, list) else []
+    if not any(_ARCHITECTURE.search(name) for name in architectures):
+        raise BundleError(
+            f"expected an architecture for sequence classification, found {', '.join(architectures) or 'none'}",
+            hint="An encoder without a trained head gives random labels: train one with `ottenok train`.",
+            file=file,
+            key="architectures",
+        )
+    _check_sizes(folder, config, file)
     labels = read_labels(config, file=file)
-    guess = _activation(config, labels, file)
-    scheme = recognise(labels, several=guess.activation == "sigmoid")
+    several = any("ForMultiLabel" in name for name in architectures)
+    activation, notes = _activation(config, labels, several=several, file=file)
+    if all(_NUMBERED.fullmatch(label) for label in labels):
+        notes.append("The labels have no names but LABEL_0 and so on: the model's card may say what they mean.")
+    elif read_labels({"id2label": config.get("id2label"), "num_labels": len(labels)}, file=file) != labels:
+        notes.append("The labels' names are those of label2id; id2label does not name them.")
+    scheme = recognise(labels, several=activation == "sigmoid")
     length = _max_length(folder, config)
     return BundleManifest(
         name=folder.name,
@@ -91,35 +143,55 @@ def foreign_manifest(folder: Path) -> BundleManifest:
             TaskFacts(
                 name=task_name(scheme.name),
                 scheme=scheme,
-                problem_type="multi-label" if guess.activation == "sigmoid" else "multi-class",
-                decision=Decision(activation=guess.activation),
+                problem_type="multi-label" if activation == "sigmoid" else "multi-class",
+                decision=Decision(activation=activation),
             ),
         ),
         text=_UNTOUCHED,
         max_length=length,
         window=WindowRule(overlap=min(32, length // 4)),
         licence=LicenceFacts(id="unknown", commercial=None, statement="config.json states no licence"),
-        notes=(*guess.notes, *_label_notes(labels)),
+        notes=tuple(notes),
     )
 
 
-def _check_classifier(config: Mapping[str, Any], file: str) -> None:
-    if config.get("model_type") == "ottenok":
+def _check_sizes(folder: Path, config: Mapping[str, Any], file: str) -> None:
+    """Refuse a configuration that no machine could build, or whose weights could not fill it by far.
+
+    Raises:
+        BundleError: It is one.
+    """
+    sizes = {}
+    for key, most in _MOST.items():
+        size = config.get(key)
+        if size is None:
+            continue
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= most:
+            raise BundleError(f"expected a whole number up to {most:,}, found {size!r:.50}", file=file, key=key)
+        sizes[key] = size
+
+    def first(*keys: str) -> int:
+        return next((sizes[key] for key in keys if key in sizes), 0)
+
+    weights = sum(path.stat().st_size for path in folder.glob("model*.safetensors"))
+    width = first("hidden_size", "dim", "d_model", "n_embd")
+    # ALBERT's layers are one layer's weights.
+    layers = 1 if config.get("model_type") == "albert" else first("num_hidden_layers", "n_layers", "n_layer")
+    numbers = first("vocab_size") * first("embedding_size", "hidden_size", "dim", "d_model", "n_embd")
+    numbers += layers * width * (width + 2 * first("intermediate_size", "hidden_dim", "d_ff"))
+    if weights and numbers > 4 * weights + 100_000_000:
         raise BundleError(
-            f"ottenok made this bundle, but {MANIFEST} is missing", hint="Copy the whole folder.", file=file
-        )
-    names = config.get("architectures") or []
-    if not any("ForSequenceClassification" in str(name) for name in names):
-        found = ", ".join(str(name) for name in names) or "no architecture"
-        raise BundleError(
-            f"expected an architecture for sequence classification, found {found}",
-            hint="An encoder without a trained head gives random labels: train one with `ottenok train`.",
+            f"it describes a model of {numbers / 1e9:,.1f} thousand million numbers, and the weights have "
+            f"{weights / 1e6:,.1f} MB",
+            hint="config.json and model.safetensors do not belong together.",
             file=file,
-            key="architectures",
         )
 
 
-def _activation(config: Mapping[str, Any], labels: tuple[str, ...], file: str) -> _Guess:
+def _activation(
+    config: Mapping[str, Any], labels: tuple[str, ...], *, several: bool, file: str
+) -> tuple[Activation, list[str]]:
+    """Return the activation, and what a user should know of how it was found."""
     problem, function = config.get("problem_type"), config.get("function_to_apply")
     if problem == "regression" or (problem is None and function == "none"):
         raise BundleError(
@@ -131,23 +203,15 @@ def _activation(config: Mapping[str, Any], labels: tuple[str, ...], file: str) -
     if problem is not None:
         if problem not in _BY_PROBLEM:
             raise BundleError(f"found {problem!r}, expected {' or '.join(_BY_PROBLEM)}", file=file, key="problem_type")
-        return _Guess(activation=_BY_PROBLEM[problem])
-    return _guess(function, labels)
-
-
-def _guess(function: object, labels: tuple[str, ...]) -> _Guess:
+        return _BY_PROBLEM[problem], []
+    if several:
+        return "sigmoid", ["config.json names no problem_type; its architecture is for several labels (sigmoid)."]
     if function == "sigmoid":
-        return _Guess(activation="sigmoid", notes=("config.json names no problem_type; its function_to_apply holds.",))
+        return "sigmoid", ["config.json names no problem_type; its function_to_apply holds."]
     if len(labels) == 1:
-        return _Guess(activation="sigmoid", notes=("config.json names no problem_type; one label means sigmoid.",))
+        return "sigmoid", ["config.json names no problem_type; one label means sigmoid."]
     note = f"config.json names no problem_type; {len(labels)} labels are taken to exclude each other (softmax)."
-    return _Guess(activation="softmax", notes=(note,))
-
-
-def _label_notes(labels: tuple[str, ...]) -> tuple[str, ...]:
-    if all(_NUMBERED.fullmatch(label) for label in labels):
-        return ("The labels have no names but LABEL_0 and so on: the model's card may say what they mean.",)
-    return ()
+    return "softmax", [note]
 
 
 def _max_length(folder: Path, config: Mapping[str, Any]) -> int:
@@ -159,12 +223,50 @@ def _max_length(folder: Path, config: Mapping[str, Any]) -> int:
     positions = positions if isinstance(positions, int) and positions > 4 else _USUAL_LENGTH
     if config.get("model_type") in _OFFSET_TYPES:
         positions -= 2
-    stated = _tokenizer_length(folder)
-    return min(positions, stated or positions, _LONGEST)
-
-
-def _tokenizer_length(folder: Path) -> int | None:
-    file = folder / "tokenizer_config.json"
+    file = folder / TOKENIZER_CONFIG
     stated = read_json(file).get("model_max_length") if file.is_file() else None
-    usable = isinstance(stated, int | float) and 4 < stated < _UNSET_LENGTH
-    return int(stated) if usable else None  # type: ignore[arg-type] # narrowed by `usable`
+    if isinstance(stated, int | float) and 4 < stated < _UNSET_LENGTH:
+        positions = min(positions, int(stated))
+    return min(positions, _LONGEST)
+
+
+def tokenizer_text(folder: Path) -> str:
+    """Return the `tokenizer.json` of another tool's folder, with what `tokenizer_config.json` says of it.
+
+    transformers obeys the settings of case, accents and Chinese characters for the tokenizers of BERT's family, and
+    the first blank for those of bytes; for others `tokenizer.json` alone counts.
+
+    Raises:
+        BundleError: A file is no JSON, or they disagree in a way that can't be obeyed.
+    """
+    tree = read_json(folder / TOKENIZER)
+    settings = folder / TOKENIZER_CONFIG
+    asked = read_json(settings) if settings.is_file() else {}
+    name, model = str(asked.get("tokenizer_class")), tree.get("model")
+    if _BERT_TOKENIZER.fullmatch(name) and isinstance(model, dict) and model.get("type") in {"WordPiece", None}:
+        tree["normalizer"] = {
+            "type": "BertNormalizer",
+            "clean_text": True,
+            "handle_chinese_chars": asked.get("tokenize_chinese_chars", True) is not False,
+            "strip_accents": asked.get("strip_accents"),
+            "lowercase": asked.get("do_lower_case", True) is not False,
+        }
+    parts = tree.get("pre_tokenizer")
+    if _BYTE_TOKENIZER.fullmatch(name) and isinstance(parts, dict) and parts.get("type") == "ByteLevel":
+        parts["add_prefix_space"] = asked.get("add_prefix_space", False) is True
+    listed, told = tree.get("added_tokens"), asked.get("added_tokens_decoder")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    known = {token.get("content"): token.get("id") for token in listed or [] if isinstance(token, dict)}
+    for number, token in told.items() if isinstance(told, dict) else ():
+        word = token.get("content") if isinstance(token, dict) else token
+        there = known.get(word, vocabulary.get(word) if isinstance(vocabulary, dict) else None)
+        if there is None and isinstance(vocabulary, list) and str(number).isdigit() and int(number) < len(vocabulary):
+            there = int(number) if vocabulary[int(number)][:1] == [word] else None
+        if str(there) != str(number):
+            raise BundleError(
+                f"the token {word!r} has the number {number}, and {there or 'none'} in {TOKENIZER}",
+                hint="The two files are not of one tokenizer: save it again with transformers.",
+                file=str(settings),
+                key="added_tokens_decoder",
+            )
+    return json.dumps(tree, ensure_ascii=False)

@@ -20,6 +20,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
@@ -42,10 +43,12 @@ __all__ = [
     "CARD",
     "CONFIG",
     "FORMAT",
+    "GRAPHS",
     "MANIFEST",
     "ONNX",
     "ONNX_INT8",
     "TOKENIZER",
+    "TOKENIZER_CONFIG",
     "WEIGHTS",
     "BundleManifest",
     "DataFacts",
@@ -70,6 +73,9 @@ WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 ONNX = "onnx/model.onnx"
 ONNX_INT8 = "onnx/model_quantized.onnx"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+# By precision; optimum writes graphs at the folder's top.
+GRAPHS = MappingProxyType({"int8": (ONNX_INT8, "model_quantized.onnx"), "fp32": (ONNX, "model.onnx")})
 MANIFEST = "ottenok.json"
 CARD = "README.md"
 
@@ -82,7 +88,7 @@ _TOP = frozenset(
         WEIGHTS,
         TOKENIZER,
         "model.safetensors.index.json",
-        "tokenizer_config.json",
+        TOKENIZER_CONFIG,
         "special_tokens_map.json",
         "added_tokens.json",
         "vocab.txt",

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from ottenok.bundle.folder import open_bundle, write_manifest
-from ottenok.bundle.manifest import CONFIG, ONNX, TOKENIZER
+from ottenok.bundle.manifest import CONFIG, ONNX, TOKENIZER, TOKENIZER_CONFIG
 from ottenok.core.errors import ModelError
 from ottenok.core.files import atomic_folder, atomic_path
 from ottenok.core.lazy import onnxruntime, require
@@ -45,7 +44,7 @@ _OPSET = 20
 TOLERANCE = 1e-4
 _SHAPES = ((1, 1), (1, 2), (3, 7), (5, 33), (2, 128), (1, 512))
 _FIRST_WORD = 5
-_COPIED = (CONFIG, "tokenizer_config.json")
+_COPIED = (CONFIG, TOKENIZER_CONFIG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,10 +115,11 @@ def convert(folder: Path, target: Path, *, progress: Progress = SILENT) -> None:
         for name in _COPIED:
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, part / name)
-        if (folder / TOKENIZER).is_file():
-            shutil.copyfile(folder / TOKENIZER, part / TOKENIZER)
-        else:
-            load_saved_tokenizer(folder).backend_tokenizer.save(str(part / TOKENIZER))
+        # As transformers reads it, with everything that the other files of the folder say of it.
+        tokenizer = load_saved_tokenizer(folder).backend_tokenizer
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        tokenizer.save(str(part / TOKENIZER))
         # A file in the graph's place lets the bundle's checks run before the long work.
         (part / ONNX).parent.mkdir()
         (part / ONNX).touch()
@@ -149,8 +149,6 @@ def export_graph(folder: Path, out: Path, manifest: BundleManifest, *, progress:
         with atomic_path(out) as part:
             _write(model, part)
             difference = _compare(model, part, manifest.max_length)
-    except SafetensorError as error:
-        raise ModelError(f"the weights can't be read: {error}", file=str(folder)) from error
     finally:
         progress.finish()
     return Exported(file=out, difference=difference)

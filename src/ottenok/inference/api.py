@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ottenok.bundle.folder import Bundle, open_bundle
-from ottenok.bundle.manifest import ONNX, ONNX_INT8, TOKENIZER
+from ottenok.bundle.foreign import tokenizer_text
+from ottenok.bundle.manifest import GRAPHS, TOKENIZER
 from ottenok.core.errors import BundleError, ConfigError
 from ottenok.core.suggest import suggest
 from ottenok.inference.classifier import Classifier
@@ -27,8 +28,6 @@ __all__ = ["available_processors", "classifier_of", "classify", "load", "load_bu
 
 Precision = Literal["auto", "int8", "fp32"]
 Read = Literal["all", "end"]
-
-_GRAPHS = {"int8": ONNX_INT8, "fp32": ONNX}
 
 
 def load(
@@ -111,13 +110,13 @@ def _classifier(
     max_windows: int | None,
     loaded: Mapping[str, Any] | None,
 ) -> Classifier:
-    wanted = _GRAPHS.values() if precision == "auto" else (_GRAPHS[precision],)
+    wanted = [name for key, names in GRAPHS.items() if precision in {"auto", key} for name in names]
     for name in wanted:
         if bundle.has(name):
             graph = bundle.file(name, verify=bundle.own)
             return classifier_of(bundle, graph, threads=threads, max_windows=max_windows, loaded=loaded)
     raise BundleError(
-        f"the bundle has no {' or '.join(wanted)}",
+        f"the bundle has no {' or '.join(name for name in wanted if '/' in name)}",
         hint=f"Make it with: ottenok export {bundle.folder}",
         file=str(bundle.folder),
     )
@@ -147,14 +146,15 @@ def classifier_of(
     """
     manifest = bundle.manifest
     check_emoji(manifest.text.emoji)
+    file = bundle.file(TOKENIZER, verify=bundle.own)
     tokeniser = Tokeniser(
-        read_tokenizer(bundle.file(TOKENIZER, verify=bundle.own)),
+        read_tokenizer(file, None if bundle.own else tokenizer_text(bundle.folder)),
         max_length=manifest.max_length,
         overlap=manifest.window.overlap,
         max_windows=max_windows,
         read_end=manifest.window.read == "end",
     )
-    name = "onnx int8" if graph.name == Path(ONNX_INT8).name else "onnx fp32"
+    name = "onnx int8" if "quantized" in graph.name else "onnx fp32"
     workers = threads or available_processors()
     outputs = {facts.output: facts.task().outputs for facts in manifest.tasks}
     backend = OnnxBackend(graph, outputs, name=name)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ottenok.bundle.manifest import CONFIG, MANIFEST, ONNX, ONNX_INT8, TOKENIZER, WEIGHTS, pickles
+from ottenok.bundle.foreign import foreign_manifest
+from ottenok.bundle.manifest import CONFIG, GRAPHS, MANIFEST, ONNX, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, pickles
 from ottenok.core.errors import BundleError
 from ottenok.core.files import sha256_file
-from ottenok.core.home import cache_home, package_home
-from ottenok.core.lazy import load_object, require
+from ottenok.core.home import cache_home, hub_home, package_home
+from ottenok.core.lazy import load_object, need
 from ottenok.core.progress import SILENT
+from ottenok.inference.trial import try_folder
 
 if TYPE_CHECKING:
     from ottenok.core.progress import Progress
@@ -24,11 +27,12 @@ EMBEDDED = "default"
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")
 # What is fetched of a repository: never pickles, nor weights for other frameworks.
-_WANTED = ("*.json", "*.txt", "*.model", "model*.safetensors", ONNX, ONNX_INT8, "README.md")
+_GRAPHS = tuple(name for names in GRAPHS.values() for name in names)
+_WANTED = ("*.json", "*.txt", "*.model", "model*.safetensors", *_GRAPHS, "README.md")
 # What a conversion depends on, beside the weights.
-_READ = (CONFIG, TOKENIZER, "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt")
+_READ = (CONFIG, TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt")
 # Raised when the same files would be converted otherwise.
-_CONVERSION = "1"
+_CONVERSION = "2"
 
 
 def embedded_folder() -> Path:
@@ -66,30 +70,40 @@ def find_folder(model: str | Path | None, *, cache: Path | None, progress: Progr
     folder, name = Path(model), Path(model).name
     if not folder.is_dir():
         folder, name = _from_hub(str(model), cache, progress), str(model).replace("/", "--")
-    return folder if _is_ready(folder) else _convert(folder, name, cache, progress)
+    if (folder / MANIFEST).is_file() or not (folder / CONFIG).is_file():
+        # A folder that is no model at all is left to the bundle's own checks.
+        return folder
+    ready = folder if _is_ready(folder) else _convert(folder, name, cache, progress)
+    try_folder(ready, cache)
+    return ready
 
 
 def _is_ready(folder: Path) -> bool:
-    """Say whether nothing has to be converted; a folder that is no model at all is left to the bundle's own checks."""
-    if (folder / MANIFEST).is_file() or not (folder / CONFIG).is_file():
-        return True
-    has_graph = any((folder / name).is_file() for name in (ONNX, ONNX_INT8))
-    return has_graph and (folder / TOKENIZER).is_file()
+    """Say whether nothing has to be converted."""
+    return (folder / TOKENIZER).is_file() and any((folder / name).is_file() for name in _GRAPHS)
 
 
 def _from_hub(name: str, cache: Path, progress: Progress) -> Path:
+    """Return the folder of a hub model: where other tools have it already, or in the cache, or fetched into it."""
     if _HUB_NAME.fullmatch(name) is None:
         raise BundleError(
             "there is no such folder",
             hint="Give the folder of a trained classifier, or a name on the hub such as owner/name.",
             file=name,
         )
-    hub = require("huggingface_hub", extra="data")
-    errors = require("huggingface_hub.errors", extra="data")
+    with need("data"):
+        import huggingface_hub as hub
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    for home in (cache / "hub", hub_home()):
+        with suppress(LocalEntryNotFoundError, OSError, ValueError):
+            found = Path(hub.snapshot_download(name, cache_dir=home, local_files_only=True))
+            whole = _is_ready(found) or any(found.glob("model*.safetensors"))
+            if (found / MANIFEST).is_file() or ((found / CONFIG).is_file() and whole):
+                return found
     progress.start(f"fetch {name}", total=None, unit="files")
     try:
         return Path(hub.snapshot_download(name, cache_dir=cache / "hub", allow_patterns=list(_WANTED)))
-    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise BundleError(
             f"the model {name!r} can't be fetched: {str(error).strip().splitlines()[0][:200]}",
             hint="Check the name and the network, or give a folder.",
@@ -109,8 +123,9 @@ def _convert(folder: Path, name: str, cache: Path, progress: Progress) -> Path:
             else None,
             file=str(folder),
         )
+    foreign_manifest(folder)  # before torch makes room for it
     target = cache / "converted" / f"{name}-{_digest(folder, weights)}"
-    if not _is_ready(target) or not target.is_dir():
+    if not _is_ready(target):
         convert = load_object("ottenok.export.onnx:convert", extra="train")
         convert(folder, target, progress=progress)
     return target

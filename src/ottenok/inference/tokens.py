@@ -242,8 +242,12 @@ def _unknown_id(tokenizer: Tokenizer) -> int | None:
     return None if model.get("unk_id") is None else int(model["unk_id"])
 
 
-def read_tokenizer(file: Path) -> Tokenizer:
-    """Read a `tokenizer.json` in which no text can be spelt like a special token.
+def read_tokenizer(file: Path, text: str | None = None) -> Tokenizer:
+    """Read a `tokenizer.json` so that no text can be spelt like a special token.
+
+    Args:
+        file: Where it is.
+        text: What is taken in its place, for files that others disagree with.
 
     Raises:
         BundleError: It can't be read as a tokenizer, or is too large for one.
@@ -254,7 +258,7 @@ def read_tokenizer(file: Path) -> Tokenizer:
     if size > _MOST_BYTES:
         raise BundleError(f"a tokenizer of {size / 1e6:.0f} MB is too large to be one", file=str(file))
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8") if text is None else text
         # Vocabularies hold special tokens too, and models find them there: each gets a name that no text can have,
         # since a zero never comes through `normalise`. Its number stays. Unigram models always find them.
         if '"Unigram"' in text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from transformers.utils import logging
 from ottenok.core.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from ottenok.recipes.model import ModelOptions
 
@@ -30,10 +31,12 @@ __all__ = [
     "load_tokenizer",
     "lost_letters",
     "quiet",
+    "refuse_random",
     "text_limit",
 ]
 
 _OURS = "ottenok"
+_LAYER = re.compile(r"(?:^|\.)(?:layers?|blocks?|h)\.\d+\.")
 
 # The same two dropouts and the head's have other names in other families.
 _ENCODER_DROPOUTS = (
@@ -180,7 +183,8 @@ def load_encoder(options: ModelOptions, config: Any, *, pooler: bool = False) ->
             hint='Use another pooling: "mean" or "cls", or "last" for a decoder.',
             key="model.pooling",
         )
-    _refuse_missing(_origin(options), config, sorted(set(info["missing_keys"]).difference(new)))
+    missing = set(info["missing_keys"]).difference(new)
+    refuse_random(_origin(options), missing=missing, own_code=hasattr(config, "auto_map"), key="model.encoder")
     # transformers cuts some checkpoints' fused matrices into views of one, which safetensors refuses to save.
     for weight in encoder.parameters():
         if weight.untyped_storage().nbytes() > weight.numel() * weight.element_size():
@@ -194,21 +198,35 @@ def accepts_no_pooler(config: Any) -> bool:  # noqa: ANN401
     return model_class is not None and "add_pooling_layer" in inspect.signature(model_class).parameters
 
 
-def _refuse_missing(name: str, config: Any, missing: list[str]) -> None:  # noqa: ANN401
-    """Refuse an encoder that would start with random weights.
+def refuse_random(
+    place: str, *, missing: Collection[str], left: Collection[str] = (), own_code: bool = False, key: str | None = None
+) -> None:
+    """Refuse a model some of whose weights would be random, or some of whose layers would be left out.
+
+    Args:
+        place: The folder or hub name.
+        missing: Weights of the model that are not in its files.
+        left: Weights of the files that the model has no place for.
+        own_code: Whether the model is made for Python code of its own: an architecture of transformers' name with other
+            layers.
+        key: Of the recipe, if it named the model.
 
     Raises:
-        ModelError: There are missing weights.
+        ModelError: There are missing ones, or layers among those that are left.
     """
-    if missing:
-        # An architecture of transformers' own name with other layers is what some models' own code makes.
-        own = hasattr(config, "auto_map")
+    shown = sorted(missing)
+    what, other = "are not in its files", sorted(left)
+    if not shown:
+        shown = [name for name in other if _LAYER.search(name)]
+        what, other = "are in its files and have no place in it", []
+    if shown:
         raise ModelError(
-            f"{len(missing)} weights of the encoder {name!r} are not in its files (the first: {missing[0]})",
+            f"{len(shown)} weights of {place!r} {what}: {', '.join(shown[:4])}{', ...' if len(shown) > 4 else ''}"
+            + (f"; the files have {', '.join(other[:4])} instead" if other else ""),
             hint=f"It is made for Python code of its own, which ottenok never runs. {_OWN_CODE}"
-            if own
-            else "Check that config.json and model.safetensors belong together.",
-            key="model.encoder",
+            if own_code
+            else "Check that config.json and model.safetensors belong together: with others, answers are random.",
+            key=key,
         )
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from ottenok.bundle.foreign import read_labels
+from ottenok.bundle.manifest import CONFIG, read_json
 from ottenok.core.errors import ConfigError, ModelError
 from ottenok.models.classifier import OttenokClassifier, OttenokConfig, register
 from ottenok.models.encoder import (
@@ -20,6 +25,7 @@ from ottenok.models.encoder import (
     load_encoder,
     load_tokenizer,
     quiet,
+    refuse_random,
     text_limit,
 )
 from ottenok.models.heads import IdentityLink
@@ -30,7 +36,6 @@ from ottenok.tasks.tuning import check_tuning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from ottenok.core.schemes import LabelScheme
     from ottenok.recipes.model import ModelOptions, Problem
@@ -61,6 +66,8 @@ NATIVE_POOLING: dict[str, str] = {
     **dict.fromkeys(("gemma", "gemma2", "llama", "mistral", "phi3", "qwen2", "qwen3", "smollm3"), "last"),
 }  # fmt: skip
 
+# What torch's wrappers put before the names of weights: DataParallel and compile.
+_WRAPPED = re.compile(r"^(?:(?:module|_orig_mod)\.)+")
 # Where architectures' own sequence classifiers keep their last linear layer.
 _NATIVE_OUTPUTS = ("classifier.out_proj", "classifier", "score")
 
@@ -360,21 +367,46 @@ def save(model: Any, tokenizer: Any, folder: Path, *, max_length: int) -> None: 
 def load(folder: str | Path, *, attention: str | None = None) -> Any:  # noqa: ANN401 - one class per architecture
     """Open the model in a folder, in float32 and for evaluation; its `logits` are those of all its tasks side by side.
 
+    Names that torch's wrappers begin (`module.`, `_orig_mod.`) are read without them.
+
     Raises:
-        ModelError: It can't be opened.
+        ModelError: It can't be opened, or its weights are not those that its configuration describes.
     """
     register()
     try:
+        names = []
+        for file in sorted(Path(folder).glob("model*.safetensors")):
+            with safe_open(file, framework="pt") as weights:
+                names += list(weights.keys())
+        fields: dict[str, Any] = {}
+        if any(_WRAPPED.match(name) for name in names):
+            fields["key_mapping"] = {_WRAPPED.pattern: ""}
+        config = read_json(Path(folder) / CONFIG)
+        if "id2label" not in config and "label2id" in config:
+            # transformers counts the labels of the one alone.
+            fields["id2label"] = dict(enumerate(read_labels(config, file=CONFIG)))
         with quiet():
-            model = AutoModelForSequenceClassification.from_pretrained(
+            model, info = AutoModelForSequenceClassification.from_pretrained(
                 folder,
                 dtype=torch.float32,
                 attn_implementation=attention,
                 use_safetensors=True,
                 trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, by name
+                **fields,
             )
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"this model can't be opened: {error}", file=str(folder)) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ModelError(f"this model can't be opened: {reason}", file=str(folder)) from error
+    for name, found, wanted in sorted(info["mismatched_keys"]):
+        raise ModelError(
+            f"the weight {name} is {' x '.join(map(str, found))}, and config.json describes "
+            f"{' x '.join(map(str, wanted))}",
+            hint="Check that config.json and model.safetensors belong together, the number of labels first.",
+            file=str(folder),
+        )
+    refuse_random(str(folder), missing=info["missing_keys"], left=info["unexpected_keys"])
     if isinstance(model, OttenokClassifier):
         model.all_tasks = True
     return model.eval()
