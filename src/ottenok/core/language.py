@@ -42,15 +42,13 @@ def detect_language(text: str) -> Language:
         "other": 2 * _count(_OTHER_LETTER, text) + 3 * _count(_KANA_HANGUL, text),
     }
     best = max(shares, key=shares.__getitem__)
-    return best if shares[best] > 0 and _is_pure(best, text, shares) else "other"
-
-
-def _is_pure(language: Language, text: str, shares: dict[Language, int]) -> bool:
-    if language == "ru":
-        return _count(_NOT_RUSSIAN, text) * 100 <= shares["ru"]  # shares are doubled: this is 2 %
-    if language == "zh":
-        return _count(_KANA_HANGUL, text) * 3 * 10 <= shares["zh"]
-    return _count(_NOT_ENGLISH, text) * 20 <= shares["en"]
+    if best == "ru":
+        pure = _count(_NOT_RUSSIAN, text) * 100 <= shares["ru"]  # shares are doubled: this is 2 %
+    elif best == "zh":
+        pure = _count(_KANA_HANGUL, text) * 3 * 10 <= shares["zh"]
+    else:
+        pure = _count(_NOT_ENGLISH, text) * 20 <= shares["en"]
+    return best if shares[best] > 0 and pure else "other"
 
 
 def _count(pattern: re.Pattern[str], text: str) -> int:

@@ -116,17 +116,12 @@ def _names(language: str) -> dict[str, str]:
     for emoji, facts in library.EMOJI_DATA.items():
         bare = _NOT_NAMED.sub("", emoji)
         # A skin tone is no part of what is said; its own entries are left out, the tones alone too.
-        if bare and not re.search("[\U0001f3fb-\U0001f3ff]", emoji):
-            names.setdefault(bare, _words(facts[language], language))
+        if not bare or re.search("[\U0001f3fb-\U0001f3ff]", emoji):
+            continue
+        words = _NO_WORD.sub(" ", facts[language]).split()
+        if language == "ru":
+            # The package has lost the breve of many й.
+            for pattern, letters in table()["breve"].items():
+                words = [re.sub(pattern, letters, word) for word in words]
+        names.setdefault(bare, " ".join(words))
     return names
-
-
-def _words(name: str, language: str) -> str:
-    words = _NO_WORD.sub(" ", name).split()
-    return " ".join(_with_breve(word) for word in words) if language == "ru" else " ".join(words)
-
-
-def _with_breve(word: str) -> str:
-    for pattern, letters in table()["breve"].items():
-        word = re.sub(pattern, letters, word)
-    return word

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["EYES", "LETTER_FACE", "RUNS", "strip_emoticons"]
+__all__ = ["BRACKET", "EYES", "LETTER_FACE", "RUNS", "lone_brackets", "strip_emoticons"]
 
 _NOSE = "['`´’]?[-–—o~^*]?"
 _ROUND = r"(?:[)0]*\)0*|[(9]*\(9*)?"  # the unshifted key of a bracket often slips in: )))0)
@@ -29,7 +29,7 @@ _EMOJI_FACE = re.compile(
     "[\u2639\u263a\u263b\U0001f600-\U0001f64f\U0001f910-\U0001f917\U0001f920-\U0001f92f\U0001f970-\U0001f97a"
     "\U0001f9d0\U0001fae0-\U0001fae9][\U0001f3fb-\U0001f3ff]?\ufe0f?"
 )
-_BRACKET = re.compile("[()]")
+BRACKET = re.compile("[()]")
 
 
 def strip_emoticons(text: str) -> str:
@@ -42,32 +42,27 @@ def strip_emoticons(text: str) -> str:
 
     The price is small: `1)` in a list loses its bracket. A second call changes nothing.
     """
+    # What goes may leave another emoticon behind.
     while True:
-        shorter = _once(text)
+        shorter = _FACE.sub(" ", LETTER_FACE.sub(" ", _EMOJI_FACE.sub(" ", text)))
+        lone = lone_brackets(shorter)
+        if lone:
+            shorter = "".join(" " if place in lone else sign for place, sign in enumerate(shorter))
+        shorter = " ".join(shorter.split())
         if shorter == text:
             return text
         text = shorter
 
 
-def _once(text: str) -> str:
-    text = _EMOJI_FACE.sub(" ", text)
-    text = LETTER_FACE.sub(" ", text)
-    text = _FACE.sub(" ", text)
-    return " ".join(_drop_single_brackets(text).split())
-
-
-def _drop_single_brackets(text: str) -> str:
-    """Remove the round brackets that no other closes or opens."""
+def lone_brackets(text: str) -> set[int]:
+    """Return the places of the round brackets that no other closes or opens."""
     opened: list[int] = []
-    single: list[int] = []
-    for match in _BRACKET.finditer(text):
+    lone: set[int] = set()
+    for match in BRACKET.finditer(text):
         if match[0] == "(":
             opened.append(match.start())
         elif opened:
             opened.pop()
         else:
-            single.append(match.start())
-    characters = list(text) if opened or single else text
-    for position in (*opened, *single):
-        characters[position] = " "  # type: ignore[index]
-    return "".join(characters)
+            lone.add(match.start())
+    return lone.union(opened)

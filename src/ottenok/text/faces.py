@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from ottenok.text.emoticons import EYES, LETTER_FACE, RUNS
+from ottenok.text.emoticons import BRACKET, EYES, LETTER_FACE, RUNS, lone_brackets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,6 @@ _DEFEAT = re.compile(r"(?<!\w)(?:[oO0][rR][zZ]|[oO]T[zZ])(?!\w)")
 _WEIBO = re.compile("\\[([a-zA-Z]{0,4}[\u3400-\u9fff]{1,7}|doge|good|ok|OK|NO|No|mua|haha|hold住|V5)\\]")
 _EYES = re.compile(EYES)
 _RUN = re.compile(rf"{RUNS}|[()]")
-_BRACKET = re.compile("[()]")
 # `1)`, `а)`, `12)`: a list.
 _LIST = re.compile(r"(?:^|[\s,;(])(?:\d{1,3}|\w)$")
 _AFTER_OPEN = re.compile(r"\s*(?:$|[\s.,!?…])")
@@ -57,15 +56,6 @@ def _moods() -> list[tuple[re.Pattern[str], str]]:
     return [(re.compile(pattern), mood) for mood, pattern in table()["mood"].items()]
 
 
-def _mood(face: str) -> str:
-    return next((mood for pattern, mood in _moods() if pattern.fullmatch(face)), "smile")
-
-
-def _kaomoji_mood(face: str) -> str:
-    found = (mood for mood, signs in table()["kaomoji"].items() if any(sign in face for sign in signs))
-    return next(found, "face")
-
-
 def replace_faces(text: str, name: Callable[[str], str], *, words: bool) -> str:
     """Put a name in the place of each emoticon.
 
@@ -76,58 +66,43 @@ def replace_faces(text: str, name: Callable[[str], str], *, words: bool) -> str:
     """
     if not _ANY.search(text):
         return text
-    text = _KAOMOJI.sub(lambda match: f" {name(_kaomoji_mood(match[0]))} ", text)
-    text = _WEIBO.sub(lambda match: _unwrapped(match, words=words), text)
+
+    def kaomoji(match: re.Match[str]) -> str:
+        found = (mood for mood, signs in table()["kaomoji"].items() if any(sign in match[0] for sign in signs))
+        return f" {name(next(found, 'face'))} "
+
+    def weibo(match: re.Match[str]) -> str:
+        if match[1] in table()["brackets"]["words"]:
+            return match[0]
+        return f" {match[1]} " if words else " "
+
+    def face(match: re.Match[str]) -> str:
+        # `цвет:(красный)` opens a bracket.
+        if match[0][-1] in "([{" and match.string[match.end() : match.end() + 1].isalnum():
+            return match[0]
+        return f" {name(next((mood for pattern, mood in _moods() if pattern.fullmatch(match[0])), 'smile'))} "
+
+    text = _WEIBO.sub(weibo, _KAOMOJI.sub(kaomoji, text))
     for pattern in (_HEART, _DEFEAT, LETTER_FACE, _EYES):
-        text = pattern.sub(lambda match: _face(match, name), text)
-    return _brackets(text, name)
+        text = pattern.sub(face, text)
+    return _without_brackets(text, name)
 
 
-def _unwrapped(match: re.Match[str], *, words: bool) -> str:
-    if match[1] in table()["brackets"]["words"]:
-        return match[0]
-    return f" {match[1]} " if words else " "
-
-
-def _face(match: re.Match[str], name: Callable[[str], str]) -> str:
-    after = match.string[match.end() : match.end() + 1]
-    # `цвет:(красный)` opens a bracket.
-    if match[0][-1] in "([{" and after.isalnum():
-        return match[0]
-    return f" {name(_mood(match[0]))} "
-
-
-def _brackets(text: str, name: Callable[[str], str]) -> str:
+def _without_brackets(text: str, name: Callable[[str], str]) -> str:
     """Replace runs of brackets, and single ones, that no other bracket closes or opens."""
-    masked = _masked(text)
+    lone = lone_brackets(text)
+    # NUL hides those that have partners.
+    masked = BRACKET.sub(lambda match: match[0] if match.start() in lone else "\0", text)
     pieces, done = [], 0
     for match in _RUN.finditer(masked):
-        if not _smiles(match, text):
-            continue
+        if match[0].count(match[0][0]) == 1:
+            before = text[max(0, match.start() - 5) : match.start()]
+            if match[0] == ")":
+                smiles = not _LIST.search(before)
+            else:
+                smiles = before != "" and not before[-1].isspace() and bool(_AFTER_OPEN.match(text, match.end()))
+            if not smiles:
+                continue
         pieces += [text[done : match.start()], f" {name('smile' if match[0][0] == ')' else 'sadness')} "]
         done = match.end()
     return "".join([*pieces, text[done:]])
-
-
-def _masked(text: str) -> str:
-    """Return the text with brackets that have partners as NUL."""
-    opened: list[int] = []
-    partners: list[int] = []
-    for match in _BRACKET.finditer(text):
-        if match[0] == "(":
-            opened.append(match.start())
-        elif opened:
-            partners += [opened.pop(), match.start()]
-    characters = list(text)
-    for place in partners:
-        characters[place] = "\0"
-    return "".join(characters)
-
-
-def _smiles(match: re.Match[str], text: str) -> bool:
-    if match[0].count(match[0][0]) > 1:
-        return True
-    before = text[max(0, match.start() - 5) : match.start()]
-    if match[0] == ")":
-        return not _LIST.search(before)
-    return before != "" and not before[-1].isspace() and bool(_AFTER_OPEN.match(text, match.end()))

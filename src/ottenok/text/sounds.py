@@ -97,32 +97,21 @@ def by_ear(word: str, chance: random.Random) -> str:
 
     Stress is not known: of a word with several vowels any may be taken for unstressed.
     """
-    ways = [*_other_ending(word), *_other_final(word), *_other_vowel(word, chance)]
-    return chance.choice(ways) if ways else word
-
-
-def _other_ending(word: str) -> list[str]:
+    ways: list[str] = []
     for short, long in _table("noise.toml")["russian"]["endings"]:
-        if word.endswith(long):
-            return [word.removesuffix(long) + short]
-        if word.endswith(short):
-            return [word.removesuffix(short) + long]
-    return []
-
-
-def _other_final(word: str) -> list[str]:
-    swapped = word[-1:].translate(_finals())
-    return [word[:-1] + swapped] if len(word) > 2 and swapped != word[-1:] else []
-
-
-def _other_vowel(word: str, chance: random.Random) -> list[str]:
-    if sum(letter in "аеёиоуыэюя" for letter in word) < 2:
-        return []
+        ending, other = (long, short) if word.endswith(long) else (short, long)
+        if word.endswith(ending):
+            ways.append(word.removesuffix(ending) + other)
+            break
+    final = word[-1:].translate(_finals())
+    if len(word) > 2 and final != word[-1:]:
+        ways.append(word[:-1] + final)
     places = [place for place, letter in enumerate(word) if ord(letter) in _vowels()]
-    if not places:
-        return []
-    place = chance.choice(places)
-    return [word[:place] + word[place].translate(_vowels()) + word[place + 1 :]]
+    # The only vowel of a word is stressed.
+    if places and sum(letter in "аеёиоуыэюя" for letter in word) > 1:
+        place = chance.choice(places)
+        ways.append(word[:place] + word[place].translate(_vowels()) + word[place + 1 :])
+    return chance.choice(ways) if ways else word
 
 
 @cache
