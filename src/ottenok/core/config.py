@@ -85,15 +85,11 @@ def override(assignments: Iterable[str]) -> dict[str, Any]:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
                 raise ConfigError(f"{parent!r} is given both as a value and as a section", key=key.strip())
-        node[leaf] = _toml_value(text.strip())
+        try:
+            node[leaf] = tomllib.loads(f"value = {text.strip()}")["value"]
+        except (ValueError, RecursionError):
+            node[leaf] = text.strip()
     return tree
-
-
-def _toml_value(text: str) -> Any:  # noqa: ANN401 - any TOML value
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        return text
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,27 +120,16 @@ def parse(model: type[_Model], tree: Mapping[str, Any], *, file: str | None = No
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise _unknown_key(model, tuple(first["loc"]), key, file) from error
+            fields: Any = model
+            for part in first["loc"][:-1]:
+                info = getattr(fields, "model_fields", {}).get(part)
+                if info is not None:
+                    # The table in `tuple[Table, ...]` or `Table | None`.
+                    inner = [one for one in get_args(info.annotation) if hasattr(one, "model_fields")]
+                    fields = inner[0] if inner else info.annotation
+            known = list(getattr(fields, "model_fields", {}))
+            hint = suggest(str(first["loc"][-1]), known)
+            raise ConfigError("unknown key", hint=hint, file=file, key=key) from error
         found = json.dumps(first["input"], ensure_ascii=False, default=str)
         found = "" if first["type"] == "missing" else f", found {found[:200]}"
         raise ConfigError(f"{first['msg']}{found}", file=file, key=key or None) from error
-
-
-def _unknown_key(model: type[BaseModel], loc: tuple[str | int, ...], key: str, file: str | None) -> ConfigError:
-    known = _fields_at(model, loc[:-1])
-    return ConfigError("unknown key", hint=suggest(str(loc[-1]), known), file=file, key=key)
-
-
-def _fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
-    fields: Any = model
-    for part in loc:
-        info = getattr(fields, "model_fields", {}).get(part)
-        if info is not None:
-            fields = _table_in(info.annotation)
-    return list(getattr(fields, "model_fields", {}))
-
-
-def _table_in(annotation: Any) -> Any:  # noqa: ANN401 - any type
-    """Return the model inside `tuple[Model, ...]` or `Model | None`; other types as they are."""
-    inner = [part for part in get_args(annotation) if hasattr(part, "model_fields")]
-    return inner[0] if inner else annotation

@@ -60,7 +60,14 @@ def atomic_path(target: Path) -> Iterator[Path]:
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         temporary.replace(target)
-        _flush_folder(target.parent)
+        if sys.platform != "win32":
+            # The new name too must outlive a power cut; not every file system lets a folder be flushed.
+            with suppress(OSError):
+                descriptor = os.open(target.parent, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
     except OSError as error:
         # A full disk is noticed in a write, which does not know its file.
         if error.errno in _FULL and not error.filename:
@@ -200,17 +207,6 @@ def flush(stream: IO[bytes] | IO[str]) -> None:
     """Write what a stream holds back through to the disk."""
     stream.flush()
     os.fsync(stream.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    if sys.platform == "win32":
-        return
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def atomic_write_text(target: Path, text: str) -> None:

@@ -33,22 +33,6 @@ def _table() -> dict[str, Any]:
     return tomllib.loads(resources.files("ottenok.core").joinpath("spellings.toml").read_text(encoding="utf-8"))
 
 
-def _names(scheme: LabelScheme) -> dict[str, str]:
-    """Return every spelling of a scheme's labels: usual ones, the titles of all schemes with such a label, its own."""
-    usual = _table()["names"]
-    found: dict[str, str] = {}
-    for label in scheme.labels:
-        for name in usual.get(fold_label(label), ()):
-            found.setdefault(fold_label(name), label)
-    others = [other for other in load_schemes().values() if other.name != scheme.name]
-    for one in (*others, scheme):
-        for label in set(one.labels) & set(scheme.labels):
-            place = one.labels.index(label)
-            found.update({fold_label(names[place]): label for names in one.titles.values()})
-    found.update({fold_label(label): label for label in scheme.labels})
-    return found
-
-
 def _stars(label: str) -> str | None:
     """Return the number of stars that a label says in words or signs; None if it does not."""
     table = _table()["stars"]
@@ -75,13 +59,23 @@ def spelled(labels: Collection[str], scheme: LabelScheme) -> Mapping[str, str]:
         labels: All labels of the data.
         scheme: The scheme.
     """
-    names = _names(scheme)
+    schemes = load_schemes()
+    by_name = {fold_label(label): label for label in scheme.labels}
+    # Usual names, then the titles that any scheme gives such a label, then the scheme's own.
+    names: dict[str, str] = {}
+    for label in scheme.labels:
+        for name in _table()["names"].get(fold_label(label), ()):
+            names.setdefault(fold_label(name), label)
+    for one in (*(other for other in schemes.values() if other.name != scheme.name), scheme):
+        for label in set(one.labels) & set(scheme.labels):
+            place = one.labels.index(label)
+            names.update({fold_label(titles[place]): label for titles in one.titles.values()})
+    names |= by_name
     found = {label: names[fold_label(label)] for label in labels if fold_label(label) in names}
     rest = [label for label in labels if label not in found]
     stars = {label: _stars(label) for label in rest}
     numbers = {fold_label(label) for label in rest if stars[label] is None}
     polarity = {number: label for label, number in _table()["numbers"].items()}
-    by_name = {fold_label(label): label for label in scheme.labels}
     if "-1" in numbers and numbers <= polarity.keys():
         ends = {label: by_name.get(polarity[fold_label(label)]) for label in rest if stars[label] is None}
         found |= {label: end for label, end in ends.items() if end is not None}

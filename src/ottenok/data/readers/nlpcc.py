@@ -19,7 +19,6 @@ from ottenok.tables.streams import lines_of, open_bytes, too_long
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-    from xml.etree.ElementTree import Element
 
     from ottenok.data.card import ReaderSpec
 
@@ -44,20 +43,15 @@ def read_weibo(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[R
     """Read NLPCC-2014 emotions (reader kind `nlpcc-weibo`). A sentence without opinion has the label `none`."""
     options = parse(WeiboOptions, spec.options, file=str(path))
     shape = Shaper(label_reader(spec, label))
-    fields = _weibo if options.level == "weibo" else _sentence
     with open_bytes(path, member=options.member) as stream:
         for row, element in elements(stream, options.level, file=str(path)):
-            yield shape(row, fields(element), clean=True)
-
-
-def _weibo(weibo: Element) -> list[str | None]:
-    text = "".join(sentence.text or "" for sentence in weibo.iterfind("sentence"))
-    return [text, weibo.get("emotion-type1")]
-
-
-def _sentence(sentence: Element) -> list[str | None]:
-    opinion = sentence.get("opinionated") == "Y"
-    return [text_of(sentence), sentence.get("emotion-1-type") if opinion else "none"]
+            if options.level == "weibo":
+                text = "".join(sentence.text or "" for sentence in element.iterfind("sentence"))
+                emotion = element.get("emotion-type1")
+            else:
+                text = text_of(element)
+                emotion = element.get("emotion-1-type") if element.get("opinionated") == "Y" else "none"
+            yield shape(row, [text, emotion], clean=True)
 
 
 def read_reviews(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
@@ -107,7 +101,8 @@ def _blocks(lines: Iterable[tuple[str, bool]], *, file: str) -> Iterator[_Block]
             if block is not None:
                 yield block
             row += 1
-            block = _Block(label=_attribute(opening[1]))
+            label = _LABEL.search(opening[1])
+            block = _Block(label=label[1] if label else None)
         if block is None:
             continue  # between reviews there is nothing but, at most, an outer element's tags
         if block.add(line[opening.end() :] if opening else line, clean=clean):
@@ -119,8 +114,3 @@ def _blocks(lines: Iterable[tuple[str, bool]], *, file: str) -> Iterator[_Block]
         yield block
     if not row:
         raise DataError("the file holds no <review>", hint="Choose the reader of its format.", file=file)
-
-
-def _attribute(attributes: str) -> str | None:
-    label = _LABEL.search(attributes)
-    return label[1] if label else None

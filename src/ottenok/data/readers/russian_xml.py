@@ -14,7 +14,6 @@ from ottenok.tables.streams import open_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from xml.etree.ElementTree import Element
 
     from ottenok.data.card import ReaderSpec
     from ottenok.tables.records import Record, Rejected
@@ -52,18 +51,14 @@ def read_twitter(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator
     shape = Shaper(label_reader(spec, label))
     with open_bytes(path, member=options.member) as stream:
         for row, table in elements(stream, "table", file=str(path)):
-            text, values = _tweet(table)
-            yield shape(row, [text, values or None], clean=True)
-
-
-def _tweet(table: Element) -> tuple[str, list[str]]:
-    text, values, companies = "", list[str](), False
-    for column in table.iterfind("column"):
-        if companies:
-            values.append(text_of(column))
-        elif column.get("name") == "text":
-            text, companies = column.text or "", True
-    return text, [value for value in values if value not in {"NULL", ""}]
+            text, values, companies = "", list[str](), False
+            for column in table.iterfind("column"):
+                if companies:
+                    values.append(text_of(column))
+                elif column.get("name") == "text":
+                    text, companies = column.text or "", True
+            labels = [value for value in values if value not in {"NULL", ""}]
+            yield shape(row, [text, labels or None], clean=True)
 
 
 def read_reviews(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
@@ -75,13 +70,9 @@ def read_reviews(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator
     shape = Shaper(label_reader(spec, label))
     with open_bytes(path, member=options.member) as stream:
         for row, review in elements(stream, "review", file=str(path)):
-            yield shape(row, [text_of(review.find("text")), _category(review, options.category)], clean=True)
-
-
-def _category(review: Element, name: str) -> str | None:
-    categories = (node for node in review.iterfind("categories/category") if node.get("name") == name)
-    node = next(categories, None)
-    return node.get("sentiment") if node is not None else None
+            nodes = (one for one in review.iterfind("categories/category") if one.get("name") == options.category)
+            sentiment = next((node.get("sentiment") for node in nodes), None)
+            yield shape(row, [text_of(review.find("text")), sentiment], clean=True)
 
 
 def read_romip(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:

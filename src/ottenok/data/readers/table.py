@@ -134,13 +134,9 @@ def label_reader(spec: ReaderSpec, label: str | None) -> LabelReader:
 
 def read_table(path: Path, spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:
     """Read the rows of a table (reader kinds `csv`, `tsv`, `json`, `jsonl`, `parquet`, `xlsx`, `hub`, `table`)."""
-    rows = _rows(path, spec, label)
-    return merge_repeats(rows) if spec.options.get("merge_repeats") else rows
-
-
-def _rows(path: Path, spec: ReaderSpec, label: str | None) -> Iterator[Record | Rejected]:
     table, places = open_columns(path, spec, label=label)
-    yield from rows_of(table, places, spec, label=label)
+    rows = rows_of(table, places, spec, label=label)
+    yield from merge_repeats(rows) if spec.options.get("merge_repeats") else rows
 
 
 def rows_of(table: Table, places: Sequence[int], spec: ReaderSpec, *, label: str | None) -> Iterator[Record | Rejected]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from ottenok.core.errors import DataError
 from ottenok.core.lazy import require
@@ -48,7 +48,13 @@ def elements(stream: IO[bytes], tag: str, *, file: str) -> Iterator[tuple[int, E
     common = require("defusedxml.common", extra="data")
     metered = _Metered(stream, file)
     try:
-        yield from _iterate(library.iterparse(metered, events=("start", "end")), tag, metered)
+        root: Element | None = None
+        for event, element in library.iterparse(metered, events=("start", "end")):
+            root = element if root is None else root
+            if event == "end" and element.tag == tag:
+                yield metered.next_row(), element
+                element.clear()
+                root.clear()
     except common.DefusedXmlException as error:
         raise DataError(
             f"the XML declares entities or points outside, which no data set needs: {error}",
@@ -64,17 +70,6 @@ def elements(stream: IO[bytes], tag: str, *, file: str) -> Iterator[tuple[int, E
         ) from error
     if not metered.row:
         raise DataError(f"the XML holds no element <{tag}>", hint="Choose the reader of its format.", file=file)
-
-
-def _iterate(events: Iterator[tuple[str, Any]], tag: str, metered: _Metered) -> Iterator[tuple[int, Element]]:
-    root = None
-    for event, element in events:
-        if root is None:
-            root = element
-        if event == "end" and element.tag == tag:
-            yield metered.next_row(), element
-            element.clear()
-            root.clear()
 
 
 def text_of(element: Element | None) -> str:
