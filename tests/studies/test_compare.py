@@ -18,6 +18,7 @@ from ottenok.core.schemes import load_scheme
 from ottenok.studies.compare import Comparison, Failed, compare, sample_texts
 from ottenok.studies.compare_tables import as_html, as_markdown, as_text
 from ottenok.tasks.decision import Decision
+from ottenok.tasks.metrics import Kind, fitting
 from ottenok.tasks.paired import PairedOptions
 from ottenok.tasks.predictions import Predictions, load_predictions, predictions_file, save_predictions
 
@@ -297,3 +298,30 @@ def test_sample_texts_are_the_same_everywhere() -> None:
     """Speeds are comparable because the texts are the same."""
     assert sample_texts(20) == sample_texts(40)[:20]
     assert len(set(map(len, sample_texts(40)))) > 5
+
+
+@pytest.mark.parametrize(
+    ("scheme", "metric"),
+    [
+        (scheme, name)
+        for scheme in ("sentiment-3", "cedr-5")
+        for name in fitting(Kind.of(load_scheme(scheme)))
+        # Of answers that are not given here, and of none that is wrong.
+        if name not in {"coverage", "open_accuracy", "open_f1", "open_auc"}
+        and (scheme, name) != ("cedr-5", "macro_precision")
+    ],
+)
+def test_the_baseline_is_the_better_model_by_every_metric(scheme: str, metric: str, tmp_path: Path) -> None:
+    """The one that others are tested against has the least of an error, and the most of everything else."""
+    shares = {"a": 0.3, "b": 0.9, "c": 0.5}
+    places = [_write(tmp_path / name, right=right, scheme=scheme) for name, right in shares.items()]
+    for place in places:
+        kept = load_predictions(predictions_file(place))
+        save_predictions(predictions_file(place), replace(kept, languages=("ru", "zh") * (len(kept) // 2)))
+
+    found = compare(places, metrics=(metric,), best_first=True, tests=PairedOptions(resamples=0, permutations=0))
+
+    values = {one.name: one.metrics[metric].value for one in found.systems}
+    wanted = (min if metric in {"mae", "calibration_error"} else max)(values.values())
+    assert len(set(values.values())) > 1
+    assert values[found.baseline] == values[found.systems[0].name] == wanted

@@ -461,7 +461,14 @@ def _measured(name: str, group: Sequence[_Run], system: System, rows: Rows, cost
     values: dict[str, list[float]] = {one: [] for one in asked}
     for run in group if asked else ():
         ordered = _in_order(run.predictions, run.task.scheme.labels)
-        report = evaluate(run.task, ordered.truth, ordered.probs, options=EvaluationOptions(resamples=0))
+        report = evaluate(
+            run.task,
+            ordered.truth,
+            ordered.probs,
+            sources=ordered.sources if any(ordered.sources) else None,
+            languages=ordered.languages or None,
+            options=EvaluationOptions(resamples=0),
+        )
         for one in asked:
             if one in report.metrics:
                 values[one].append(report.metrics[one].value)
