@@ -49,6 +49,7 @@ class FixedBackend:
         return np.tile(np.array(self.logits, dtype=np.float32), (len(batch.ids), 1))
 
 
+@settings(deadline=None)
 @given(texts=TEXTS)
 def test_scores_do_not_depend_on_company(texts: list[str]) -> None:
     """A text's prediction is the same alone, among others, and in another order."""
@@ -78,6 +79,7 @@ def _loaded(folder: Path) -> Classifier:
     return _LOADED[folder]
 
 
+@settings(deadline=None)
 @given(texts=TEXTS)
 def test_no_row_is_padded_and_budgets_hold(texts: list[str]) -> None:
     """Each batch is a full rectangle of at most the budget, and every window is in one batch."""
@@ -137,6 +139,7 @@ def test_a_limit_of_windows_is_told() -> None:
     assert (short.windows, short.truncated) == (1, False)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="абв", min_size=1, max_size=100))
 def test_ends_are_read_where_ends_were_learned(text: str) -> None:
     """Such a classifier answers as if a long text were its last tokens, and says that the rest is unread."""
