@@ -21,6 +21,11 @@ __all__ = ["train"]
 @out_option("Folder of the trained classifier.", required=True, folder=True)
 @click.option("--corpus", type=click.Path(path_type=Path), help="A built corpus to learn from.")
 @click.option("--variant", metavar="NAME", help="Which of the recipe's variants; all of them: ottenok study.")
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Safetensors of the network that were learned elsewhere: nothing is learned, the run is only finished.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run that is in the folder.")
 @places_options(tracking=True)
 @keys_argument
@@ -31,6 +36,7 @@ def train(
     out: Path,
     corpus: Path | None,
     variant: str | None,
+    weights: Path | None,
     resume: bool,
     places: Places,
 ) -> None:
@@ -55,6 +61,6 @@ def train(
         over = merge(over, {"data": {"corpus": str(corpus)}})
     bars = Bars()
     resolved = load_recipe(recipe, over, variant=variant, note=bars.note)
-    trained = run(resolved, out, resume=resume, places=places, progress=bars)
+    trained = run(resolved, out, resume=resume, weights=weights, places=places, progress=bars)
     if trained is not None:
         say(f"The classifier is in {trained.bundle.folder}")

@@ -356,6 +356,8 @@ def save(model: Any, tokenizer: Any, folder: Path, *, max_length: int) -> None: 
     backend.no_padding()
     tokenizer.model_max_length = max_length
     tokenizer.save_pretrained(part)
+    # Without the indentation, which makes the file of a large vocabulary larger by two thirds.
+    (part / "tokenizer.json").write_text(backend.to_str(), encoding="utf-8")
     for file in sorted(part.iterdir()):
         # Weights come out readable by their owner only; a model is as public as the rest of its folder.
         shutil.copymode(part / "config.json", file)

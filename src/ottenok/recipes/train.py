@@ -79,11 +79,13 @@ class TextLimits(Table):
             Classification, 2019.
         emoji: What becomes of emoji and emoticons, see `ottenok.text.normalise.TextOptions`; None: as the corpus was
             built. One corpus that was built with them serves every choice, and the model does the same in use.
+        capitals: What becomes of texts in capitals, likewise; None: as the corpus was built.
     """
 
     max_length: int = Field(default=128, ge=4, le=131_072)
     truncation_side: Literal["right", "left"] = "right"
     emoji: EmojiMode | None = None
+    capitals: Literal["keep", "lower"] | None = None
 
 
 class NoiseOptions(Table):

@@ -53,6 +53,7 @@ def train(
     *,
     over: Mapping[str, Any] | None = None,
     resume: bool = False,
+    weights: str | Path | None = None,
     places: Places = _HOME,
     progress: Progress = SILENT,
 ) -> Trained | None:
@@ -63,6 +64,8 @@ def train(
         out: The classifier's folder; empty or absent unless `resume`.
         over: Keys to replace in the recipe, nested; see `ottenok.core.config.override`.
         resume: Go on with the run that is in `out`; one that was killed at any moment ends as if it had not been.
+        weights: Safetensors of the network, learned elsewhere: nothing is learned here; see
+            `ottenok.training.run.train`.
         places: Where data is.
         progress: Whom to tell.
 
@@ -82,7 +85,15 @@ def train(
     # Before a corpus is built for minutes.
     check_ready(resolved)
     corpus = corpus_of(resolved.data, places, progress)
-    fitted = run(resolved, corpus=corpus, out=Path(out), resume=resume, tracking=places.tracking, progress=progress)
+    fitted = run(
+        resolved,
+        corpus=corpus,
+        out=Path(out),
+        resume=resume,
+        tracking=places.tracking,
+        weights=None if weights is None else Path(weights),
+        progress=progress,
+    )
     if fitted is None:
         return None
     ready = not resolved.run.export or (fitted.bundle.has(ONNX) and fitted.bundle.has(ONNX_INT8))

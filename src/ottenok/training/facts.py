@@ -75,21 +75,23 @@ def text_options(corpus: Corpus, limits: TextLimits | None = None) -> TextOption
 
     Args:
         corpus: Whose texts are normalised already.
-        limits: The recipe's options, which may treat emoji otherwise; None: as the corpus has them.
+        limits: The recipe's options, which may treat emoji and capitals otherwise; None: as the corpus has them.
 
     Raises:
         ConfigError: The corpus was built without its emoji, and the recipe wants them.
     """
     built = TextOptions(**corpus.manifest.get("recipe", {}).get("text", {}))
-    if limits is None or limits.emoji in {None, built.emoji}:
-        return built
-    if built.emoji != "keep":
-        raise ConfigError(
-            f"found {limits.emoji!r}, but the corpus was built with text.emoji = {built.emoji!r}",
-            hint='Build it with text.emoji = "keep": then one corpus serves every choice.',
-            key="text.emoji",
-        )
-    return replace(built, emoji=limits.emoji)
+    wanted = {} if limits is None else {"emoji": limits.emoji, "capitals": limits.capitals}
+    other = {name: way for name, way in wanted.items() if way not in {None, getattr(built, name)}}
+    for name, way in other.items():
+        there = getattr(built, name)
+        if there != "keep":
+            raise ConfigError(
+                f"found {way!r}, but the corpus was built with text.{name} = {there!r}",
+                hint=f'Build it with text.{name} = "keep": then one corpus serves every choice.',
+                key=f"text.{name}",
+            )
+    return replace(built, **other)
 
 
 def languages(corpus: Corpus) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from transformers import set_seed
 
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
@@ -89,6 +91,7 @@ def train(
     out: Path,
     resume: bool = False,
     tracking: str | None = None,
+    weights: Path | None = None,
     progress: Progress = SILENT,
 ) -> Fitted | None:
     """Train a classifier.
@@ -102,6 +105,8 @@ def train(
         out: Folder of the run, which becomes the classifier's; empty or absent unless `resume`.
         resume: Take up the run that is in `out`; if there is none, begin.
         tracking: Address of MLflow's store, for `run.mlflow`; None: one in `out`.
+        weights: Safetensors of the network, learned elsewhere from the same corpus: nothing is learned here, and the
+            run ends as every run does, with fitted decisions and measures. What is frozen may be absent. None: train.
         progress: Is told what happens.
 
     Returns:
@@ -119,8 +124,30 @@ def train(
         # Before anything random is made, the head's first weights included.
         set_seed(recipe.seed)
         parts = prepare(recipe, corpus, progress)
-        history = fit(parts, folder)
-        return _finish(parts, folder, history)
+        if weights is None:
+            return _finish(parts, folder, fit(parts, folder))
+        _take_weights(parts, weights)
+        return _finish(parts, folder, History(None, progress, metric=recipe.run.metric))
+
+
+def _take_weights(parts: Parts, file: Path) -> None:
+    """Replace the network's weights by those of a file.
+
+    Raises:
+        ModelError: The file can't be read, a weight is none of the network's or has another shape, or one that is
+            learned is missing.
+    """
+    model = parts.network.model
+    try:
+        given = load_file(file)
+        model.load_state_dict(given, strict=False)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ModelError(f"these weights can't be taken: {error}", file=str(file)) from error
+    learned = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    missing, unknown = sorted(learned - given.keys()), sorted(given.keys() - model.state_dict().keys())
+    if missing or unknown:
+        found = f"{len(missing)} are missing and {len(unknown)} unknown, such as {(missing or unknown)[0]}"
+        raise ModelError(f"these weights are not the recipe's: {found}", file=str(file))
 
 
 def _finished(folder: RunFolder) -> Fitted | None:
