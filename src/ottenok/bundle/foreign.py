@@ -136,7 +136,17 @@ def foreign_manifest(folder: Path) -> BundleManifest:
     elif read_labels({"id2label": config.get("id2label"), "num_labels": len(labels)}, file=file) != labels:
         notes.append("The labels' names are those of label2id; id2label does not name them.")
     scheme = recognise(labels, several=activation == "sigmoid")
-    length = _max_length(folder, config)
+    # The least of what the positions, the tokenizer and good sense allow. Tokenizers write 1e30 for "not set", and then
+    # truncation does nothing, so only real lengths count.
+    positions = config.get("max_position_embeddings")
+    length = positions if isinstance(positions, int) and positions > 4 else _USUAL_LENGTH
+    if config.get("model_type") in _OFFSET_TYPES:
+        length -= 2
+    settings = folder / TOKENIZER_CONFIG
+    stated = read_json(settings).get("model_max_length") if settings.is_file() else None
+    if isinstance(stated, int | float) and 4 < stated < _UNSET_LENGTH:
+        length = min(length, int(stated))
+    length = min(length, _LONGEST)
     return BundleManifest(
         name=folder.name,
         tasks=(
@@ -212,22 +222,6 @@ def _activation(
         return "sigmoid", ["config.json names no problem_type; one label means sigmoid."]
     note = f"config.json names no problem_type; {len(labels)} labels are taken to exclude each other (softmax)."
     return "softmax", [note]
-
-
-def _max_length(folder: Path, config: Mapping[str, Any]) -> int:
-    """Return the least of what the positions, the tokenizer and good sense allow.
-
-    Tokenizers write 1e30 for "not set", and then truncation does nothing, so only real lengths count.
-    """
-    positions = config.get("max_position_embeddings")
-    positions = positions if isinstance(positions, int) and positions > 4 else _USUAL_LENGTH
-    if config.get("model_type") in _OFFSET_TYPES:
-        positions -= 2
-    file = folder / TOKENIZER_CONFIG
-    stated = read_json(file).get("model_max_length") if file.is_file() else None
-    if isinstance(stated, int | float) and 4 < stated < _UNSET_LENGTH:
-        positions = min(positions, int(stated))
-    return min(positions, _LONGEST)
 
 
 def tokenizer_text(folder: Path) -> str:

@@ -124,17 +124,13 @@ def _convert(folder: Path, name: str, cache: Path, progress: Progress) -> Path:
             file=str(folder),
         )
     foreign_manifest(folder)  # before torch makes room for it
-    target = cache / "converted" / f"{name}-{_digest(folder, weights)}"
+    # The name says which bytes were converted.
+    digest = hashlib.sha256(_CONVERSION.encode())
+    for file in [*(folder / read for read in _READ), *weights]:
+        if file.is_file():
+            digest.update(f"{file.name} {sha256_file(file)}\n".encode())
+    target = cache / "converted" / f"{name}-{digest.hexdigest()[:16]}"
     if not _is_ready(target):
         convert = load_object("ottenok.export.onnx:convert", extra="train")
         convert(folder, target, progress=progress)
     return target
-
-
-def _digest(folder: Path, weights: list[Path]) -> str:
-    """Return a name that says which bytes were converted."""
-    digest = hashlib.sha256(_CONVERSION.encode())
-    for file in [*(folder / name for name in _READ), *weights]:
-        if file.is_file():
-            digest.update(f"{file.name} {sha256_file(file)}\n".encode())
-    return digest.hexdigest()[:16]

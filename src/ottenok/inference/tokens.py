@@ -262,7 +262,9 @@ def read_tokenizer(file: Path, text: str | None = None) -> Tokenizer:
         # Vocabularies hold special tokens too, and models find them there: each gets a name that no text can have,
         # since a zero never comes through `normalise`. Its number stays. Unigram models always find them.
         if '"Unigram"' in text:
-            text = _hidden(text, [token["content"] for token in _added(text) if token.get("special")])
+            start = text.find("[", text.find('"added_tokens"'))  # the whole would take long to read
+            added = json.JSONDecoder().raw_decode(text, start)[0] if start > 0 else []
+            text = _hidden(text, [token["content"] for token in added if token.get("special")])
         tokenizer = Tokenizer.from_str(text)
         tokenizer.encode_special_tokens = True
         special = [token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special]
@@ -274,13 +276,6 @@ def read_tokenizer(file: Path, text: str | None = None) -> Tokenizer:
     except Exception as error:
         raise BundleError(f"this is no tokenizer: {error}", file=str(file)) from error
     return tokenizer
-
-
-def _added(text: str) -> list[dict[str, Any]]:
-    """Return the added tokens of a `tokenizer.json`, without reading the whole of it."""
-    start = text.find("[", text.find('"added_tokens"'))
-    found: list[dict[str, Any]] = json.JSONDecoder().raw_decode(text, start)[0] if start > 0 else []
-    return found
 
 
 def _hidden(text: str, words: Iterable[str]) -> str:

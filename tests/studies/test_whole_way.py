@@ -1,0 +1,105 @@
+"""A small model with two tasks, all the way: two files, a corpus, training, a report, and answers."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import ottenok
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.train
+pytest.importorskip("torch")
+
+MOODS = {"negative": ("ужасно", "плохо", "anger"), "positive": ("чудесно", "хорошо", "joy")}
+FILLER = ["день", "книга", "улица", "там", "мой", "был", "дом", "лес"]
+
+
+def write_rows(file: Path, *, emotions: bool, rows: int = 400) -> None:
+    """Write JSON lines of a text and its labels, which its words give away."""
+    chance = random.Random(int(emotions))
+    with file.open("w", encoding="utf-8") as stream:
+        for number in range(rows):
+            mood = chance.choice([*MOODS, "neutral"])
+            words = chance.choices(FILLER, k=5) + [str(number + rows * emotions)]
+            words += chance.choices(MOODS[mood][:2], k=2) if mood in MOODS else []
+            chance.shuffle(words)
+            label = [MOODS[mood][2]] if emotions and mood in MOODS else ["neutral"] if emotions else mood
+            stream.write(json.dumps({"text": " ".join(words), "label": label}, ensure_ascii=False) + "\n")
+
+
+def test_two_tasks_from_files_to_answers(tmp_path: Path) -> None:
+    """Each step takes what the one before made; one graph answers both tasks, in int8 too, and files have both."""
+    from ottenok.cli.main import cli
+    from tiny_encoders import tiny_encoder
+
+    write_rows(tmp_path / "reviews.jsonl", emotions=False)
+    write_rows(tmp_path / "posts.jsonl", emotions=True)
+    recipe = tmp_path / "both.toml"
+    recipe.write_text(
+        f"""
+name = "both"
+tasks = ["sentiment-3", "emotions-7"]
+[clean]
+near = false
+[[sources]]
+own = {{ name = "reviews", file = "{tmp_path}/reviews.jsonl", text = "text", label = "label", scheme = "sentiment-3" }}
+[[sources]]
+own = {{ name = "posts", file = "{tmp_path}/posts.jsonl", text = "text", label = "label", scheme = "emotions-7" }}
+tasks = ["emotions-7"]
+""",
+        encoding="utf-8",
+    )
+
+    corpus = ottenok.build_corpus(recipe, tmp_path / "corpus")
+    assert [task.name for task in corpus.tasks] == ["sentiment-3", "emotions-7"]
+
+    encoder = tiny_encoder(tmp_path / "encoder")
+    trained = ottenok.train(
+        "default",
+        tmp_path / "run",
+        over={
+            "data": {"corpus": str(tmp_path / "corpus")},
+            "text": {"max_length": 24},
+            "run": {"precision": "fp32", "save_minutes": None},
+            "model": {"encoder": str(encoder)},
+            "schedule": {"num_train_epochs": 2},
+            "optim": {"learning_rate": 0.003, "head_learning_rate": 0.01},
+        },
+    )
+    assert trained is not None
+    assert [task.name for task in trained.bundle.manifest.tasks] == ["sentiment-3", "emotions-7"]
+
+    page = ottenok.report(trained.bundle.folder, tmp_path / "report").page
+    assert "emotions-7" in page.read_text(encoding="utf-8")
+
+    classifier = ottenok.load(trained.bundle.folder, precision="fp32")
+    texts = ["чудесно книга хорошо", "ужасно улица плохо", "дом лес день"]
+    answers = classifier(texts)
+    assert [set(answer.tasks) for answer in answers] == [{"sentiment-3", "emotions-7"}] * 3
+    for task in classifier.tasks:
+        alone = ottenok.load(trained.bundle.folder, precision="fp32", tasks=task.name)
+        np.testing.assert_array_equal(alone.predict_proba(texts), classifier.predict_proba(texts, task=task.name))
+
+    out = tmp_path / "labelled.jsonl"
+    command = [
+        "classify",
+        str(tmp_path / "reviews.jsonl"),
+        "--text",
+        "text",
+        "-o",
+        str(out),
+        "-m",
+        str(tmp_path / "run"),
+    ]
+    done = CliRunner().invoke(cli, command)
+    assert done.exit_code == 0, done.output
+    first = json.loads(out.read_text(encoding="utf-8").splitlines()[0])
+    assert any("emotions-7" in name for name in first)
