@@ -28,7 +28,7 @@ def write_rows(file: Path, *, emotions: bool, rows: int = 400) -> None:
     with file.open("w", encoding="utf-8") as stream:
         for number in range(rows):
             mood = chance.choice([*MOODS, "neutral"])
-            words = chance.choices(FILLER, k=5) + [str(number + rows * emotions)]
+            words = [*chance.choices(FILLER, k=5), str(number + rows * emotions)]
             words += chance.choices(MOODS[mood][:2], k=2) if mood in MOODS else []
             chance.shuffle(words)
             label = [MOODS[mood][2]] if emotions and mood in MOODS else ["neutral"] if emotions else mood
