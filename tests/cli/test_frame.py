@@ -141,7 +141,7 @@ def test_interrupt_ends_kindly(tmp_path: Path) -> None:
         env=os.environ | {"LANG": "C.UTF-8"},
     )
     # Its temporary folder shows that it is at work.
-    while process.poll() is None and not any(path.name != "texts.csv" for path in tmp_path.iterdir()):
+    while process.poll() is None and not any(path.is_dir() for path in tmp_path.iterdir()):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
