@@ -2,6 +2,7 @@
 """Measure a classifier on every mark of `marks-shades.toml`.
 
     python docs/systems/shades.py MODEL CORPUS [--rows N] [--out FILE.json]
+    python docs/systems/shades.py --page docs/systems/results/shades.json   # the table of docs/embedded.md
 
 MODEL is a folder, a hub name or `default`; CORPUS a folder that `ottenok data build shades` made. `--rows` takes at
 most so many rows of each source, always the same ones. No texts get into the result.
@@ -146,14 +147,45 @@ def measure_all(model_name: str, folder: Path, *, most: int | None = None) -> di
     }
 
 
+def page(found: Mapping[str, Any]) -> str:
+    """Return the tables of `docs/embedded.md`."""
+    lines = ["| what | rows | before | now | 95 % | mark |", "|---|---|---|---|---|---|"]
+    for one in found["marks"]:
+        reached = "reached" if one["value"] >= one["mark"] else f"{one['mark'] - one['value']:.3f} short"
+        before = "-" if one["today"] is None else f"{one['today']:.2f}"
+        interval = f"{one['low']:.3f} to {one['high']:.3f}"
+        lines.append(
+            f"| {one['what']} | {one['rows']:,} | {before} | {one['value']:.3f} | {interval} | "
+            f"{one['mark']:.2f}, {reached} |"
+        )
+    turned = ", ".join(f"{name} {count}" for name, count in found["flips"].items())
+    error = found["calibration"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            (
+                f"Answers of 49 texts that another dress changes: {turned}. Calibration error over these tests: "
+                f"{error['median']:.3f} in the median, {error['worst']:.3f} at worst."
+            ),
+        ]
+    )
+
+
 def main() -> None:
     """Measure, show a table, and write the result where one is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("model")
-    parser.add_argument("corpus", type=Path)
+    parser.add_argument("model", nargs="?")
+    parser.add_argument("corpus", type=Path, nargs="?")
+    parser.add_argument("--page", type=Path, help="Make the page's tables of this result, and measure nothing.")
     parser.add_argument("--rows", type=int)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    if given.page:
+        print(page(json.loads(given.page.read_text(encoding="utf-8"))))
+        return
+    if given.model is None or given.corpus is None:
+        parser.error("expected MODEL and CORPUS")
     found = measure_all(given.model, given.corpus, most=given.rows)
     for one in found["marks"]:
         sign = "reached" if one["value"] >= one["mark"] else f"{one['mark'] - one['value']:.3f} short"
