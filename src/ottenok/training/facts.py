@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import replace
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -91,7 +91,7 @@ def text_options(corpus: Corpus, limits: TextLimits | None = None) -> TextOption
                 hint=f'Build it with text.{name} = "keep": then one corpus serves every choice.',
                 key=f"text.{name}",
             )
-    return replace(built, **other)
+    return TextOptions(**{**asdict(built), **other})
 
 
 def languages(corpus: Corpus) -> tuple[str, ...]:
