@@ -143,12 +143,19 @@ def read_json(file: Path, *, finite: bool = False) -> dict[str, Any]:
         BundleError: The file is absent or too large, is no JSON, holds something else than an object or a number that
             is not finite.
     """
-    number = _finite if finite else float
+
+    def number(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value):
+            raise ValueError(f"found {text[:50]}, which is no finite number")
+        return value
+
+    parse = number if finite else float
     try:
         size = file.stat().st_size
         if size > _MOST_BYTES:
             raise BundleError(f"the file has {size:,} bytes, and at most {_MOST_BYTES:,} are read", file=str(file))
-        tree = json.loads(file.read_text(encoding="utf-8-sig"), parse_float=number, parse_constant=number)
+        tree = json.loads(file.read_text(encoding="utf-8-sig"), parse_float=parse, parse_constant=parse)
     except FileNotFoundError as error:
         raise BundleError("there is no such file", file=str(file)) from error
     except (OSError, ValueError, RecursionError) as error:
@@ -156,13 +163,6 @@ def read_json(file: Path, *, finite: bool = False) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise BundleError(f"expected a JSON object, found {type(tree).__name__}", file=str(file))
     return tree
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"found {text[:50]}, which is no finite number")
-    return number
 
 
 def output_name(task: str, *, first: bool) -> str:

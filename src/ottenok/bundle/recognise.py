@@ -8,7 +8,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from ottenok.bundle.manifest import SchemeFacts
-from ottenok.core.schemes import LabelScheme, SchemeKind, load_schemes
+from ottenok.core.schemes import SchemeKind, load_schemes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,25 +56,21 @@ def recognise(labels: Sequence[str], *, several: bool) -> SchemeFacts:
         if "" in canonical or len(set(canonical)) < len(canonical):
             continue
         if len(canonical) == len(scheme.labels):
-            return _aligned(scheme, tuple(labels), canonical, several=several)
+            order = [scheme.labels.index(label) for label in canonical]
+            single: SchemeKind = "multi-class" if scheme.kind == "multi-label" else scheme.kind
+            return SchemeFacts(
+                name=scheme.name,
+                kind="multi-label" if several else single,
+                labels=tuple(labels),
+                canonical=() if canonical == tuple(labels) else canonical,
+                values=tuple(scheme.values[i] for i in order) if scheme.values else (),
+                titles={language: tuple(names[i] for i in order) for language, names in scheme.titles.items()},
+                source=scheme.source,
+            )
         if set(canonical) == {"negative", "positive"}:
             values = tuple(-1.0 if label == "negative" else 1.0 for label in canonical)
             return _custom(labels, "multi-label" if several else "ordinal", canonical, values)
     return _custom(labels, kind, (), ())
-
-
-def _aligned(scheme: LabelScheme, labels: tuple[str, ...], canonical: tuple[str, ...], *, several: bool) -> SchemeFacts:
-    order = [scheme.labels.index(label) for label in canonical]
-    single: SchemeKind = "multi-class" if scheme.kind == "multi-label" else scheme.kind
-    return SchemeFacts(
-        name=scheme.name,
-        kind="multi-label" if several else single,
-        labels=labels,
-        canonical=() if canonical == labels else canonical,
-        values=tuple(scheme.values[i] for i in order) if scheme.values else (),
-        titles={language: tuple(names[i] for i in order) for language, names in scheme.titles.items()},
-        source=scheme.source,
-    )
 
 
 def _custom(

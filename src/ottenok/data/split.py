@@ -83,7 +83,14 @@ def assign_splits(
             for begin in range(0, len(rest), _BLOCK):
                 block = rest[begin : begin + _BLOCK]
                 sets = [labels[code] for code in codes[block]]
-                splits[rows[block]] = _cut_rare(sets, part, salt(seed, name, with_test, begin))
+                names = sorted({label for given in sets for label in given})
+                marks = np.array([[label in given for label in names] for given in sets], dtype=bool)
+                wanted = np.asarray(part)
+                stratify = require("iterstrat.ml_stratifiers", extra="data").IterativeStratification
+                # The package takes no newer generator.
+                random = np.random.RandomState(salt(seed, name, with_test, begin) % 2**32)
+                folds = stratify(marks.reshape(len(sets), -1), wanted[wanted > 0], random)
+                splits[rows[block]] = _SPLITS[np.flatnonzero(wanted > 0)[folds]]
     return splits
 
 
@@ -95,15 +102,4 @@ def cut_stratum(count: int, shares: tuple[float, ...], *, start: float) -> NDArr
     """
     places = (np.arange(count) + start) / count
     splits: NDArray[np.int8] = _SPLITS[np.searchsorted(np.cumsum(shares)[:-1], places, side="right")]
-    return splits
-
-
-def _cut_rare(sets: list[tuple[str, ...]], shares: tuple[float, ...], seed: int) -> NDArray[np.int8]:
-    names = sorted({label for labels in sets for label in labels})
-    marks = np.array([[name in labels for name in names] for labels in sets], dtype=bool).reshape(len(sets), -1)
-    wanted = np.asarray(shares)
-    stratify = require("iterstrat.ml_stratifiers", extra="data").IterativeStratification
-    random = np.random.RandomState(seed % 2**32)  # what the package takes
-    folds = stratify(marks, wanted[wanted > 0], random)
-    splits: NDArray[np.int8] = _SPLITS[np.flatnonzero(wanted > 0)[folds]]
     return splits

@@ -155,20 +155,15 @@ class Sieve:
                 reason = "another language"
             elif copy is None and taken >= most:
                 reason = "more than wanted"
+            elif (match := copy or self._own.find(dedupe_key(normalise(text)))) is None:
+                reason = ""
+            elif match.origin is Origin.GENERATED:
+                reason = "duplicate" if match.exact else "near duplicate"
             else:
-                reason = _reason(copy or self._own.find(dedupe_key(normalise(text))))
+                what = "an example" if match.origin is Origin.EXAMPLE else f"a {match.origin.name.lower()} text"
+                reason = f"{'copy' if match.exact else 'near copy'} of {what}"
             if not reason:
                 self.put([text], Origin.GENERATED)
                 taken += 1
             found.append((text, reason))
         return found
-
-
-def _reason(match: Match | None) -> str:
-    if match is None:
-        return ""
-    if match.origin is Origin.GENERATED:
-        return "duplicate" if match.exact else "near duplicate"
-    article = "an" if match.origin is Origin.EXAMPLE else "a"
-    what = "example" if match.origin is Origin.EXAMPLE else f"{match.origin.name.lower()} text"
-    return f"{'copy' if match.exact else 'near copy'} of {article} {what}"

@@ -181,27 +181,17 @@ def _loss(logits: Floats, truth: Mask, decision: Decision) -> float:
     scaled = logits / decision.temperature
     if decision.activation == "sigmoid":
         return float(-log_sigmoid(np.where(truth, scaled, -scaled)).mean())
-    return float(-_LOG_CLASSES[decision.activation](scaled)[truth].mean())
-
-
-def _log_corn(logits: Floats) -> Floats:
-    passed = np.cumsum(log_sigmoid(logits), axis=1)
-    start, end = np.zeros((len(logits), 1)), np.zeros((len(logits), 1))
-    reached = np.concatenate([start, passed], axis=1)
-    stopped = np.concatenate([log_sigmoid(-logits), end], axis=1)
-    logs: Floats = reached + stopped
-    return logs
-
-
-def _log_coral(logits: Floats) -> Floats:
-    return np.log(np.maximum(coral(logits), _TINY))
-
-
-_LOG_CLASSES: dict[str, Callable[[Floats], Floats]] = {
-    "softmax": log_softmax,
-    "corn": _log_corn,
-    "coral": _log_coral,
-}
+    if decision.activation == "softmax":
+        logs = log_softmax(scaled)
+    elif decision.activation == "coral":
+        logs = np.log(np.maximum(coral(scaled), _TINY))
+    else:
+        # CORN: the chance to reach a label, times the chance to stop there; the first is always reached, and the last
+        # always stopped at.
+        sure = np.zeros((len(scaled), 1))
+        reached = np.concatenate([sure, np.cumsum(log_sigmoid(scaled), axis=1)], axis=1)
+        logs = reached + np.concatenate([log_sigmoid(-scaled), sure], axis=1)
+    return float(-logs[truth].mean())
 
 
 def fit_temperature(logits: npt.ArrayLike, truth: Mask, decision: Decision) -> TemperatureFit:

@@ -295,13 +295,23 @@ class Rows:
         for engine in self._engines(systems):
             observed = _differences(engine, size, engine.count[None], None)
             drawn = [_differences(engine, size, weights, None) for weights in self._resamples(engine)]
-            swapped = [_differences(engine, size, engine.count - gone, gone) for gone in self._exchanges(engine, size)]
+            # For p, of each kind of rows a random number exchange their answers, and the others keep them.
+            generator = np.random.default_rng([self._options.seed, 1])
+            unlike = engine.differ(range(size), range(size, 2 * size))
+            count = engine.count[unlike].astype(np.int64)
+            # Areas cost a pass over all rows, so they get fewer; the p value stays exact for the number there is.
+            most = min(self._options.permutations, 1000) if isinstance(engine, Areas) else self._options.permutations
+            swapped = []
+            for block in _blocks(most, 2 * engine.cells):
+                gone = np.zeros((block, len(engine.count)))
+                gone[:, unlike] = generator.binomial(count, 0.5, size=(block, len(count)))
+                swapped.append(_differences(engine, size, engine.count - gone, gone))
             for name in (name for name in self.names if name in observed):
                 value, p = float(observed[name][0]), None
                 if not np.isfinite(value):
                     continue
                 if swapped:
-                    every = np.concatenate([block[name] for block in swapped])
+                    every = np.concatenate([differences[name] for differences in swapped])
                     every = every[np.isfinite(every)]
                     p = float((1 + (np.abs(every) >= abs(value) - _SAME).sum()) / (1 + len(every)))
                 low, high = self._interval([block[name] for block in drawn])
@@ -319,18 +329,6 @@ class Rows:
         rows = int(engine.count.sum())
         for size in _blocks(self._options.resamples, engine.cells):
             yield generator.multinomial(rows, engine.count / rows, size=size).astype(np.float64)
-
-    def _exchanges(self, engine: Counts | Areas, size: int) -> Iterator[Floats]:
-        """Yield how many rows of each kind exchange their answers; the others keep them."""
-        generator = np.random.default_rng([self._options.seed, 1])
-        unlike = engine.differ(range(size), range(size, 2 * size))
-        count = engine.count[unlike].astype(np.int64)
-        # Areas cost a pass over all rows, so they get fewer; the p value stays exact for the number there is.
-        most = min(self._options.permutations, 1000) if isinstance(engine, Areas) else self._options.permutations
-        for block in _blocks(most, 2 * engine.cells):
-            gone = np.zeros((block, len(engine.count)))
-            gone[:, unlike] = generator.binomial(count, 0.5, size=(block, len(count)))
-            yield gone
 
     def _interval(self, blocks: list[Floats]) -> tuple[float | None, float | None]:
         values = np.concatenate(blocks) if blocks else np.zeros(0)

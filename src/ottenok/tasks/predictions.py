@@ -145,8 +145,24 @@ def load_predictions(path: str | Path) -> Predictions:
     """
     file = str(path)
     table = _table(Path(path))
-    facts = _facts(table, file)
-    labels = tuple(facts["labels"])
+    try:
+        facts = json.loads((table.schema.metadata or {})[_FACTS])
+        version, names = int(facts["format"]), facts["labels"]
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(
+            "this Parquet file holds no predictions of ottenok",
+            hint="Give a file that `ottenok train` or `ottenok evaluate --predictions` wrote.",
+            file=file,
+        ) from error
+    if version > _FORMAT:
+        raise DataError(
+            f"these predictions have format {version}, and this ottenok reads formats up to {_FORMAT}",
+            hint="Upgrade with: pip install --upgrade ottenok",
+            file=file,
+        )
+    if not isinstance(names, list) or not names or not all(isinstance(label, str) for label in names):
+        raise DataError(f"expected the labels' names, found {names!r}", hint=_AGAIN, file=file, key="labels")
+    labels = tuple(names)
     language = ["language"] if "language" in table.column_names else []
     needed = ["id", "source", *language, *(f"{mark}{label}" for label in labels for mark in (_TRUE, _SCORE))]
     if missing := [name for name in needed if name not in table.column_names]:
@@ -186,24 +202,6 @@ def _table(path: Path) -> pa.Table:
         raise DataError(
             f"this is no Parquet file: {str(error).splitlines()[0]}", hint=_AGAIN, file=str(path)
         ) from error
-
-
-def _facts(table: pa.Table, file: str) -> dict[str, Any]:
-    hint = "Give a file that `ottenok train` or `ottenok evaluate --predictions` wrote."
-    try:
-        facts = json.loads((table.schema.metadata or {})[_FACTS])
-        version, labels = int(facts["format"]), facts["labels"]
-    except (KeyError, ValueError, TypeError) as error:
-        raise DataError("this Parquet file holds no predictions of ottenok", hint=hint, file=file) from error
-    if version > _FORMAT:
-        raise DataError(
-            f"these predictions have format {version}, and this ottenok reads formats up to {_FORMAT}",
-            hint="Upgrade with: pip install --upgrade ottenok",
-            file=file,
-        )
-    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
-        raise DataError(f"expected the labels' names, found {labels!r}", hint=_AGAIN, file=file, key="labels")
-    return dict(facts)
 
 
 def _matrix(table: pa.Table, mark: str, labels: tuple[str, ...], dtype: type, file: str) -> npt.NDArray[Any]:
