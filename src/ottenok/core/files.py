@@ -125,7 +125,15 @@ def _sweep(target: Path) -> None:
     name = f".{_short(target.name)}"
     for leftover in target.parent.glob(f"{glob.escape(name)}.*"):
         match = _TEMPORARY.fullmatch(leftover.name.removeprefix(name))
-        if match is None or match[1] != _machine() or _is_alive(int(match[2])):
+        if match is None or match[1] != _machine() or sys.platform == "win32":  # os.kill would end the process there
+            continue
+        try:
+            os.kill(int(match[2]), 0)
+        except ProcessLookupError:
+            pass
+        except PermissionError:
+            continue  # alive, and another user's
+        else:
             continue
         with suppress(OSError):
             if leftover.suffix == ".old" and not target.exists():
@@ -136,18 +144,6 @@ def _sweep(target: Path) -> None:
                 leftover.unlink()
 
 
-def _is_alive(pid: int) -> bool:
-    if sys.platform == "win32":  # os.kill would end it there
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
     """Hold a lock on `file`, which is made and holds the number of this process; the system frees it however it ends.
@@ -155,7 +151,32 @@ def locked(file: Path) -> Iterator[None]:
     Raises:
         LockedError: Another process holds it.
     """
-    stream = _lock(file)
+    while True:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            stream = file.open("a+b")
+        except FileNotFoundError:  # its folder went away with the run that held it
+            continue
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                stream.seek(1 << 30)  # the lock of a region there forbids reading it
+                msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            stream.seek(0)
+            told = stream.read(20)
+            stream.close()
+            raise LockedError(file, int(told) if told.isdigit() else None) from error
+        # Whoever held it before may have removed the file between the opening and the lock.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(stream.fileno()), file.stat()):
+                break
+        stream.close()
     try:
         stream.seek(0)
         stream.truncate()
@@ -166,41 +187,6 @@ def locked(file: Path) -> Iterator[None]:
         with suppress(OSError):
             file.unlink()
         stream.close()
-
-
-def _lock(file: Path) -> IO[bytes]:
-    while True:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            stream = file.open("a+b")
-        except FileNotFoundError:  # its folder went away with the run that held it
-            continue
-        try:
-            _lock_stream(stream)
-        except OSError as error:
-            stream.seek(0)
-            told = stream.read(20)
-            stream.close()
-            raise LockedError(file, int(told) if told.isdigit() else None) from error
-        # Whoever held it before may have removed the file between the opening and the lock.
-        try:
-            if os.path.samestat(os.fstat(stream.fileno()), file.stat()):
-                return stream
-        except FileNotFoundError:
-            pass
-        stream.close()
-
-
-def _lock_stream(stream: IO[bytes]) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        stream.seek(1 << 30)  # the lock of a region there forbids reading it
-        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def flush(stream: IO[bytes] | IO[str]) -> None:

@@ -340,20 +340,23 @@ def corpus_schemes(recipe: CorpusRecipe, cards: Sequence[Card]) -> tuple[LabelSc
     Raises:
         SchemeError: One is none of these.
     """
-    return tuple(_scheme(name, recipe, cards) for name in recipe.task_names)
-
-
-def _scheme(name: str, recipe: CorpusRecipe, cards: Sequence[Card]) -> LabelScheme:
-    if recipe.own_scheme is not None and recipe.own_scheme.name == name:
-        return recipe.own_scheme.scheme()
-    if name != OWN:
-        return load_scheme(name)
-    own = [card for card in cards if card.label.scheme == OWN]
-    if not own:
-        raise SchemeError(
-            "the scheme is `own`, and no source has labels of its own",
-            hint="Name a built-in scheme, or define one under [own_scheme].",
+    found = []
+    for name in recipe.task_names:
+        if recipe.own_scheme is not None and recipe.own_scheme.name == name:
+            found.append(recipe.own_scheme.scheme())
+            continue
+        if name != OWN:
+            found.append(load_scheme(name))
+            continue
+        own = [card for card in cards if card.label.scheme == OWN]
+        if not own:
+            raise SchemeError(
+                "the scheme is `own`, and no source has labels of its own",
+                hint="Name a built-in scheme, or define one under [own_scheme].",
+            )
+        everything = {label: label for card in own for label in (*card.label.map.values(), card.label.empty) if label}
+        several = next((card for card in own if card.label.kind == "multi-label"), own[0])
+        found.append(
+            card_scheme(several.model_copy(update={"label": several.label.model_copy(update={"map": everything})}))
         )
-    everything = {label: label for card in own for label in (*card.label.map.values(), card.label.empty) if label}
-    several = next((card for card in own if card.label.kind == "multi-label"), own[0])
-    return card_scheme(several.model_copy(update={"label": several.label.model_copy(update={"map": everything})}))
+    return tuple(found)

@@ -134,10 +134,18 @@ def build(recipe: TrainRecipe, schemes: Mapping[str, LabelScheme]) -> Network:
     first = asked[0]
     config = load_config(options, head_dropout=(first.head or options.head).dropout)
     tokenizer = load_tokenizer(options)
+    # The architecture's own classifier serves one task with a plain head that pools as it does; the decoders' have no
+    # dropout before their logits. They look for the last token that is no padding, so a tokenizer that ends texts in
+    # the padding token, as of Qwen3's embedders, would have them read the token before.
+    head, last, problem = options.head, options.pooling == "last", tasks[0].problem
     native = (
         len(tasks) == 1
-        and _is_native(options, config.model_type, tasks[0].problem)
-        and not _natively_misread(options, tokenizer)
+        and PROBLEMS[problem].link == "identity"
+        and problem != "regression"
+        and head == HeadOptions(dropout=head.dropout, activation=head.activation)
+        and NATIVE_POOLING.get(config.model_type) == options.pooling
+        and not (last and head.dropout)
+        and not (last and tokenizer("a")["input_ids"][-1] == tokenizer.pad_token_id)
     )
     config.pad_token_id = tokenizer.pad_token_id
     model = _native(options, config, tasks[0]) if native else _own(options, config, tasks, asked)
@@ -173,25 +181,6 @@ def plain_decision(problem: Problem, scheme: LabelScheme, options: DecisionOptio
     )
     check_fit(decision, scheme)
     return decision
-
-
-def _is_native(options: ModelOptions, model_type: str, problem: Problem) -> bool:
-    if PROBLEMS[problem].link != "identity" or problem == "regression":
-        return False
-    head = options.head
-    plain = head == HeadOptions(dropout=head.dropout, activation=head.activation)
-    # The decoders' own classifiers have no dropout before their logits.
-    return (
-        plain and NATIVE_POOLING.get(model_type) == options.pooling and not (options.pooling == "last" and head.dropout)
-    )
-
-
-def _natively_misread(options: ModelOptions, tokenizer: Any) -> bool:  # noqa: ANN401
-    """Tell whether texts end in the padding token, as Qwen3's embedders have it.
-
-    The architectures' own classifiers look for the last token that is no padding, and would take the one before.
-    """
-    return options.pooling == "last" and tokenizer("a")["input_ids"][-1] == tokenizer.pad_token_id
 
 
 def _label_fields(task: Task) -> dict[str, Any]:

@@ -143,8 +143,22 @@ def load_predictions(path: str | Path) -> Predictions:
         DataError: The file is absent, no Parquet file, holds no predictions or ones of a newer ottenok, or they
             contradict themselves.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     file = str(path)
-    table = _table(Path(path))
+    if not Path(path).is_file():
+        raise DataError(
+            "there is no such file of predictions",
+            hint="Training writes one per split; for a model that has none: ottenok evaluate MODEL DATA --predictions",
+            file=file,
+        )
+    try:
+        # Neither a data set of several files nor memory-mapped: this one file, checked when it is read.
+        with pq.ParquetFile(path) as source:
+            table = source.read()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"this is no Parquet file: {str(error).splitlines()[0]}", hint=_AGAIN, file=file) from error
     try:
         facts = json.loads((table.schema.metadata or {})[_FACTS])
         version, names = int(facts["format"]), facts["labels"]
@@ -182,26 +196,6 @@ def load_predictions(path: str | Path) -> Predictions:
     )
     _check(found, file=file)
     return found
-
-
-def _table(path: Path) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not path.is_file():
-        raise DataError(
-            "there is no such file of predictions",
-            hint="Training writes one per split; for a model that has none: ottenok evaluate MODEL DATA --predictions",
-            file=str(path),
-        )
-    try:
-        # Neither a data set of several files nor memory-mapped: this one file, checked when it is read.
-        with pq.ParquetFile(path) as source:
-            return source.read()
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"this is no Parquet file: {str(error).splitlines()[0]}", hint=_AGAIN, file=str(path)
-        ) from error
 
 
 def _matrix(table: pa.Table, mark: str, labels: tuple[str, ...], dtype: type, file: str) -> npt.NDArray[Any]:
