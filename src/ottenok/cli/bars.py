@@ -101,21 +101,19 @@ class Bars:
         if self._bars is not None:
             self._move(self._bars)
         elif not self._console.is_terminal:
-            self._console.print(harmless(self._line()), highlight=False, markup=False, soft_wrap=True)
+            speed = self._done / max(now - self._begun, 1e-9)
+            line = f"{self._stage}: {amount(self._done, self._unit)}"
+            if self._total:
+                line += f" of {amount(self._total, self._unit)}"
+            line += f", {_rate(speed, self._unit)}"
+            if self._total and speed:
+                line += f", {(self._total - self._done) / speed / 60.0:.1f} minutes left"
+            line += f", {self._detail}" if self._detail else ""
+            self._console.print(harmless(line), highlight=False, markup=False, soft_wrap=True)
 
     def _move(self, bars: Progress) -> None:
         bars.advance(bars.task_ids[0], self._done - self._drawn)
         self._drawn = self._done
-
-    def _line(self) -> str:
-        speed = self._done / max(time.monotonic() - self._begun, 1e-9)
-        line = f"{self._stage}: {amount(self._done, self._unit)}"
-        if self._total:
-            line += f" of {amount(self._total, self._unit)}"
-        line += f", {_rate(speed, self._unit)}"
-        if self._total and speed:
-            line += f", {(self._total - self._done) / speed / 60.0:.1f} minutes left"
-        return f"{line}, {self._detail}" if self._detail else line
 
     def describe(self, detail: str) -> None:
         """Say more of the stage than its name, such as what it has cost so far."""

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ottenok.core.progress import Progress
     from ottenok.inference.classifier import Classifier
     from ottenok.inference.files import FileOptions
-    from ottenok.inference.prediction import Prediction, TaskAnswer
+    from ottenok.inference.prediction import Prediction
     from ottenok.tables.options import TableOptions
 
 __all__ = ["classify"]
@@ -107,13 +108,16 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     """  # noqa: D301 - click reads \b as: keep these lines
     from ottenok.cli.bars import Bars
     from ottenok.inference.api import load
+    from ottenok.tables.table import is_file_name
 
     # Half a request is refused before a model is loaded.
     place = None if source is None or source == "-" else source
     if column is None:
         if out is not None:
             raise click.UsageError("-o needs the column of the texts: ottenok classify FILE --text COLUMN -o OUT")
-        if place is not None and _is_file(place):
+        # A path, or the name of a file of data that is not there, is hardly meant as a text.
+        short = place is not None and "\n" not in place and len(place) <= 1000
+        if place is not None and short and (os.path.lexists(place) or is_file_name(Path(place.strip()))):
             raise click.UsageError(
                 f"{harmless(place)} is a file: name the column of its texts, --text COLUMN -o OUT. "
                 "A file whose every line is a text: ottenok classify < FILE"
@@ -127,7 +131,11 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     elif column is None:
         if sys.stdin is None:
             raise click.UsageError("standard input is closed, and no text is given")
-        texts = _typed() if sys.stdin.isatty() else _piped(sys.stdin.buffer, table, faults, lines=lines)
+        texts = (
+            (line.rstrip("\r\n") for line in sys.stdin)
+            if sys.stdin.isatty()
+            else _piped(sys.stdin.buffer, table, faults, lines=lines)
+        )
     bars = Bars()
     classifier = load(
         model,
@@ -147,28 +155,13 @@ def classify(  # noqa: PLR0913 - click passes each option by name
             if style == "json":
                 write_json(prediction.to_json(), indent=None)
             else:
-                say(_line(prediction, classifier))
+                say(_shown(prediction, classifier))
         return
     from ottenok.inference.files import FileOptions
 
     options = FileOptions(table=table, prefix=prefix, resume=not fresh, overwrite=overwrite)
     given = Path(place) if place is not None else sys.stdin.buffer
     _classify_file(given, out, column, classifier, options, bars, as_json=style == "json")
-
-
-def _is_file(source: str) -> bool:
-    """Whether this is a path, or the name of a file of data that is not there, rather than a text."""
-    from ottenok.tables.table import is_file_name
-
-    if "\n" in source or len(source) > 1000:
-        return False
-    return os.path.lexists(source) or is_file_name(Path(source.strip()))
-
-
-def _typed() -> Iterator[str]:
-    """Yield the lines of a terminal."""
-    for line in sys.stdin:
-        yield line.rstrip("\r\n")
 
 
 def _piped(stream: IO[bytes], options: TableOptions, faults: deque[str], *, lines: bool) -> Iterator[str | None]:
@@ -193,7 +186,32 @@ def _piped(stream: IO[bytes], options: TableOptions, faults: deque[str], *, line
         )
     encoding = find_encoding(Source(io.BytesIO(head)), options.encoding)
     if not lines:
-        _refuse_table(head[len(encoding.mark) :].decode(encoding.codec, errors="replace"))
+        # What begins as a table does is one: its header and its commas are no texts.
+        first, _, rest = head[len(encoding.mark) :].decode(encoding.codec, errors="replace").partition("\n")
+        names: list[str] = []
+        if first.startswith("{"):
+            with suppress(ValueError, TypeError):
+                names = list(json.loads(first))
+        else:
+            rows = [line for line in rest.split("\n")[:20] if line.strip()][:-1] or rest.splitlines()[:1]
+            for delimiter in ",;\t|":
+                try:
+                    found = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+                    widths = [len(next(csv.reader([row], delimiter=delimiter), [])) for row in rows]
+                except csv.Error:
+                    continue
+                usual = any(name.casefold() in _USUAL for name in found)
+                plain = len(rows) > 2 and len(set(found)) == len(found) and all(map(_IDENTIFIER.fullmatch, found))
+                even = bool(widths) and sum(width == len(found) for width in widths) >= 0.8 * len(widths)
+                if len(found) > 1 and even and (usual or plain) and all(len(name) <= 40 for name in found):
+                    names = found
+                    break
+        if names:
+            shown = ", ".join(repr(harmless(name)) for name in names[:20])
+            raise click.UsageError(
+                f"standard input looks like a table with the columns {shown}. Name the column of its texts: "
+                "ottenok classify --text COLUMN -o OUT < FILE. If each line is a text as it stands, say --lines."
+            )
 
     def read() -> Iterator[str | None]:
         whole = io.BufferedReader(_Joined(head, stream), _HEAD)
@@ -228,60 +246,24 @@ class _Joined(io.RawIOBase):
         return len(data)
 
 
-def _refuse_table(head: str) -> None:
-    """Refuse what begins as a table does: its header and its commas are no texts.
-
-    Raises:
-        UsageError: Naming the columns.
-    """
-    first, _, rest = head.partition("\n")
-    names: list[str] = []
-    if first.startswith("{"):
-        try:
-            names = list(json.loads(first))
-        except (ValueError, TypeError):
-            return
-    else:
-        rows = [line for line in rest.split("\n")[:20] if line.strip()][:-1] or rest.splitlines()[:1]
-        for delimiter in ",;\t|":
-            try:
-                found = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
-                widths = [len(next(csv.reader([row], delimiter=delimiter), [])) for row in rows]
-            except csv.Error:
-                continue
-            usual = any(name.casefold() in _USUAL for name in found)
-            plain = len(rows) > 2 and len(set(found)) == len(found) and all(map(_IDENTIFIER.fullmatch, found))
-            even = bool(widths) and sum(width == len(found) for width in widths) >= 0.8 * len(widths)
-            if len(found) > 1 and even and (usual or plain) and all(len(name) <= 40 for name in found):
-                names = found
-                break
-    if names:
-        shown = ", ".join(repr(harmless(name)) for name in names[:20])
-        raise click.UsageError(
-            f"standard input looks like a table with the columns {shown}. Name the column of its texts: "
-            "ottenok classify --text COLUMN -o OUT < FILE. If each line is a text as it stands, say --lines."
-        )
-
-
-def _line(prediction: Prediction, classifier: Classifier) -> str:
+def _shown(prediction: Prediction, classifier: Classifier) -> str:
     """Return the answer, its probability and its polarity, divided by tabs; of several tasks each with its name."""
     if not prediction.windows:
         return f"-\t({prediction.reason or 'nothing to read'})"
-    if len(classifier.tasks) == 1:
-        return _answer(next(iter(prediction.tasks.values())), several=classifier.scheme.kind == "multi-label")
-    return "\t".join(
-        f"{harmless(task.name)}: "
-        + _answer(prediction.tasks[task.name], several=task.scheme.kind == "multi-label").replace("\t", " ")
-        for task in classifier.tasks
-    )
-
-
-def _answer(answer: TaskAnswer, *, several: bool) -> str:
-    if several:
-        return ", ".join(f"{harmless(label)} {answer.probabilities[label]:.2f}" for label in answer.labels) or "-"
-    polarity = "" if answer.polarity is None else f"\t{answer.polarity:+.2f}"
-    label = "-" if answer.label is None else harmless(answer.label)
-    return f"{label}\t{max(answer.probabilities.values()):.2f}{polarity}"
+    answers: dict[str, str] = {}
+    for task in classifier.tasks:
+        answer = prediction.tasks[task.name]
+        if task.scheme.kind == "multi-label":
+            given = (f"{harmless(label)} {answer.probabilities[label]:.2f}" for label in answer.labels)
+            answers[task.name] = ", ".join(given) or "-"
+        else:
+            polarity = "" if answer.polarity is None else f"\t{answer.polarity:+.2f}"
+            label = "-" if answer.label is None else harmless(answer.label)
+            answers[task.name] = f"{label}\t{max(answer.probabilities.values()):.2f}{polarity}"
+    if len(answers) == 1:
+        return next(iter(answers.values()))
+    spaced = {harmless(name): answer.replace("\t", " ") for name, answer in answers.items()}
+    return "\t".join(f"{name}: {answer}" for name, answer in spaced.items())
 
 
 def _classify_file(

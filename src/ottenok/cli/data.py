@@ -13,8 +13,6 @@ from ottenok.cli.screen import number, say, show_table, write_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ottenok.data.card import Card
-
 __all__ = ["data", "fetch", "info", "list_cards", "recipes"]
 
 _COMMANDS = {
@@ -80,10 +78,20 @@ def info(name: str, *, as_json: bool) -> None:
 @json_option
 def list_cards(data_root: Path | None, cache: Path, *, as_json: bool) -> None:
     """List the data sets that have a card: what they are, and whether their files are here."""
+    from ottenok.core.errors import DataError
     from ottenok.data.card import card_names, load_card
+    from ottenok.data.fetch import absent
 
     cards = sorted((load_card(name) for name in card_names()), key=lambda card: (card.kind != "labelled", card.name))
-    here = {card.name: _is_here(card, data_root, cache) for card in cards}
+    if data_root is not None and not data_root.is_dir():
+        hint = "Check --data-root or OTTENOK_DATA."
+        raise DataError("the data root is not a folder", hint=hint, file=str(data_root))
+    here = {}
+    for card in cards:
+        try:
+            here[card.name] = all(file.optional for file in absent(card, root=data_root, cache=cache))
+        except DataError:  # a set of the hub that was never fetched
+            here[card.name] = False
     rows = {card.name: sum(file.rows or 0 for file in card.files if not file.alternative) for card in cards}
     if as_json:
         write_json(
@@ -123,18 +131,6 @@ def list_cards(data_root: Path | None, cache: Path, *, as_json: bool) -> None:
     others = sum(card.kind != "labelled" for card in cards)
     say(f"{len(cards) - others} data sets, {others} lexicons and unlabelled sets; {sum(here.values())} are here (✓).")
     say("More on one: ottenok data info NAME")
-
-
-def _is_here(card: Card, root: Path | None, cache: Path) -> bool:
-    from ottenok.core.errors import DataError
-    from ottenok.data.fetch import absent
-
-    if root is not None and not root.is_dir():
-        raise DataError("the data root is not a folder", hint="Check --data-root or OTTENOK_DATA.", file=str(root))
-    try:
-        return all(file.optional for file in absent(card, root=root, cache=cache))
-    except DataError:  # a set of the hub that was never fetched
-        return False
 
 
 @click.command()

@@ -19,7 +19,6 @@ from ottenok.cli.options import (
 from ottenok.cli.screen import say, write_json
 
 if TYPE_CHECKING:
-    from ottenok.data.corpus import Corpus
     from ottenok.tables.options import TableOptions
 
 __all__ = ["build"]
@@ -65,6 +64,8 @@ def build(  # noqa: PLR0913 - click passes each option by name
     """
     from ottenok.cli.bars import Bars
     from ottenok.data.build import build_corpus
+    from ottenok.data.corpus import REJECTS_FILE
+    from ottenok.data.stats import corpus_stats
     from ottenok.recipes.corpus import CorpusRecipe
 
     label = labels[0] if len(labels) == 1 else labels
@@ -81,13 +82,6 @@ def build(  # noqa: PLR0913 - click passes each option by name
         cache=cache,
         progress=Bars(),
     )
-    _report(corpus, as_json=as_json)
-
-
-def _report(corpus: Corpus, *, as_json: bool) -> None:
-    from ottenok.data.corpus import REJECTS_FILE
-    from ottenok.data.stats import corpus_stats
-
     found = corpus_stats(corpus)
     if as_json:
         write_json({"folder": str(corpus.folder), **found.to_json()})

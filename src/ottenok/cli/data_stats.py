@@ -14,9 +14,7 @@ from ottenok.cli.screen import bar, heading, number, say, share, show_table, wid
 from ottenok.core.schemes import LEARNED_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from ottenok.data.stats import Cell, CorpusStats, SourceStats
+    from ottenok.data.stats import CorpusStats
 
 __all__ = ["stats"]
 
@@ -60,15 +58,47 @@ def stats(folder: Path, *, everything: bool, as_json: bool) -> None:
 
     heading(f"{found.name}: {sum(found.rows.values()):,} texts, labels {found.scheme}")
     _show_sources(found)
-    _show_labels(found)
-    _show_cells(cells)
+
+    heading(f"Language by label, training rows; under {LEARNED_ROWS} a label is not learned")
+    rows = []
+    for place, cell in enumerate(cells):
+        before = cells[place - 1] if place else None
+        new_task = before is None or before.task != cell.task
+        new_language = new_task or before is None or before.language != cell.language
+        rows.append(
+            (
+                cell.task if new_task else "",
+                cell.language if new_language else "",
+                cell.label,
+                *(number(count) for count in (cell.train, cell.validation, cell.test)),
+                "" if cell.learned else "not learned",
+            )
+        )
+    show_table(("Task", "In", "Label", ">Train", ">Valid.", ">Test", ""), rows)
+
     _show_dropped(found, everything=everything)
-    _show_overlaps(found, everything=everything)
+
+    if found.overlaps:
+        heading("Same texts in two files, before anything was dropped")
+        shown = found.overlaps if everything else found.overlaps[:_OVERLAPS]
+        single = {one.name for one in found.sources if len(one.files) == 1}
+        show_table(
+            ("File", "File", ">Texts", ">6+*"),
+            (
+                (_short(one.first, single), _short(one.second, single), number(one.texts), number(one.long_texts))
+                for one in shown
+            ),
+            whole=0,
+        )
+        if len(shown) < len(found.overlaps):
+            say(f"{len(found.overlaps) - len(shown)} smaller ones are not shown; see --all.")
+        say("* Texts of at least six letters or digits; shorter ones meet by chance.")
     for one in found.skipped:
         say(f"Left out: {one.name}: {one.why}")
 
 
 def _show_sources(found: CorpusStats) -> None:
+    """Write rows and licence of each source, and how many rows it has of each label."""
     rows = []
     licences: dict[str, list[str]] = {}
     for one in found.sources:
@@ -98,8 +128,6 @@ def _show_sources(found: CorpusStats) -> None:
     say()
     show_table(("Licence", "Sources"), ((licence, ", ".join(names)) for licence, names in sorted(licences.items())))
 
-
-def _show_labels(found: CorpusStats) -> None:
     counts: dict[str, Counter[str]] = {}
     for one in found.sources:
         counts[one.name] = Counter()
@@ -117,37 +145,25 @@ def _show_labels(found: CorpusStats) -> None:
         return
     rows = []
     for name, count in counts.items():
-        most = max(count.values(), default=0)
+        largest = max(count.values(), default=0)
         for place, (label, times) in enumerate(count.items()):
             rows.append(
-                (name if place == 0 else "", label, number(times), share(times, count.total()), bar(times, most))
+                (name if place == 0 else "", label, number(times), share(times, count.total()), bar(times, largest))
             )
     show_table(("Source", "Label", ">Rows", ">Share", ""), rows)
 
 
-def _show_cells(cells: Sequence[Cell]) -> None:
-    heading(f"Language by label, training rows; under {LEARNED_ROWS} a label is not learned")
-    rows = []
-    for place, cell in enumerate(cells):
-        before = cells[place - 1] if place else None
-        new_task = before is None or before.task != cell.task
-        new_language = new_task or before is None or before.language != cell.language
-        rows.append(
-            (
-                cell.task if new_task else "",
-                cell.language if new_language else "",
-                cell.label,
-                *(number(count) for count in (cell.train, cell.validation, cell.test)),
-                "" if cell.learned else "not learned",
-            )
-        )
-    show_table(("Task", "In", "Label", ">Train", ">Valid.", ">Test", ""), rows)
-
-
 def _show_dropped(found: CorpusStats, *, everything: bool) -> None:
     """Write how many rows of each source were dropped, and the reasons; with `everything`, for which source's rows."""
-    drops = {one.name: list(_drops(one)) for one in found.sources}
-    drops = {name: rows for name, rows in drops.items() if rows}
+    # Of each source: the reason, the source of the row that was kept instead, and rows.
+    drops: dict[str, list[tuple[str, str, int]]] = {}
+    for one in found.sources:
+        sums: Counter[tuple[str, str]] = Counter()
+        for drop in one.dropped:
+            sums[drop.reason, "itself" if drop.of == one.name else drop.of or ""] += drop.rows
+        rejected = [(f"{_REJECTED}{reason}", "", count) for reason, count in one.rejected.items()]
+        if every := [*rejected, *((reason, of, count) for (reason, of), count in sums.most_common())]:
+            drops[one.name] = every
     if not drops:
         return
     heading("Dropped")
@@ -177,37 +193,6 @@ def _show_dropped(found: CorpusStats, *, everything: bool) -> None:
             for reason, _, count in rows_of_one:
                 reasons[reason] += count
         show_table(("Why", ">Rows"), ((reason, number(count)) for reason, count in reasons.most_common()))
-
-
-def _drops(one: SourceStats) -> Iterator[tuple[str, str, int]]:
-    """Yield reason, source of the row that was kept instead, and rows."""
-    for reason, count in one.rejected.items():
-        yield f"{_REJECTED}{reason}", "", count
-    sums: Counter[tuple[str, str]] = Counter()
-    for drop in one.dropped:
-        sums[drop.reason, drop.of or ""] += drop.rows
-    for (reason, of), count in sums.most_common():
-        yield reason, "itself" if of == one.name else of, count
-
-
-def _show_overlaps(found: CorpusStats, *, everything: bool) -> None:
-    """Write the texts that files share, most first."""
-    if not found.overlaps:
-        return
-    heading("Same texts in two files, before anything was dropped")
-    shown = found.overlaps if everything else found.overlaps[:_OVERLAPS]
-    single = {one.name for one in found.sources if len(one.files) == 1}
-    show_table(
-        ("File", "File", ">Texts", ">6+*"),
-        (
-            (_short(one.first, single), _short(one.second, single), number(one.texts), number(one.long_texts))
-            for one in shown
-        ),
-        whole=0,
-    )
-    if len(shown) < len(found.overlaps):
-        say(f"{len(found.overlaps) - len(shown)} smaller ones are not shown; see --all.")
-    say("* Texts of at least six letters or digits; shorter ones meet by chance.")
 
 
 def _short(file: str, single: set[str]) -> str:

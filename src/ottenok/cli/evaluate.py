@@ -21,7 +21,6 @@ from ottenok.cli.options import (
 from ottenok.cli.screen import say, tell, write_json
 
 if TYPE_CHECKING:
-    from ottenok.studies.evaluation import Evaluation
     from ottenok.studies.rows import Columns
     from ottenok.training.inputs import Places
 
@@ -84,6 +83,7 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
     macro F1 under each, and its difference from clean texts.
     """
     from ottenok.cli.bars import Bars
+    from ottenok.core.files import atomic_write_text
     from ottenok.inference.api import load
     from ottenok.studies.evaluation import evaluate as run
 
@@ -111,31 +111,23 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
         from ottenok.studies.cards import record
 
         record(find_folder(model, cache=places.cache, progress=None), found)
-    _show(found, as_json=as_json, out=out)
-
-
-def _show(found: Evaluation, *, as_json: bool, out: Path | None) -> None:
-    if out is None and as_json:
+    suffix = ".json" if as_json else (out.suffix.lower() if out else "")
+    if suffix == ".json" and out is None:
         write_json(found.to_json())
         return
-    text = _rendered(found, ".json" if as_json else (out.suffix.lower() if out else ""))
+    if suffix == ".json":
+        text = json.dumps(found.to_json(), ensure_ascii=False, indent=2, allow_nan=False)
+    else:
+        markdown = suffix == ".md"
+        parts = [
+            f"{'## ' if markdown else ''}{heading}\n\n{grid.markdown() if markdown else grid.text()}"
+            for heading, grid in found.tables().items()
+        ]
+        left_out = [f"Rows left out, {reason}: {rows:,}." for reason, rows in found.left_out.items()]
+        notes = "\n".join(f"- {line}" if markdown else line for line in (*left_out, *found.notes))
+        text = "\n\n".join([*parts, notes] if notes else parts)
     if out is None:
         say(text)
-        return
-    from ottenok.core.files import atomic_write_text
-
-    atomic_write_text(out, text + "\n")
-    tell(f"Written to {out}")
-
-
-def _rendered(found: Evaluation, suffix: str) -> str:
-    if suffix == ".json":
-        return json.dumps(found.to_json(), ensure_ascii=False, indent=2, allow_nan=False)
-    markdown = suffix == ".md"
-    parts = [
-        f"{'## ' if markdown else ''}{heading}\n\n{grid.markdown() if markdown else grid.text()}"
-        for heading, grid in found.tables().items()
-    ]
-    left_out = [f"Rows left out, {reason}: {rows:,}." for reason, rows in found.left_out.items()]
-    notes = "\n".join(f"- {line}" if markdown else line for line in (*left_out, *found.notes))
-    return "\n\n".join([*parts, notes] if notes else parts)
+    else:
+        atomic_write_text(out, text + "\n")
+        tell(f"Written to {out}")

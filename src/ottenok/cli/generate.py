@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,6 @@ from ottenok.cli.options import json_option, keys_argument, recipe_keys
 from ottenok.cli.screen import say, write_json
 
 if TYPE_CHECKING:
-    from ottenok.generate.recipe import GenerationRecipe
-    from ottenok.generate.run import Summary
     from ottenok.generate.server import Spent
 
 __all__ = ["generate"]
@@ -70,96 +69,67 @@ def generate(  # noqa: PLR0913 - click passes each option by name
     Repeats are refused, and so are copies of texts of the corpora that --against names: name those that you test on.
     What was accepted is in the file at once; a run that was stopped or killed goes on with --resume.
     """
-    from ottenok.core.errors import ConfigError
-
-    chosen = _recipe(recipe, keys, max_cost)
-    if dry_run:
-        _show_plan(chosen, out, resume=resume, as_json=as_json)
-        return
-    if out is None:
-        raise ConfigError("there is no file to write to", hint="Name one: -o FILE.jsonl")
-    if out.suffix != ".jsonl":
-        raise ConfigError(f"the file must end in .jsonl, found {out.suffix!r}", hint="For example: -o fear.jsonl")
-    summary = _run(chosen, out, against=against, resume=resume, key=os.environ.get(key_variable) or None)
-    if as_json:
-        write_json(_as_tree(summary))
-    else:
-        say(_report(summary, chosen.prices.currency))
-        say(f"\nThe texts are in {out}")
-        say(_SOURCE.format(file=out.absolute().as_posix(), language=chosen.language))
-
-
-def _recipe(name: str, keys: tuple[str, ...], max_cost: float | None) -> GenerationRecipe:
+    from ottenok.cli.bars import Bars
     from ottenok.core.config import merge
-    from ottenok.generate.recipe import GenerationRecipe, load_generation_recipe
+    from ottenok.core.errors import ConfigError
+    from ottenok.generate.recipe import GenerationRecipe, load_generation_recipe, load_prompts
+    from ottenok.generate.run import Files
+    from ottenok.generate.run import generate as run
+    from ottenok.generate.server import plan
     from ottenok.recipes.files import recipe_file
 
     over: dict[str, Any] = recipe_keys(keys, top=GenerationRecipe.model_fields)
     if max_cost is not None:
         over = merge(over, {"limits": {"max_cost": max_cost}})
-    return load_generation_recipe(recipe_file(name, "generate"), over)
-
-
-def _run(recipe: GenerationRecipe, out: Path, *, against: tuple[Path, ...], resume: bool, key: str | None) -> Summary:
-    from ottenok.cli.bars import Bars
-    from ottenok.generate.run import generate as run
-
-    bars = Bars()
-    if key and recipe.server.in_the_clear:
+    chosen = load_generation_recipe(recipe_file(recipe, "generate"), over)
+    currency = chosen.prices.currency
+    if dry_run:
+        have = Files(out, chosen).accepted if out is not None and resume else {}
+        requests, spent = plan(chosen, load_prompts(chosen), have=have)
+        if as_json:
+            prompts = [{"request": one.id, "prompt": one.prompt.name, "text": one.text} for one in requests]
+            write_json({"prompts": prompts, "estimate": asdict(spent)})
+            return
+        for request in requests:
+            say(f"--- {request.id}, {request.prompt.name}, seed {request.seed}\n{request.text}\n")
+        say(
+            f"Roughly: {spent.requests:,} requests, {_price(spent, currency)}, if every text is a new one. "
+            "Tokens are guessed, 40 for a text; no server was asked."
+        )
+        return
+    if out is None:
+        raise ConfigError("there is no file to write to", hint="Name one: -o FILE.jsonl")
+    if out.suffix != ".jsonl":
+        raise ConfigError(f"the file must end in .jsonl, found {out.suffix!r}", hint="For example: -o fear.jsonl")
+    bars, key = Bars(), os.environ.get(key_variable) or None
+    if key and chosen.server.in_the_clear:
         bars.note("The key goes to the server unencrypted: its address begins with http://")
 
     def watch(spent: Spent) -> None:
-        bars.describe(_price(spent, recipe.prices.currency))
+        bars.describe(_price(spent, currency))
 
     try:
-        return run(recipe, out, key=key, against=against, resume=resume, watch=watch, progress=bars)
+        summary = run(chosen, out, key=key, against=against, resume=resume, watch=watch, progress=bars)
     except KeyboardInterrupt:
         bars.note(f"What was accepted is in {out}: go on with --resume.")
         raise
-
-
-def _show_plan(recipe: GenerationRecipe, out: Path | None, *, resume: bool, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    from ottenok.generate.recipe import load_prompts
-    from ottenok.generate.run import Files
-    from ottenok.generate.server import plan
-
-    have = Files(out, recipe).accepted if out is not None and resume else {}
-    requests, spent = plan(recipe, load_prompts(recipe), have=have)
     if as_json:
-        prompts = [{"request": one.id, "prompt": one.prompt.name, "text": one.text} for one in requests]
-        write_json({"prompts": prompts, "estimate": asdict(spent)})
+        write_json(asdict(summary))
         return
-    for request in requests:
-        say(f"--- {request.id}, {request.prompt.name}, seed {request.seed}\n{request.text}\n")
-    say(
-        f"Roughly: {_spent(spent, recipe.prices.currency)}, if every text is a new one. "
-        "Tokens are guessed, 40 for a text; no server was asked."
-    )
-
-
-def _spent(spent: Spent, currency: str) -> str:
-    return f"{spent.requests:,} requests, {_price(spent, currency)}"
+    for label, count in summary.wanted.items():
+        say(f"{label}: {summary.accepted[label]:,} of {count:,} texts")
+    for reason, count in summary.refused.items():
+        say(f"Refused, {reason}: {count:,}")
+    for problem, count in summary.problems.items():
+        say(f"Without a usable answer, {problem}: {count:,}")
+    say(f"Spent: {summary.spent.requests:,} requests, {_price(summary.spent, currency)}")
+    if summary.stopped:
+        say(f"Stopped early: {summary.stopped}.")
+    say(f"\nThe texts are in {out}")
+    say(_SOURCE.format(file=out.absolute().as_posix(), language=chosen.language))
 
 
 def _price(spent: Spent, currency: str) -> str:
     about = "about " if spent.estimated else ""
     tokens = f"{about}{spent.input_tokens + spent.output_tokens:,} tokens"
     return f"{tokens}, {spent.cost:.4f} {currency}" if spent.cost else f"{tokens}, no price"
-
-
-def _report(summary: Summary, currency: str) -> str:
-    lines = [f"{label}: {summary.accepted[label]:,} of {count:,} texts" for label, count in summary.wanted.items()]
-    lines += [f"Refused, {reason}: {count:,}" for reason, count in summary.refused.items()]
-    lines += [f"Without a usable answer, {problem}: {count:,}" for problem, count in summary.problems.items()]
-    lines.append(f"Spent: {_spent(summary.spent, currency)}")
-    if summary.stopped:
-        lines.append(f"Stopped early: {summary.stopped}.")
-    return "\n".join(lines)
-
-
-def _as_tree(summary: Summary) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(summary)

@@ -70,9 +70,19 @@ def run(arguments: list[str]) -> int:
     options = [argument for argument in arguments[:end] if argument != "--debug"]
     debug = len(options) < end
     try:
-        code = cli.main(
-            [_readable(argument) for argument in options + arguments[end:]], prog_name="ottenok", standalone_mode=False
-        )
+        given = options + arguments[end:]
+        for place, argument in enumerate(given):
+            # An argument that the locale (LC_ALL=C) could not read is UTF-8; names of files stay as they are.
+            raw = os.fsencode(argument) if any("\ud800" <= letter <= "\udfff" for letter in argument) else b""
+            if raw and not os.path.lexists(raw):
+                try:
+                    given[place] = raw.decode("utf-8")
+                except UnicodeDecodeError:
+                    raise click.UsageError(
+                        f"the argument {argument!r} is not UTF-8, and no file has this name. Convert it, or put it "
+                        "into a file."
+                    ) from None
+        code = cli.main(given, prog_name="ottenok", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
@@ -92,48 +102,26 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
-        return _fail(error)
+        # What happened, and what to do next.
+        if isinstance(error, OttenokError):
+            exit_code, where, message, hint = 2, error.where, error.message, error.hint
+        elif isinstance(error, UnicodeEncodeError) and error.encoding in {"ascii", sys.getfilesystemencoding()}:
+            exit_code, where = 2, ""
+            message = f"this system's encoding ({error.encoding}) can't name the file {error.object!r}"
+            hint = "Set the locale, for example LC_ALL=C.UTF-8, or PYTHONUTF8=1."
+        elif isinstance(error, OSError) and (error.strerror or error.errno):
+            exit_code, where, message = 2, str(error.filename or ""), error.strerror or str(error)
+            full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+            hint = (
+                "Make room on the disk; the same command then goes on."
+                if full
+                else "Check the path, its permissions and the disk's space."
+            )
+        else:
+            exit_code, where, message = 1, "", f"{type(error).__name__}: {error}"
+            hint = "This is a fault of ottenok. The same command with --debug shows where it is."
+        tell(f"{harmless(where)}: {message}" if where else message, fault=True)
+        if hint:
+            tell(hint)
+        return exit_code
     return code if isinstance(code, int) else 0
-
-
-def _readable(argument: str) -> str:
-    """Return an argument as the UTF-8 that it is where the locale (LC_ALL=C) could not read it; files stay as they are.
-
-    Raises:
-        UsageError: It is neither UTF-8 nor a file.
-    """
-    if argument.isascii() or not any("\ud800" <= character <= "\udfff" for character in argument):
-        return argument
-    raw = os.fsencode(argument)
-    if os.path.lexists(raw):
-        return argument
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise click.UsageError(
-            f"the argument {argument!r} is not UTF-8, and no file has this name. Convert it, or put it into a file."
-        ) from None
-
-
-def _fail(error: Exception) -> int:
-    """Tell what happened and what to do next; return the exit code."""
-    if isinstance(error, OttenokError):
-        code, where, message, hint = 2, error.where, error.message, error.hint
-    elif isinstance(error, UnicodeEncodeError) and error.encoding in {"ascii", sys.getfilesystemencoding()}:
-        code, where, message = 2, "", f"this system's encoding ({error.encoding}) can't name the file {error.object!r}"
-        hint = "Set the locale, for example LC_ALL=C.UTF-8, or PYTHONUTF8=1."
-    elif isinstance(error, OSError) and (error.strerror or error.errno):
-        code, where, message = 2, str(error.filename or ""), error.strerror or str(error)
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        hint = (
-            "Make room on the disk; the same command then goes on."
-            if full
-            else "Check the path, its permissions and the disk's space."
-        )
-    else:
-        code, where, message = 1, "", f"{type(error).__name__}: {error}"
-        hint = "This is a fault of ottenok. The same command with --debug shows where it is."
-    tell(f"{harmless(where)}: {message}" if where else message, fault=True)
-    if hint:
-        tell(hint)
-    return code

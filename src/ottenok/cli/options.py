@@ -6,6 +6,7 @@ A decorator adds one or more options to a command; groups of options reach the c
 from __future__ import annotations
 
 import difflib
+import re
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,6 +40,8 @@ __all__ = [
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 # Names of what can't be typed well in a shell.
+# The value of a key, not an option.
+_NUMBER = re.compile(r"-(\d[\d_]*\.?\d*|\.\d+)(e[+-]?\d+)?|-inf(inity)?|-nan", re.IGNORECASE)
 _MARKS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " ", "none": ""}
 
 
@@ -248,21 +251,12 @@ def recipe_keys(arguments: Sequence[str], *, top: Collection[str]) -> dict[str, 
 
     context = click.get_current_context(silent=True)
     for name in (argument.partition("=")[0] for argument in arguments if argument.startswith("-")):
-        if "." in name or name[2:] in top or _is_number(name):
+        if "." in name or name[2:] in top or _NUMBER.fullmatch(name):
             continue
         options = [option for one in context.command.params for option in one.opts] if context else []
         known = {option for option in options if option.startswith("--")} | {f"--{key}" for key in top}
         raise click.NoSuchOption(name, possibilities=difflib.get_close_matches(name, sorted(known)), ctx=context)
     return override(assignments(arguments, top=top))
-
-
-def _is_number(text: str) -> bool:
-    """Whether this is a negative number, the value of a key."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def keys_argument(command: _Command) -> _Command:

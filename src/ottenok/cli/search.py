@@ -12,7 +12,6 @@ from ottenok.cli.options import json_option, keys_argument, out_option, places_o
 from ottenok.cli.screen import heading, say, show_table, write_json
 
 if TYPE_CHECKING:
-    from ottenok.studies.search.run import Found
     from ottenok.training.inputs import Places
 
 __all__ = ["search"]
@@ -60,14 +59,22 @@ def search(  # noqa: PLR0913 - click passes each option by name
     on with --resume.
     """
     from ottenok.cli.bars import TrialBars
+    from ottenok.core.config import merge, read_toml
+    from ottenok.core.errors import ConfigError
     from ottenok.core.lazy import require
-    from ottenok.recipes.train import load_recipe
+    from ottenok.recipes.train import TrainRecipe, load_recipe
     from ottenok.studies.search.run import Budget
     from ottenok.studies.search.run import search as run
 
     # What Optuna tells, the bar and the lines of trials tell too.
     require("optuna", extra="search").logging.set_verbosity(30)
-    resolved = load_recipe(recipe, _over(keys, space, corpus), variant=variant)
+    over: dict[str, Any] = {} if space is None else read_toml(space)
+    if space is not None and set(over) != {"search"}:
+        raise ConfigError(f"expected a [search] table and nothing else, found {sorted(over)}", file=str(space))
+    over = merge(over, recipe_keys(keys, top=TrainRecipe.model_fields))
+    if corpus is not None:
+        over = merge(over, {"data": {"corpus": str(corpus)}})
+    resolved = load_recipe(recipe, over, variant=variant)
     bars = TrialBars()
     try:
         found = run(
@@ -84,36 +91,17 @@ def search(  # noqa: PLR0913 - click passes each option by name
     if as_json:
         write_json(json.loads((found.folder / "trials.json").read_text(encoding="utf-8")))
         return
-    _show(found)
-
-
-def _over(keys: tuple[str, ...], space: Path | None, corpus: Path | None) -> dict[str, Any]:
-    from ottenok.core.config import merge, read_toml
-    from ottenok.core.errors import ConfigError
-    from ottenok.recipes.train import TrainRecipe
-
-    over: dict[str, Any] = {}
-    if space is not None:
-        table = read_toml(space)
-        if set(table) != {"search"}:
-            raise ConfigError(f"expected a [search] table and nothing else, found {sorted(table)}", file=str(space))
-        over = table
-    over = merge(over, recipe_keys(keys, top=TrainRecipe.model_fields))
-    return over if corpus is None else merge(over, {"data": {"corpus": str(corpus)}})
-
-
-def _show(found: Found) -> None:
     rows = found.trials.dropna(subset="value").sort_values("value", ascending=not found.higher, kind="stable")
     failed = int((found.trials["state"] == "failed").sum())
-    keys = list(rows.columns[5:-2])
+    shown = list(rows.columns[5:-2])
     heading(f"{min(len(rows), _SHOWN)} best of {len(found.trials)} trials")
     cells = []
     for row in rows.head(_SHOWN).to_dict("records"):
         state = " (stopped early)" if row["state"] == "pruned" else ""
-        values = [f"{row[key]:.4g}" if isinstance(row[key], float) else str(row[key]) for key in keys]
+        values = [f"{row[key]:.4g}" if isinstance(row[key], float) else str(row[key]) for key in shown]
         minutes = f"{row['seconds'] / 60.0:.1f}"
         cells.append([f"{row['number']}{state}", f"{row['value']:.4f}", str(row["epochs"]), minutes, *values])
-    show_table(["trial", f">{found.metric}", ">epochs", ">minutes", *keys], cells)
+    show_table(["trial", f">{found.metric}", ">epochs", ">minutes", *shown], cells)
     if failed:
         say(f"{failed} trials failed or were stopped; trials.csv says why.")
     if found.best is None:

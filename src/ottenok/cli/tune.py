@@ -13,21 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ottenok.studies.rows import Columns
-    from ottenok.studies.tuning import Retuned
-    from ottenok.tasks.thresholds import ThresholdMetric, ThresholdOptions
     from ottenok.training.inputs import Places
 
 __all__ = ["tune"]
-
-
-def _known_metric(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
-    """Return the name if there is such a metric; the names are looked up only when the option is used."""
-    from ottenok.tasks.thresholds import ThresholdMetric
-
-    known = get_args(ThresholdMetric)
-    if value is not None and value not in known:
-        raise click.BadParameter(f"there is no metric {value!r}. Use one of: {', '.join(known)}.")
-    return value
 
 
 @click.command()
@@ -37,7 +25,7 @@ def _known_metric(_context: click.Context, _option: click.Parameter, value: str 
 @split_option("validation")
 @column_options
 @task_option
-@click.option("--metric", callback=_known_metric, help="What thresholds maximise.  [default: macro_f1]")
+@click.option("--metric", help="What thresholds maximise.  [default: macro_f1]")
 @click.option("--per-label/--one", default=None, help="One threshold per label, or one for all.  [default: per label]")
 @click.option(
     "--minimum",
@@ -58,7 +46,7 @@ def tune(  # noqa: PLR0913 - click passes each option by name
     columns: Columns,
     tasks: tuple[str, ...],
     *,
-    metric: ThresholdMetric | None,
+    metric: str | None,
     per_label: bool | None,
     minimum: int | None,
     empty: str | None,
@@ -78,7 +66,19 @@ def tune(  # noqa: PLR0913 - click passes each option by name
     """
     from ottenok.cli.bars import Bars
     from ottenok.studies.tuning import tune as run
+    from ottenok.tasks.thresholds import ThresholdMetric, ThresholdOptions
+    from ottenok.tasks.tuning import tuning_sentences, tuning_table
 
+    # Here and not by click, so that `ottenok tune --help` needs none of it.
+    if metric is not None and metric not in (known := get_args(ThresholdMetric)):
+        raise click.BadParameter(
+            f"there is no metric {metric!r}. Use one of: {', '.join(known)}.",
+            ctx=click.get_current_context(),
+            param_hint="'--metric'",
+        )
+    # Where nothing of this was asked for the scheme decides.
+    given = {"metric": metric, "minimum_positives": minimum, "per_label": per_label}
+    told = {key: value for key, value in given.items() if value is not None}
     found = run(
         model,
         data,
@@ -87,7 +87,7 @@ def tune(  # noqa: PLR0913 - click passes each option by name
         columns=columns,
         tasks=tasks,
         temperature=temperature,
-        thresholds=_thresholds(metric, minimum, per_label=per_label),
+        thresholds=ThresholdOptions.model_validate(told) if told else None,
         empty=empty,
         exclusive="" if exclusive == "none" else exclusive,
         write=not dry_run,
@@ -103,23 +103,6 @@ def tune(  # noqa: PLR0913 - click passes each option by name
             }
         write_json(tree)
         return
-    _show(found, written=not dry_run)
-
-
-def _thresholds(
-    metric: ThresholdMetric | None, minimum: int | None, *, per_label: bool | None
-) -> ThresholdOptions | None:
-    """Return what was asked for; None where nothing was, so that the scheme decides."""
-    from ottenok.tasks.thresholds import ThresholdOptions
-
-    given = {"metric": metric, "minimum_positives": minimum, "per_label": per_label}
-    told = {key: value for key, value in given.items() if value is not None}
-    return ThresholdOptions.model_validate(told) if told else None
-
-
-def _show(found: Retuned, *, written: bool) -> None:
-    from ottenok.tasks.tuning import tuning_sentences, tuning_table
-
     for name, report in found.reports.items():
         if len(found.reports) > 1:
             say(f"{name}:")
@@ -130,7 +113,7 @@ def _show(found: Retuned, *, written: bool) -> None:
             say(f"\n{table.text()}\n")
     for reason, rows in found.left_out.items():
         say(f"Rows left out, {reason}: {rows:,}.")
-    if not written:
+    if dry_run:
         say("Nothing was changed.")
         return
     say(f"The new decision is in {found.bundle.folder}")

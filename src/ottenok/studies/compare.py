@@ -215,51 +215,67 @@ def compare(  # noqa: PLR0913 - an option each
     found: list[Comparison] = []
     costs: dict[str, Cost] = {}
     for name in names:
-        runs = [_read_run(folder, manifest, split, name) for folder, manifest in zip(folders, manifests, strict=True)]
-        aligned, notes = _align(runs, common=common)
-        groups = _group(aligned)
-        scheme = aligned[0].task.scheme
+        runs, notes = _read_runs(folders, manifests, split, name, common=common)
+        groups, scheme, labels = _group(runs), runs[0].task.scheme, runs[0].predictions.labels
+        kind = Kind.of(scheme)
         # Of several tasks each has the metrics that its kind of labels has, of those that are asked for.
-        known = [one for one in metrics if one in fitting(Kind.of(scheme))] if len(names) > 1 else list(metrics)
-        chosen = known or _usual_metrics(scheme)
+        chosen = [one for one in metrics if one in fitting(kind)] if len(names) > 1 else list(metrics)
+        if not chosen:
+            exact = "subset_accuracy" if scheme.kind == "multi-label" else "accuracy"
+            usual = ("macro_f1", exact, "weighted_f1", "mae", "quadratic_kappa")
+            chosen = [one for one in usual if one in fitting(kind)]
         check_metrics(chosen, scheme)
-        rows = Rows(aligned[0].predictions.truth, _kind(aligned[0]), chosen, tests)
-        systems = {key: _system(group) for key, group in groups.items()}
+        if kind.ranks is not None:
+            # In the order of the predictions' columns.
+            ranks = kind.ranks[[scheme.labels.index(label) for label in labels]]
+            kind = Kind(one_label=kind.one_label, ranks=ranks)
+        rows = Rows(runs[0].predictions.truth, kind, chosen, tests)
+        systems: dict[str, System] = {}
         measured: list[Compared] = []
         with stage(progress, "comparing", total=2 * len(groups), unit="models"):
             for key, group in groups.items():
-                costs.setdefault(key, _cost(group, speed=speed))
-                measured.append(_measured(key, group, systems[key], rows, costs[key]))
+                if key not in costs:  # which are those of all tasks together
+                    costs[key] = _cost(group, speed=speed)
+                systems[key], model = _measured(key, group, rows, costs[key])
+                measured.append(model)
                 progress.advance()
-            against = _baseline(measured, chosen[0], baseline)
+            if baseline is None:
+                against = max(measured, key=lambda one: _goodness(one, chosen[0])).name
+            else:
+                folder_name = baseline.rstrip("/").rpartition("/")[2]
+                named = [one.name for one in measured if baseline == one.name or folder_name in one.folders]
+                if not named:
+                    hint = suggest(baseline, [one.name for one in measured])
+                    raise ConfigError(f"there is no model {baseline!r} here", hint=hint, key="baseline")
+                against = named[0]
+            second = systems[against]
             for place, one in enumerate(measured):
                 if one.name != against:
-                    measured[place] = _tested(one, systems, against, rows)
+                    first = systems[one.name]
+                    single = len(first.answers) == len(second.answers) == 1
+                    measured[place] = replace(
+                        one,
+                        differences=rows.differences(first, second),
+                        mcnemar=mcnemar(rows.truth, first.answers[0], second.answers[0]) if single else None,
+                    )
                 progress.advance()
         if best_first:
             measured.sort(key=lambda one: -_goodness(one, chosen[0]))
         found.append(
             Comparison(
                 split=split,
-                rows=len(aligned[0].predictions),
+                rows=len(runs[0].predictions),
                 scheme=scheme.name,
-                labels=aligned[0].predictions.labels,
+                labels=labels,
                 metrics=tuple(chosen),
                 baseline=against,
                 systems=_corrected(measured, chosen),
                 notes=tuple(notes),
                 tests=tests,
-                task=aligned[0].task.name,
+                task=runs[0].task.name,
             )
         )
     return replace(found[0], others=tuple(found[1:]))
-
-
-def _usual_metrics(scheme: LabelScheme) -> tuple[str, ...]:
-    """Return the metrics that tables of comparisons show for a scheme, the most important first."""
-    exact = "subset_accuracy" if scheme.kind == "multi-label" else "accuracy"
-    names = ("macro_f1", exact, "weighted_f1", "mae", "quadratic_kappa")
-    return tuple(name for name in names if name in fitting(Kind.of(scheme)))
 
 
 def check_metrics(metrics: Sequence[str], scheme: LabelScheme) -> None:
@@ -338,35 +354,56 @@ def _titles(study: Path) -> dict[str, str]:
         raise DataError(f"this study can't be read: {error!r}", file=str(file)) from error
 
 
-def _read_run(folder: Path, manifest: BundleManifest, split: str, name: str | None) -> _Run:
-    task = manifest.facts(name).task(canonical=True)
-    file = prediction_files(folder, split, manifest.task_list())[task.name]
-    predictions = load_predictions(file)
-    if set(predictions.labels) != set(task.scheme.labels):
-        raise DataError(f"these predictions have other labels than {MANIFEST}", file=str(file))
-    title = _titles(folder.parent).get(folder.name)
-    return _Run(folder=folder, title=title, manifest=manifest, task=task, predictions=predictions)
-
-
-def _align(runs: Sequence[_Run], *, common: bool) -> tuple[list[_Run], list[str]]:
-    """Bring the predictions of all runs to the same rows, in the order and with the labels of the first run.
+def _read_runs(
+    folders: Sequence[Path], manifests: Sequence[BundleManifest], split: str, name: str | None, *, common: bool
+) -> tuple[list[_Run], list[str]]:
+    """Read what all runs said for a task, on the same rows, in the order and with the labels of the first run.
 
     Returns:
         The runs, and what was left out, a sentence each.
+
+    Raises:
+        ConfigError: The labels differ.
+        DataError: There are no predictions, or the rows differ and not only the common ones are wanted.
     """
+    runs: list[_Run] = []
+    for folder, manifest in zip(folders, manifests, strict=True):
+        task = manifest.facts(name).task(canonical=True)
+        file = prediction_files(folder, split, manifest.task_list())[task.name]
+        predictions = load_predictions(file)
+        if set(predictions.labels) != set(task.scheme.labels):
+            raise DataError(f"these predictions have other labels than {MANIFEST}", file=str(file))
+        title = _titles(folder.parent).get(folder.name)
+        runs.append(_Run(folder=folder, title=title, manifest=manifest, task=task, predictions=predictions))
     first, scheme = runs[0], runs[0].task.scheme
     for run in runs[1:]:
-        other = run.task.scheme
-        if set(other.labels) != set(scheme.labels) or (other.kind == "multi-label") != (scheme.kind == "multi-label"):
+        own = run.task.scheme
+        if set(own.labels) != set(scheme.labels) or (own.kind == "multi-label") != (scheme.kind == "multi-label"):
             raise ConfigError(
-                f"{run.folder.name} answers in the labels {', '.join(other.labels)} ({other.kind}), and "
+                f"{run.folder.name} answers in the labels {', '.join(own.labels)} ({own.kind}), and "
                 f"{first.folder.name} in {', '.join(scheme.labels)} ({scheme.kind})",
                 hint="Compare models of one label scheme.",
             )
-    ordered = [replace(run, predictions=_in_order(run.predictions, first.predictions.labels)) for run in runs]
-    if not common:
-        for run in ordered[1:]:
-            _refuse_unlike(ordered[0], run)
+    ordered = [replace(run, predictions=run.predictions.in_order(first.predictions.labels)) for run in runs]
+    hint = "Train on corpora with the same test rows, or compare on the rows that all have: --common"
+    for other in () if common else ordered[1:]:
+        one, two = ordered[0].predictions, other.predictions
+        only = [sorted(set(a.ids) - set(b.ids)) for a, b in ((one, two), (two, one))]
+        if any(only):
+            parts = [
+                f"{len(ids):,} only in {run.folder.name} (the first: {ids[0]})"
+                for ids, run in zip(only, (first, other), strict=True)
+                if ids
+            ]
+            raise DataError(f"the rows differ: {', '.join(parts)}", hint=hint)
+        place = {row: i for i, row in enumerate(two.ids)}
+        unlike = np.flatnonzero((one.truth != two.truth[[place[row] for row in one.ids]]).any(axis=1))
+        if len(unlike):
+            row, said = one.ids[int(unlike[0])], []
+            for rows, run in ((one, first), (two, other)):
+                true = [rows.labels[i] for i in np.flatnonzero(rows.truth[rows.ids.index(row)])]
+                said.append(f"{', '.join(true) or 'without a label'} in {run.folder.name}")
+            raise DataError(f"{len(unlike):,} rows have other labels: {row} is {' and '.join(said)}", hint=hint)
     # The ids that all have with the same truth, in the first one's order.
     kept = dict(zip(first.predictions.ids, map(bytes, first.predictions.truth), strict=True))
     for run in ordered[1:]:
@@ -382,34 +419,6 @@ def _align(runs: Sequence[_Run], *, common: bool) -> tuple[list[_Run], list[str]
         place = {row: i for i, row in enumerate(run.predictions.ids)}
         found.append(replace(run, predictions=run.predictions.take([place[row] for row in kept])))
     return found, notes
-
-
-def _in_order(predictions: Predictions, labels: tuple[str, ...]) -> Predictions:
-    """Return predictions with their columns in the order of `labels`, which are the same ones."""
-    places = [predictions.labels.index(label) for label in labels]
-    return replace(predictions, labels=labels, truth=predictions.truth[:, places], probs=predictions.probs[:, places])
-
-
-def _refuse_unlike(first: _Run, other: _Run) -> None:
-    """Refuse runs with other test rows, and say which rows these are."""
-    one, two = first.predictions, other.predictions
-    only = [sorted(set(a.ids) - set(b.ids)) for a, b in ((one, two), (two, one))]
-    hint = "Train on corpora with the same test rows, or compare on the rows that all have: --common"
-    if any(only):
-        parts = [
-            f"{len(ids):,} only in {run.folder.name} (the first: {ids[0]})"
-            for ids, run in zip(only, (first, other), strict=True)
-            if ids
-        ]
-        raise DataError(f"the rows differ: {', '.join(parts)}", hint=hint)
-    place = {row: i for i, row in enumerate(two.ids)}
-    unlike = np.flatnonzero((one.truth != two.truth[[place[row] for row in one.ids]]).any(axis=1))
-    if len(unlike):
-        row, said = one.ids[int(unlike[0])], []
-        for rows, run in ((one, first), (two, other)):
-            true = [rows.labels[i] for i in np.flatnonzero(rows.truth[rows.ids.index(row)])]
-            said.append(f"{', '.join(true) or 'without a label'} in {run.folder.name}")
-        raise DataError(f"{len(unlike):,} rows have other labels: {row} is {' and '.join(said)}", hint=hint)
 
 
 def _group(runs: Sequence[_Run]) -> dict[str, tuple[_Run, ...]]:
@@ -435,32 +444,20 @@ def _group(runs: Sequence[_Run]) -> dict[str, tuple[_Run, ...]]:
     }
 
 
-def _kind(run: _Run) -> Kind:
-    """Return the kind of a run's labels, with their ranks in the order of the predictions' columns."""
-    kind, labels = Kind.of(run.task.scheme), run.task.scheme.labels
-    if kind.ranks is None:
-        return kind
-    ranks = kind.ranks[[labels.index(label) for label in run.predictions.labels]]
-    return Kind(one_label=kind.one_label, ranks=ranks)
-
-
-def _system(group: Sequence[_Run]) -> System:
-    """Return what the runs of a group answer, by their own decisions, in the order of the predictions' columns."""
+def _measured(name: str, group: Sequence[_Run], rows: Rows, cost: Cost) -> tuple[System, Compared]:
+    """Return what the runs of a group answer, by their own decisions, and how good that is."""
     answers: list[npt.NDArray[np.bool_]] = []
     for run in group:
         labels = run.task.scheme.labels
-        own = run.task.chosen(_in_order(run.predictions, labels).probs)
-        answers.append(own[:, [labels.index(label) for label in run.predictions.labels]])
-    return System(answers=tuple(answers), probs=tuple(run.predictions.probs for run in group))
-
-
-def _measured(name: str, group: Sequence[_Run], system: System, rows: Rows, cost: Cost) -> Compared:
+        chosen = run.task.chosen(run.predictions.in_order(labels).probs)
+        answers.append(chosen[:, [labels.index(label) for label in run.predictions.labels]])
+    system = System(answers=tuple(answers), probs=tuple(run.predictions.probs for run in group))
     found = rows.estimates(system)
     # Those that have neither intervals nor tests.
     asked = [one for one in rows.names if METRICS[one].count is None and one not in AREAS]
     values: dict[str, list[float]] = {one: [] for one in asked}
     for run in group if asked else ():
-        ordered = _in_order(run.predictions, run.task.scheme.labels)
+        ordered = run.predictions.in_order(run.task.scheme.labels)
         report = evaluate(
             run.task,
             ordered.truth,
@@ -476,38 +473,19 @@ def _measured(name: str, group: Sequence[_Run], system: System, rows: Rows, cost
         if each:
             deviation = float(np.std(each, ddof=1)) if len(each) > 1 else None
             found[one] = Estimate(value=float(np.mean(each)), deviation=deviation)
-    return Compared(
+    compared = Compared(
         name=name,
         folders=tuple(run.folder.name for run in group),
         seeds=tuple(run.seed for run in group),
         metrics=found,
         cost=cost,
     )
+    return system, compared
 
 
 def _goodness(one: Compared, metric: str) -> float:
     """Return a metric so that more is better; the least there is where a model has none."""
     return goodness(metric, one.metrics[metric].value) if metric in one.metrics else float("-inf")
-
-
-def _baseline(systems: Sequence[Compared], metric: str, asked: str | None) -> str:
-    if asked is None:
-        return max(systems, key=lambda one: _goodness(one, metric)).name
-    for one in systems:
-        if asked == one.name or asked.rstrip("/").rpartition("/")[2] in one.folders:
-            return one.name
-    names = [one.name for one in systems]
-    raise ConfigError(f"there is no model {asked!r} here", hint=suggest(asked, names), key="baseline")
-
-
-def _tested(one: Compared, systems: Mapping[str, System], baseline: str, rows: Rows) -> Compared:
-    first, second = systems[one.name], systems[baseline]
-    single = len(first.answers) == len(second.answers) == 1
-    return replace(
-        one,
-        differences=rows.differences(first, second),
-        mcnemar=mcnemar(rows.truth, first.answers[0], second.answers[0]) if single else None,
-    )
 
 
 def _corrected(systems: Sequence[Compared], metrics: Sequence[str]) -> tuple[Compared, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,19 +191,31 @@ def evaluate_rows(
                     task=name,
                 ),
             )
+
+        def read(texts: list[str], task: str = name) -> npt.NDArray[np.float32]:
+            return probabilities(classifier, texts, progress)[task]
+
         robust[name] = under_noise(
             task,
             test.texts,
             test.truth,
             probs,
-            read=partial(_read, classifier, name, progress),
+            read=read,
             changes=noise or {},
             options=PairedOptions(resamples=resamples, permutations=0, seed=seed),
         )
         if baselines and one.train is None:
             notes.append("There are no baselines, because these rows come without training rows.")
         elif baselines and one.train is not None:
-            train = _sample(one.train, seed)
+            train = one.train
+            if len(train.texts) > _BASELINE_ROWS:
+                # Drawn by the seed, in their order.
+                drawn = np.sort(np.random.default_rng(seed).choice(len(train.texts), _BASELINE_ROWS, replace=False))
+                train = LabelledTexts(
+                    texts=[train.texts[i] for i in drawn],
+                    truth=train.truth[drawn],
+                    sources=None if train.sources is None else [train.sources[i] for i in drawn],
+                )
             notes.append(
                 f"The baselines{f' for {name}' if len(rows) > 1 else ''} were fitted on {len(train.texts):,} of "
                 f"{len(one.train.texts):,} training rows."
@@ -229,20 +240,4 @@ def evaluate_rows(
         notes=tuple(notes),
         under_noise=robust,
         training=training,
-    )
-
-
-def _read(classifier: Classifier, task: str, progress: Progress, texts: list[str]) -> npt.NDArray[np.float32]:
-    return probabilities(classifier, texts, progress)[task]
-
-
-def _sample(rows: LabelledTexts, seed: int) -> LabelledTexts:
-    """Return at most 100,000 rows, drawn by the seed, in their order."""
-    if len(rows.texts) <= _BASELINE_ROWS:
-        return rows
-    chosen = np.sort(np.random.default_rng(seed).choice(len(rows.texts), _BASELINE_ROWS, replace=False))
-    return LabelledTexts(
-        texts=[rows.texts[i] for i in chosen],
-        truth=rows.truth[chosen],
-        sources=None if rows.sources is None else [rows.sources[i] for i in chosen],
     )

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from ottenok.bundle.manifest import BundleManifest
     from ottenok.core.progress import Progress
     from ottenok.data.corpus import Split
-    from ottenok.studies.report.parts import Section
     from ottenok.tasks.report import Report
     from ottenok.tasks.task import Task
 
@@ -122,6 +121,11 @@ def report(  # noqa: PLR0913 - an option each
     manifest = bundle.manifest
     listed = manifest.task_list(canonical=True)
     chosen = [find_task(listed, name) for name in tasks] or list(listed)
+    file = bundle.folder / HISTORY_FILE
+    try:
+        history = read_history(bundle.folder) if file.is_file() else []
+    except (OSError, ValueError) as error:
+        raise DataError(f"the table of epochs can't be read: {error}", file=str(file)) from error
     options = EvaluationOptions(system=manifest.name, resamples=resamples, seed=seed)
     sets = _sets(bundle, chosen, data, split, columns, places, options, progress)
     inputs = ReportInputs(
@@ -131,7 +135,7 @@ def report(  # noqa: PLR0913 - an option each
             TaskInputs(task=task, temperature=_temperature(manifest, task.name), sets=tuple(sets[task.name]))
             for task in chosen
         ),
-        history=_history(bundle.folder),
+        history=tuple(history),
         mistakes=mistakes,
     )
     return write_report(target, inputs, progress=progress)
@@ -146,15 +150,6 @@ def _temperature(manifest: BundleManifest, task: str) -> float | None:
     # Manifests of older versions, which have one task, say it in words only.
     found = [match for note in manifest.notes if (match := _NOTE.match(note))]
     return float(found[0][1]) if found and len(manifest.tasks) == 1 else None
-
-
-def _history(folder: Path) -> tuple[dict[str, float], ...]:
-    if not (folder / HISTORY_FILE).is_file():
-        return ()
-    try:
-        return tuple(read_history(folder))
-    except (OSError, ValueError) as error:
-        raise DataError(f"the table of epochs can't be read: {error}", file=str(folder / HISTORY_FILE)) from error
 
 
 def _sets(
@@ -174,8 +169,16 @@ def _sets(
     for part in _SPLITS:
         files = prediction_files(bundle.folder, part, manifest.task_list())
         for task in tasks:
-            if files[task.name].is_file():
-                kept[task.name][part] = _ordered(load_predictions(files[task.name]), task, files[task.name])
+            if (file := files[task.name]).is_file():
+                read, labels = load_predictions(file), task.scheme.labels
+                if set(read.labels) != set(labels) or not len(read):
+                    raise DataError(
+                        f"found {len(read)} predictions of the labels {', '.join(read.labels)}, expected some of "
+                        f"{', '.join(labels)}",
+                        hint="They are another model's: train again, or delete the file.",
+                        file=str(file),
+                    )
+                kept[task.name][part] = read.in_order(labels)
     opened = None if data is None else open_data(data, places, progress)
     texts: dict[str, str] = {}
     if isinstance(opened, Corpus):
@@ -185,29 +188,6 @@ def _sets(
                 if id_ in wanted:
                     texts[id_] = text.as_py()
     covered = all(split in sets and all(id_ in texts for id_ in sets[split].ids) for sets in kept.values())
-
-    def measured(task: Task, rows: Predictions, name: str, title: str, origin: str, known: Mapping[str, str]) -> None:
-        own = evaluate(
-            task,
-            rows.truth,
-            rows.probs,
-            sources=rows.sources if any(rows.sources) else None,
-            languages=rows.languages or None,
-            options=replace(options, temperature=_temperature(manifest, task.name)),
-        )
-        baselines = manifest.baseline_reports(name, task.name)
-        found[task.name].append(
-            Measured(
-                name=_slug(task.name, name) if several else name,
-                title=f"{task.name}: {title[:1].lower()}{title[1:]}" if several else title,
-                origin=origin,
-                report=own,
-                baselines=tuple(one for one in baselines if _rows_of(one) == _rows_of(own)),
-                predictions=rows,
-                texts={id_: known[id_] for id_ in rows.ids if id_ in known},
-            )
-        )
-
     names = {task.name: set(kept[task.name]) for task in tasks}
     if data is not None and not covered:
         # A split of the model's own corpus goes by the split's name.
@@ -230,12 +210,15 @@ def _sets(
             )
             origin = f"{len(rows.ids):,} texts, classified for this report with {classifier.backend.name}.{left}"
             known = dict(zip(rows.ids, rows.test.texts, strict=True))
-            measured(task, predictions, called, rows.name, origin, known)
+            one = _measured(manifest, task, predictions, called, rows.name, origin, known, options)
+            found[name].append(one)
     for task in tasks:
         for name, predictions in kept[task.name].items():
             file = prediction_files(bundle.folder, name, manifest.task_list())[task.name]
             origin = f"From predictions/{file.name} in the model's folder: what it gave when its training ended."
-            measured(task, predictions, name, f"{name.capitalize()} rows", origin, texts)
+            title = f"{name.capitalize()} rows"
+            one = _measured(manifest, task, predictions, name, title, origin, texts, options)
+            found[task.name].append(one)
         recorded = [name for name in manifest.metrics if name not in names[task.name]]
         for place, name in enumerate(recorded, start=1):
             # Rows of these are not at hand.
@@ -256,18 +239,35 @@ def _sets(
     return found
 
 
-def _ordered(rows: Predictions, task: Task, file: Path) -> Predictions:
-    """Return predictions with their columns in the order of the task's labels."""
-    labels = task.scheme.labels
-    if set(rows.labels) != set(labels) or not len(rows):
-        raise DataError(
-            f"found {len(rows)} predictions of the labels {', '.join(rows.labels)}, expected some of "
-            f"{', '.join(labels)}",
-            hint="They are another model's: train again, or delete the file.",
-            file=str(file),
-        )
-    places = [rows.labels.index(label) for label in labels]
-    return replace(rows, labels=labels, truth=rows.truth[:, places], probs=rows.probs[:, places])
+def _measured(
+    manifest: BundleManifest,
+    task: Task,
+    rows: Predictions,
+    name: str,
+    title: str,
+    origin: str,
+    texts: Mapping[str, str],
+    options: EvaluationOptions,
+) -> Measured:
+    """Measure a task on rows whose probabilities are at hand, beside the baselines that are of the same rows."""
+    own = evaluate(
+        task,
+        rows.truth,
+        rows.probs,
+        sources=rows.sources if any(rows.sources) else None,
+        languages=rows.languages or None,
+        options=replace(options, temperature=_temperature(manifest, task.name)),
+    )
+    several, baselines = len(manifest.tasks) > 1, manifest.baseline_reports(name, task.name)
+    return Measured(
+        name=_slug(task.name, name) if several else name,
+        title=f"{task.name}: {title[:1].lower()}{title[1:]}" if several else title,
+        origin=origin,
+        report=own,
+        baselines=tuple(one for one in baselines if _rows_of(one) == _rows_of(own)),
+        predictions=rows,
+        texts={id_: texts[id_] for id_ in rows.ids if id_ in texts},
+    )
 
 
 def _slug(task: str, name: str) -> str:
@@ -319,24 +319,7 @@ def write_report(folder: Path, inputs: ReportInputs, *, progress: Progress = SIL
     schemes = ", ".join(dict.fromkeys(one.task.scheme.name for one in inputs.tasks))
     html = page(inputs.title, f"Model {inputs.manifest.name}, labels of {schemes}.", sections)
     plots = [plot for section in sections for plot in section.all_plots()]
-    numbers = json.dumps(_numbers(inputs, sections), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    with atomic_folder(folder) as temporary:
-        (temporary / _PLOTS).mkdir()
-        files = {_PAGE: html, _NUMBERS: numbers} | {f"{_PLOTS}/{plot.name}.svg": plot.drawing.svg for plot in plots}
-        for name, text in files.items():
-            (temporary / name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
-        for plot in plots:
-            (temporary / _PLOTS / f"{plot.name}.png").write_bytes(plot.drawing.png)
-    return WrittenReport(
-        page=folder / _PAGE,
-        numbers=folder / _NUMBERS,
-        plots=len(plots),
-        has_texts=any(section.has_texts() for section in sections),
-    )
-
-
-def _numbers(inputs: ReportInputs, sections: tuple[Section, ...]) -> dict[str, Any]:
-    """Return what is in the plots and tables as numbers; no texts of the data."""
+    # What is in the plots and tables, as numbers; no texts of the data.
     parts = [part for section in sections for part in section.parts if part.mistakes]
     tree = {
         "kind": _KIND,
@@ -370,8 +353,20 @@ def _numbers(inputs: ReportInputs, sections: tuple[Section, ...]) -> dict[str, A
             for part in parts
         },
     }
-    found: dict[str, Any] = _finite(tree)
-    return found
+    numbers = json.dumps(_finite(tree), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    with atomic_folder(folder) as temporary:
+        (temporary / _PLOTS).mkdir()
+        files = {_PAGE: html, _NUMBERS: numbers} | {f"{_PLOTS}/{plot.name}.svg": plot.drawing.svg for plot in plots}
+        for name, text in files.items():
+            (temporary / name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+        for plot in plots:
+            (temporary / _PLOTS / f"{plot.name}.png").write_bytes(plot.drawing.png)
+    return WrittenReport(
+        page=folder / _PAGE,
+        numbers=folder / _NUMBERS,
+        plots=len(plots),
+        has_texts=any(section.has_texts() for section in sections),
+    )
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value

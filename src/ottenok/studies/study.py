@@ -268,7 +268,17 @@ class _Work:
         if folder.exists() and not known and (not folder.is_dir() or any(folder.iterdir())):
             told = "this folder is no study, and holds something else"
             raise ConfigError(told, hint="Name another folder.", file=str(folder))
-        there = _read_entries(file) if file.is_file() else {}
+        there: dict[str, Entry] = {}
+        keys = {one.name for one in fields(Entry)}
+        try:
+            tree = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"variants": []}
+            # Older versions called variants arms, and had states of their own.
+            for one in tree["variants"] if "variants" in tree else tree["arms"]:
+                entry = Entry(**{key: value for key, value in one.items() if key in keys})
+                there[entry.folder] = entry if entry.state in {"done", "failed"} else replace(entry, state="waiting")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            hint = "Delete the file: what is trained stays, and is found again."
+            raise ConfigError("this study can't be read", hint=hint, file=str(file)) from error
         self.entries = {
             run.folder: replace(
                 there.get(run.folder)
@@ -316,13 +326,11 @@ class _Work:
                 self._progress.note(f"{run.variant.name}, seed {run.seed}: {found}")
             else:
                 ready.append(run)
-        self._refuse_unlike([corpus for corpus in corpora.values() if not isinstance(corpus, str)])
-        return ready
-
-    def _refuse_unlike(self, corpora: Sequence[Corpus]) -> None:
-        """Refuse corpora that can't be compared on before anything is trained on them."""
+        # Corpora that can't be compared on are refused before anything is trained on them.
         digests: dict[str, tuple[Corpus, int]] = {}
-        for corpus in corpora:
+        for corpus in corpora.values():
+            if isinstance(corpus, str):
+                continue
             tasks = corpus.tasks
             if len(tasks) == 1:
                 check_metrics(self._metrics, tasks[0].scheme)
@@ -343,6 +351,7 @@ class _Work:
                 f"{two.manifest.get('name')} ({second:,}) have other rows to compare on",
                 hint="Give their recipes the same test rows, or compare on the rows that all have: --common",
             )
+        return ready
 
     def train(self, run: VariantRun, name: str, taken: list[float], *, left: int) -> None:
         """Train one run if it is not finished; `taken` are the minutes of those before it, `left` how many follow."""
@@ -361,7 +370,14 @@ class _Work:
         try:
             train(run.recipe, folder, resume=True, places=self._places, progress=self._progress)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other variants have nothing to do with it
-            reason = _reason(error)
+            if isinstance(error, OttenokError):
+                reason = error.message
+            else:
+                said = str(error).strip().splitlines()
+                # Where torch can get no memory it has an error of its own on a GPU, and a RuntimeError on a CPU.
+                short = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+                reason = "out of memory" if short or "can't allocate memory" in str(error) else type(error).__name__
+                reason += f": {said[0][:200]}" if said else ""
             self._change(run.folder, state="failed", reason=reason)
             if not isinstance(error, OttenokError):
                 # What nobody foresaw can only be understood from its traceback.
@@ -373,27 +389,24 @@ class _Work:
             taken.append((time.monotonic() - begun) / 60.0)
             rest = f"; about {left * sum(taken) / len(taken):.1f} minutes left for {left} more" if left else ""
             self._progress.note(f"{name}: {taken[-1]:.1f} minutes{rest}")
-            self._spare_disk()
+            # Weights and graphs that the study does not keep go; manifests, predictions and metrics stay.
+            done = [run for run in self._plan.runs if (self._folder / run.folder / MANIFEST).is_file()]
+            values: dict[str, float] = {}
+            for other in done:
+                place, metric = self._folder / other.folder, other.recipe.run.metric
+                best = best_epoch(place, metric)
+                if best is not None:
+                    values[other.folder] = goodness(metric, read_history(place)[best][metric])
+            kept = max(values, key=values.__getitem__, default=None)
+            for other in done:
+                if self._weights == "none" or (self._weights == "best" and other.folder != kept):
+                    place = self._folder / other.folder
+                    for file in read_manifest(place).files:
+                        if file.endswith(_WEIGHTS):
+                            (place / file).unlink(missing_ok=True)
         finally:
             self._change(run.folder, minutes=round(entry.minutes + (time.monotonic() - begun) / 60.0, 3))
             gc.collect()
-
-    def _spare_disk(self) -> None:
-        """Delete the weights and graphs that the study does not keep; manifests, predictions and metrics stay."""
-        done = [run for run in self._plan.runs if (self._folder / run.folder / MANIFEST).is_file()]
-        values: dict[str, float] = {}
-        for run in done:
-            folder, metric = self._folder / run.folder, run.recipe.run.metric
-            best = best_epoch(folder, metric)
-            if best is not None:
-                values[run.folder] = goodness(metric, read_history(folder)[best][metric])
-        kept = max(values, key=values.__getitem__, default=None)
-        for run in done:
-            if self._weights == "none" or (self._weights == "best" and run.folder != kept):
-                folder = self._folder / run.folder
-                for name in read_manifest(folder).files:
-                    if name.endswith(_WEIGHTS):
-                        (folder / name).unlink(missing_ok=True)
 
     def results(self) -> Studied:
         """Compare what is finished, and write it down."""
@@ -427,29 +440,3 @@ class _Work:
             failed=failed,
             waiting=waiting,
         )
-
-
-def _read_entries(file: Path) -> dict[str, Entry]:
-    """Read `study.json`, also as older versions wrote it."""
-    known = {one.name for one in fields(Entry)}
-    try:
-        tree = json.loads(file.read_text(encoding="utf-8"))
-        entries = {}
-        for one in tree["variants"] if "variants" in tree else tree["arms"]:
-            entry = Entry(**{key: value for key, value in one.items() if key in known})
-            entries[entry.folder] = entry if entry.state in {"done", "failed"} else replace(entry, state="waiting")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        hint = "Delete the file: what is trained stays, and is found again."
-        raise ConfigError("this study can't be read", hint=hint, file=str(file)) from error
-    return entries
-
-
-def _reason(error: Exception) -> str:
-    """Return why a run failed, in a line."""
-    if isinstance(error, OttenokError):
-        return error.message
-    text = str(error).strip().splitlines()
-    # Where torch can get no memory it has an error of its own on a GPU, and a RuntimeError on a CPU.
-    short = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    name = "out of memory" if short or "can't allocate memory" in str(error) else type(error).__name__
-    return f"{name}: {text[0][:200]}" if text else name

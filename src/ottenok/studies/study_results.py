@@ -19,7 +19,7 @@ from ottenok.training.facts import public_recipe, versions
 from ottenok.training.folder import HISTORY_FILE, read_history
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from ottenok.studies.compare import Comparison
     from ottenok.studies.study import Entry, StudyPlan
@@ -84,6 +84,10 @@ def write_results(
                 "notes": list(manifest.notes),
             }
         variants.append(one)
+    # The processor's name, where the system tells it.
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8", errors="replace").splitlines() if facts.is_file() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     tree = {
         "format": _FORMAT,
         "name": plan.name,
@@ -93,7 +97,7 @@ def write_results(
         "environment": {
             "versions": versions(),
             "system": f"{platform.system()} {platform.machine()}",
-            "processor": _processor(),
+            "processor": named[0] if named else platform.processor(),
             "processors": available_processors(),
             "threads": os.environ.get("OMP_NUM_THREADS", ""),
         },
@@ -105,15 +109,8 @@ def write_results(
     return tree
 
 
-def _processor() -> str:
-    """Return the processor's name, where the system tells it."""
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text(encoding="utf-8", errors="replace").splitlines() if facts.is_file() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor()
-
-
 def _markdown(tree: dict[str, Any], comparison: Comparison | None) -> str:
+    """Return the comparison, each variant's epochs with what its manifest notes, and the machine."""
     parts = [f"# {tree['name']}", tree["description"]]
     if comparison is None:
         rows = tuple((one["title"], one["reason"] or one["state"]) for one in tree["variants"])
@@ -121,30 +118,24 @@ def _markdown(tree: dict[str, Any], comparison: Comparison | None) -> str:
     else:
         parts.append(as_markdown(comparison))
     metrics = () if comparison is None else comparison.metrics
-    parts += [text for one in tree["variants"] if one["epochs"] for text in _epochs(one, metrics)]
-    parts.append(_machine(tree))
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _epochs(variant: dict[str, Any], metrics: Sequence[str]) -> list[str]:
-    """Return a variant's heading, its epochs, and what its manifest notes."""
-    first, known = variant["epochs"][0], METRICS
-    names = [name for name in dict.fromkeys((*metrics, *_EPOCH_FIGURES)) if name in first]
-    columns = [column for column in _EPOCH if column[0] in first]
-    columns += [(name, known[name].title if name in known else name, "{:.4f}") for name in names]
-    columns.append(("minutes", "minutes", "{:.1f}"))
-    rows = tuple(
-        tuple(form.format(row[key]) if key in row else "-" for key, _, form in columns) for row in variant["epochs"]
-    )
-    notes = "\n".join(f"- {note}" for note in variant.get("notes", []))
-    heading = f"## {variant['title']}, seed {variant['seed']}: epochs on validation rows"
-    return [heading, Grid(header=tuple(title for _, title, _ in columns), rows=rows).markdown(), notes]
-
-
-def _machine(tree: dict[str, Any]) -> str:
+    for variant in tree["variants"]:
+        if not variant["epochs"]:
+            continue
+        first = variant["epochs"][0]
+        names = [name for name in dict.fromkeys((*metrics, *_EPOCH_FIGURES)) if name in first]
+        columns = [column for column in _EPOCH if column[0] in first]
+        columns += [(name, METRICS[name].title if name in METRICS else name, "{:.4f}") for name in names]
+        columns.append(("minutes", "minutes", "{:.1f}"))
+        epochs = tuple(
+            tuple(form.format(row[key]) if key in row else "-" for key, _, form in columns) for row in variant["epochs"]
+        )
+        parts.append(f"## {variant['title']}, seed {variant['seed']}: epochs on validation rows")
+        parts.append(Grid(header=tuple(title for _, title, _ in columns), rows=epochs).markdown())
+        parts.append("\n".join(f"- {note}" for note in variant.get("notes", [])))
     here = tree["environment"]
     packages = ", ".join(f"{name} {version}" for name, version in here["versions"].items())
-    return (
+    parts.append(
         f"## Machine\n\n{here['processor'] or 'An unnamed processor'}, {here['processors']} processors, "
         f"{here['system']}; {tree['minutes']:.1f} minutes in all. {packages}."
     )
+    return "\n\n".join(part for part in parts if part) + "\n"

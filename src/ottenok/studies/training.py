@@ -20,7 +20,6 @@ from ottenok.training.inputs import Places, corpus_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ottenok.data.corpus import Corpus
     from ottenok.tasks.report import Report
 
 __all__ = ["Trained", "train"]
@@ -77,7 +76,10 @@ def train(
         MissingExtraError: The extra `train` is not installed.
     """
     check_extra("train")
-    resolved = load_recipe(recipe, over) if not isinstance(recipe, TrainRecipe) else _replaced(recipe, over or {})
+    if isinstance(recipe, TrainRecipe):
+        resolved = parse(TrainRecipe, merge(recipe.model_dump(mode="json"), TrainRecipe.upgraded(over or {})))
+    else:
+        resolved = load_recipe(recipe, over)
     with need("train"):
         from ottenok.training.observers import finish_mlflow
         from ottenok.training.run import check_ready
@@ -97,42 +99,30 @@ def train(
     if fitted is None:
         return None
     ready = not resolved.run.export or (fitted.bundle.has(ONNX) and fitted.bundle.has(ONNX_INT8))
-    notes = () if ready else _graphs(fitted.bundle, corpus, progress)
+    notes: list[str] = []
+    if not ready:
+        with need("train"):
+            from ottenok.export.onnx import export
+            from ottenok.export.quantise import quantise
+        exported = export(fitted.bundle.folder, progress=progress)
+        notes.append(f"{ONNX} gives the logits of the torch model to {exported.difference:.1e}.")
+        table = corpus.table("validation", columns=("text", *(task.column for task in corpus.tasks)))
+        if table.num_rows > _MEASURED:
+            rows = random.Random(0).sample(range(table.num_rows), _MEASURED)  # noqa: S311 - a sample, no secret
+            table = table.take(sorted(rows))
+        texts = table.column("text").to_pylist()
+        labels = {task.name: table.column(task.column).to_pylist() for task in corpus.tasks}
+        try:
+            measured = quantise(fitted.bundle.folder, texts=texts, labels=labels, progress=progress)
+            for name, parity in measured.tasks.items():
+                place = f" of {name}" if len(measured.tasks) > 1 else ""
+                notes.append(f"The int8 graph keeps {parity.same:.1%} of the labels{place} on {measured.texts} texts.")
+        except (DataError, ModelError) as error:  # no reason to lose the model
+            notes.append(f"There is no int8 graph: {error.message}.")
+        for note in notes:
+            progress.note(note)
     bundle = open_bundle(out)
     card = rewrite_card(bundle)
     if resolved.run.mlflow:
         finish_mlflow(bundle.folder, resolved, fitted.reports, card=card, tracking=places.tracking, progress=progress)
-    return Trained(bundle=bundle, reports=fitted.reports, epochs=fitted.epochs, notes=notes)
-
-
-def _replaced(recipe: TrainRecipe, over: Mapping[str, Any]) -> TrainRecipe:
-    return parse(TrainRecipe, merge(recipe.model_dump(mode="json"), TrainRecipe.upgraded(over)))
-
-
-def _graphs(bundle: Bundle, corpus: Corpus, progress: Progress) -> tuple[str, ...]:
-    """Write the ONNX graphs; an int8 graph that changes too much is no reason to lose the model."""
-    with need("train"):
-        from ottenok.export.onnx import export
-        from ottenok.export.quantise import quantise
-    exported = export(bundle.folder, progress=progress)
-    notes = [f"{ONNX} gives the logits of the torch model to {exported.difference:.1e}."]
-    texts, labels = _validation(corpus)
-    try:
-        measured = quantise(bundle.folder, texts=texts, labels=labels, progress=progress)
-        for name, parity in measured.tasks.items():
-            place = f" of {name}" if len(measured.tasks) > 1 else ""
-            notes.append(f"The int8 graph keeps {parity.same:.1%} of the labels{place} on {measured.texts} texts.")
-    except (DataError, ModelError) as error:
-        notes.append(f"There is no int8 graph: {error.message}.")
-    for note in notes:
-        progress.note(note)
-    return tuple(notes)
-
-
-def _validation(corpus: Corpus) -> tuple[list[str], dict[str, list[list[str] | None]]]:
-    """Return validation texts, and for each task the labels of each, None where a text has none."""
-    table = corpus.table("validation", columns=("text", *(task.column for task in corpus.tasks)))
-    if table.num_rows > _MEASURED:
-        rows = random.Random(0).sample(range(table.num_rows), _MEASURED)  # noqa: S311 - a sample, no secret
-        table = table.take(sorted(rows))
-    return table.column("text").to_pylist(), {task.name: table.column(task.column).to_pylist() for task in corpus.tasks}
+    return Trained(bundle=bundle, reports=fitted.reports, epochs=fitted.epochs, notes=tuple(notes))

@@ -16,7 +16,7 @@ from ottenok.core.progress import SILENT, Progress
 from ottenok.inference.api import load_bundle
 from ottenok.inference.places import EMBEDDED, embedded_folder
 from ottenok.studies.cards import rewrite_card
-from ottenok.studies.rows import Columns, Rows, row_probabilities, task_rows
+from ottenok.studies.rows import Columns, row_probabilities, task_rows
 from ottenok.tasks.calibration import logits_of, untempered
 from ottenok.tasks.decision import check_fit
 from ottenok.tasks.predictions import load_predictions, prediction_files, save_predictions
@@ -134,8 +134,23 @@ def tune(  # noqa: PLR0913 - an option each
                 raise
     listed = [manifest.facts(name).task(canonical=True) for name in starts]
     rows = task_rows(data, listed, split=split, columns=columns, places=places, progress=progress)
-    for one_rows in rows.values():
-        _refuse_own(bundle, Path(data), one_rows)
+    # Rows that the model learned from, or that its test figures are made of, would flatter it.
+    facts = manifest.data
+    known = {digest for source in (facts.sources if facts else ()) for digest in source.files.values()}
+    for one_rows in rows.values() if facts else ():
+        if facts and one_rows.corpus == facts.name and one_rows.split != "validation":
+            what = f"the {one_rows.split} rows of its own corpus"
+        elif Path(data).is_file() and Path(data).suffix != ".toml" and sha256_file(Path(data)) in known:
+            what = "a file that it was trained or tested on"
+        else:
+            files = prediction_files(bundle.folder, "test", manifest.task_list()).values()
+            tested = {id_ for file in files if file.is_file() for id_ in load_predictions(file).ids}
+            what = "" if tested.isdisjoint(one_rows.ids) else "rows that it was tested on"
+        if what:
+            raise DataError(
+                f"a model can't be tuned on {what}: the figures would flatter it",
+                hint="Tune on validation rows, or on rows of your own that it has never seen.",
+            )
     probs = row_probabilities(load_bundle(bundle), rows, progress)
     fits: dict[str, DecisionFit] = {}
     for name, one_rows in rows.items():
@@ -186,32 +201,6 @@ def _start(
     if not temperature and thresholds is None:
         raise ConfigError("there is nothing to fit", hint="A scheme with one label a row has a temperature only.")
     return replace(task, decision=decision), TuningOptions(temperature=temperature, thresholds=thresholds)
-
-
-def _refuse_own(bundle: Bundle, data: Path, rows: Rows) -> None:
-    """Refuse rows that the model learned from, and rows that its test figures are made of.
-
-    Raises:
-        DataError: They are such rows.
-    """
-    facts = bundle.manifest.data
-    if facts is None:
-        return
-    what = ""
-    known = {digest for source in facts.sources for digest in source.files.values()}
-    if rows.corpus == facts.name and rows.split != "validation":
-        what = f"the {rows.split} rows of its own corpus"
-    elif data.is_file() and data.suffix != ".toml" and sha256_file(data) in known:
-        what = "a file that it was trained or tested on"
-    else:
-        files = prediction_files(bundle.folder, "test", bundle.manifest.task_list()).values()
-        tested = {id_ for file in files if file.is_file() for id_ in load_predictions(file).ids}
-        what = "" if tested.isdisjoint(rows.ids) else "rows that it was tested on"
-    if what:
-        raise DataError(
-            f"a model can't be tuned on {what}: the figures would flatter it",
-            hint="Tune on validation rows, or on rows of your own that it has never seen.",
-        )
 
 
 def _write(bundle: Bundle, fits: Mapping[str, DecisionFit]) -> Bundle:

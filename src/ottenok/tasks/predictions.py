@@ -79,6 +79,11 @@ class Predictions:
             probs=self.probs[places],
         )
 
+    def in_order(self, labels: Sequence[str]) -> Predictions:
+        """Return the same with the columns in the order of `labels`, which are the same ones."""
+        places = [self.labels.index(label) for label in labels]
+        return replace(self, labels=tuple(labels), truth=self.truth[:, places], probs=self.probs[:, places])
+
 
 def predictions_file(folder: str | Path, split: str = "test", *, task: str | None = None) -> Path:
     """Return where a run keeps its predictions for a split (`validation`, `test`).

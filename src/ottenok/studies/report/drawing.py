@@ -151,41 +151,6 @@ _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 _FAMILY = re.compile(r"font-family: ([^;\"]+)|font: ([\d.]+px) ([^;\"]+)")
 
 
-def _inline(svg: str, *, name: str, alt: str) -> str:
-    """Return a drawing as an element for an HTML page.
-
-    Args:
-        svg: A whole SVG document that matplotlib wrote.
-        name: Unique on the page; begins every id.
-        alt: What the drawing shows, for those who can't see it.
-    """
-    root = ET.fromstring(svg)  # noqa: S314 - written by matplotlib a moment ago
-    elements = list(root.iter())
-    used = {id_ for element in elements for value in element.attrib.values() for id_ in _REFERENCE.findall(value)}
-    used |= {element.get(_LINK, "").removeprefix("#") for element in elements}
-    for element in elements:
-        for child in list(element):
-            # Metadata has no place in a page, nor have styles, which would be the whole page's.
-            if not child.tag.startswith(_SVG) or child.tag.rpartition("}")[2] in {"metadata", "style", "script"}:
-                element.remove(child)
-        element.tag = element.tag.removeprefix(_SVG)  # HTML knows SVG without namespaces
-        if (id_ := element.attrib.pop("id", None)) in used:
-            element.set("id", f"{name}-{id_}")
-        if target := element.attrib.pop(_LINK, ""):
-            element.set("href", target.replace("#", f"#{name}-", 1))
-        if style := element.get("style"):
-            style = _FAMILY.sub(lambda font: f"font-size: {font[2]}" if font[2] else "font-family: inherit", style)
-            element.set("style", _COLOUR.sub(lambda found: VARIABLES.get(found[0], found[0]), style))
-        for key, value in element.attrib.items():
-            if "url(" in value:
-                element.set(key, _REFERENCE.sub(lambda found: f"url(#{name}-{found[1]})", value))
-    for attribute in ("width", "height", "version"):
-        root.attrib.pop(attribute, None)
-    width = float(root.get("viewBox", "0 0 400 300").split()[2])
-    root.attrib |= {"role": "img", "aria-label": visible(alt), "style": f"--width: {width:g}px"}
-    return ET.tostring(root, encoding="unicode")
-
-
 # Inches; 72 units of the SVG each. Letters of 10 units can be read when 330 units become the width of a telephone.
 WIDTH, HEIGHT = 4.6, 3.5
 _DOTS = 160
@@ -268,9 +233,34 @@ def finish(figure: Figure, *, name: str, alt: str) -> Drawing:
     text, picture = io.StringIO(), io.BytesIO()
     figure.savefig(text, format="svg", metadata=dict(_NO_METADATA))
     figure.savefig(picture, format="png", dpi=_DOTS, metadata={"Software": None})
+    # Of the picture on a page of its own, make an element of an HTML page.
+    root = ET.fromstring(text.getvalue())  # noqa: S314 - written by matplotlib a moment ago
+    elements = list(root.iter())
+    used = {id_ for element in elements for value in element.attrib.values() for id_ in _REFERENCE.findall(value)}
+    used |= {element.get(_LINK, "").removeprefix("#") for element in elements}
+    for element in elements:
+        for child in list(element):
+            # Metadata has no place in a page, nor have styles, which would be the whole page's.
+            if not child.tag.startswith(_SVG) or child.tag.rpartition("}")[2] in {"metadata", "style", "script"}:
+                element.remove(child)
+        element.tag = element.tag.removeprefix(_SVG)  # HTML knows SVG without namespaces
+        if (id_ := element.attrib.pop("id", None)) in used:
+            element.set("id", f"{name}-{id_}")
+        if target := element.attrib.pop(_LINK, ""):
+            element.set("href", target.replace("#", f"#{name}-", 1))
+        if style := element.get("style"):
+            style = _FAMILY.sub(lambda font: f"font-size: {font[2]}" if font[2] else "font-family: inherit", style)
+            element.set("style", _COLOUR.sub(lambda found: VARIABLES.get(found[0], found[0]), style))
+        for key, value in element.attrib.items():
+            if "url(" in value:
+                element.set(key, _REFERENCE.sub(lambda found: f"url(#{name}-{found[1]})", value))
+    for attribute in ("width", "height", "version"):
+        root.attrib.pop(attribute, None)
+    width = float(root.get("viewBox", "0 0 400 300").split()[2])
+    root.attrib |= {"role": "img", "aria-label": visible(alt), "style": f"--width: {width:g}px"}
     return Drawing(
         svg=_FAMILY.sub(lambda found: f"{found[0]}, sans-serif", text.getvalue()),
         png=picture.getvalue(),
-        element=_inline(text.getvalue(), name=name, alt=alt),
+        element=ET.tostring(root, encoding="unicode"),
         width=round(figure.get_figwidth() * 72),
     )

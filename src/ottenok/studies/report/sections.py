@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from ottenok.bundle.manifest import BundleManifest
     from ottenok.core.progress import Progress
-    from ottenok.studies.report.parts import Table
     from ottenok.studies.report.plots import Curve
     from ottenok.tasks.predictions import Predictions
     from ottenok.tasks.report import Report
@@ -120,16 +119,26 @@ def build_sections(inputs: ReportInputs, *, progress: Progress = SILENT) -> tupl
         inputs: What to show.
         progress: Hears of each set of rows.
     """
+    # What temperature and thresholds did when they were fitted; nothing for models that do not say.
+    lines, tables = [], []
+    for one in inputs.tasks:
+        report = inputs.manifest.tuning_report(one.task.name)
+        if report is None:
+            continue
+        before = f"{one.task.name}: " if len(inputs.tasks) > 1 else ""
+        lines += [f"{before}{sentence}" for sentence in tuning_sentences(report)]
+        if (table := tuning_table(report)) is not None:
+            tables.append(from_grid(f"{before}Before and after, label by label", table))
+    title = "How temperature and thresholds were found"
+    tuning = [Section(name="decision", title=title, lines=tuple(lines), tables=tuple(tables))] if lines else []
     every = [(measured, one) for one in inputs.tasks for measured in one.sets]
     drawn = tracked(every, progress, "drawing", total=len(every), unit="sets of rows")
     return (
         _summary(inputs),
         _training(inputs),
         *(_measured(measured, one, inputs) for measured, one in drawn),
-        *_tuning(inputs),
-        _data(inputs.manifest),
-        _recipe(inputs.manifest),
-        _making(inputs.manifest),
+        *tuning,
+        *_origins(inputs.manifest),
     )
 
 
@@ -222,13 +231,78 @@ def _measured(measured: Measured, one: TaskInputs, inputs: ReportInputs) -> Sect
                 f"A label with fewer than {LEARNED_ROWS} training rows in a language counts as not learned in it."
             )
     parts = [Section(name=f"{group}-figures", title="Metrics", lines=tuple(told), tables=tuple(figures))]
+    parts.append(_labels(measured, task, found))
+    if rows is not None:
+        one_label = task.scheme.kind != "multi-label"
+        thresholds = task.decision.thresholds or (() if one_label else (0.5,) * len(labels))
+        sure = (confidence_plot(rows, group),) if one_label else ()
+        drawn, swept = curve_plots(found, labels, group), threshold_plots(found, labels, group, thresholds)
+        parts.append(Section(name=f"{group}-curves", title="ROC and precision-recall", plots=drawn))
+        parts.append(Section(name=f"{group}-thresholds", title="Thresholds", plots=(*sure, *swept)))
+    if (reliable := reliability_plot(report, group)) is not None and report.calibration is not None:
+        known: tuple[str, ...] = ()
+        if one.temperature is None:
+            known = ("No temperature is known for this model.",)
+        elif report.uncalibrated is None and one.temperature != 1.0:
+            known = (f"What the {one.task.decision.activation} gave before the temperature is not known.",)
+        now, before = report.calibration.labels, report.uncalibrated.labels if report.uncalibrated else ()
+        errors: list[list[str | Cell]] = [
+            [
+                Cell(text=label.label, code=True),
+                f"{now[place].error:.4f}",
+                *([f"{before[place].error:.4f}"] if before else []),
+                f"{now[place].chance:.4f}",
+            ]
+            for place, label in enumerate(report.labels if now else ())
+        ]
+        header = ["label", "ECE", *(["before the temperature"] if before else []), "by chance"]
+        tables = (plain_table("Calibration error per label", header, errors),) if errors else ()
+        title = "Can the probabilities be believed?"
+        parts.append(Section(name=f"{group}-reliability", title=title, lines=known, plots=(reliable,), tables=tables))
+    if (origins := source_plot(report, group)) is not None:
+        parts.append(Section(name=f"{group}-sources", title="Sources", plots=(origins,)))
+    if rows is not None:
+        worst = worst_mistakes(measured, task, most=inputs.mistakes)
+        wanted = "The wrong answers that the model was most sure of: wrong labels of the data, texts that can't be "
+        told = [f"{wanted}understood alone, or what the model is blind to."]
+        if not worst:
+            told = ["There are none, or none were asked for."]
+        elif any(mistake.text is not None for mistake in worst):
+            told.append(
+                f"This part shows texts of the data, at most {LONGEST} characters of each. Mind the data's terms, and "
+                "the people who wrote them, before you pass this file on; --mistakes 0 leaves them out."
+            )
+        else:
+            told.append("Their texts are in the corpus: run ottenok report again with --data CORPUS to see them.")
+        parts.append(Section(name=f"{group}-mistakes", title="Worst mistakes", lines=tuple(told), mistakes=worst))
+    return Section(name=group, title=measured.title, lines=tuple(lines), parts=tuple(parts))
 
-    tables, plots = [_class_table(report, found)], tuple[Plot, ...]()
+
+def _labels(measured: Measured, task: Task, found: Sequence[Curve | None]) -> Section:
+    """Return what becomes of each label: its metrics, a row each and one per average, and what it is taken for."""
+    report, rows, labels = measured.report, measured.predictions, task.scheme.labels
+    lines: list[list[str | Cell]] = []
+    for place, one in enumerate(report.labels):
+        curve = found[place] if found else None
+        area = None if one.auc is None else Interval(value=one.auc, low=one.auc_low, high=one.auc_high)
+        precision = [] if not found else ["-" if curve is None else f"{curve.average_precision:.3f}"]
+        numbers = (f"{one.precision:.3f}", f"{one.recall:.3f}", _interval(one.f1), _interval(area))
+        lines.append([Cell(text=one.label, code=True), *numbers, *precision, f"{one.support:,}"])
+    for average in report.averages:
+        # With one label a row the micro average is the accuracy.
+        if average.name != "micro" or report.kind == "multi-label":
+            three = (f"{value:.3f}" for value in (average.precision, average.recall, average.f1))
+            auc = "-" if average.auc is None else f"{average.auc:.3f}"
+            lines.append([f"{average.name} average", *three, auc, *([""] if found else []), f"{average.support:,}"])
+    header = ("label", "precision", "recall", "F1", "AUC", *(["AP"] if found else []), "rows")
+    tables = [plain_table("Per label", header, lines)]
+
+    plots: tuple[Plot, ...] = ()
     if report.confusion:
-        plots = confusion_plots(report.confusion, labels, report.rows, group)
+        plots = confusion_plots(report.confusion, labels, report.rows, measured.name)
     elif rows is not None:
         answer = task.chosen(rows.probs)
-        plots = (together_plot(rows.truth, answer, labels, group),)
+        plots = (together_plot(rows.truth, answer, labels, measured.name),)
         cells = (rows.truth & answer, ~rows.truth & answer, rows.truth & ~answer, ~rows.truth & ~answer)
         counts = [[Cell(text=label, code=True)] for label in labels]
         for cell in cells:
@@ -242,39 +316,8 @@ def _measured(measured: Measured, one: TaskInputs, inputs: ReportInputs) -> Sect
         if label != name
     ]
     named = (f"In the pictures {', '.join(other)}.",) if other else ()
-    parts.append(
-        Section(name=f"{group}-labels", title="Labels and confusion", lines=named, plots=plots, tables=tuple(tables))
-    )
-    if rows is not None:
-        one_label = task.scheme.kind != "multi-label"
-        thresholds = task.decision.thresholds or (() if one_label else (0.5,) * len(labels))
-        sure = (confidence_plot(rows, group),) if one_label else ()
-        drawn, swept = curve_plots(found, labels, group), threshold_plots(found, labels, group, thresholds)
-        parts.append(Section(name=f"{group}-curves", title="ROC and precision-recall", plots=drawn))
-        parts.append(Section(name=f"{group}-thresholds", title="Thresholds", plots=(*sure, *swept)))
-    parts += [*_calibration(measured, one), *_sources(measured)]
-    if rows is not None:
-        parts.append(_mistakes(measured, one, inputs.mistakes))
-    return Section(name=group, title=measured.title, lines=tuple(lines), parts=tuple(parts))
-
-
-def _class_table(report: Report, found: Sequence[Curve | None]) -> Table:
-    """Return a row per label and average: precision, recall, F1 with its interval, AUC, average precision, support."""
-    rows: list[list[str | Cell]] = []
-    for place, one in enumerate(report.labels):
-        curve = found[place] if found else None
-        area = None if one.auc is None else Interval(value=one.auc, low=one.auc_low, high=one.auc_high)
-        precision = [] if not found else ["-" if curve is None else f"{curve.average_precision:.3f}"]
-        numbers = (f"{one.precision:.3f}", f"{one.recall:.3f}", _interval(one.f1), _interval(area))
-        rows.append([Cell(text=one.label, code=True), *numbers, *precision, f"{one.support:,}"])
-    for average in report.averages:
-        # With one label a row the micro average is the accuracy.
-        if average.name != "micro" or report.kind == "multi-label":
-            three = (f"{value:.3f}" for value in (average.precision, average.recall, average.f1))
-            auc = "-" if average.auc is None else f"{average.auc:.3f}"
-            rows.append([f"{average.name} average", *three, auc, *([""] if found else []), f"{average.support:,}"])
-    header = ("label", "precision", "recall", "F1", "AUC", *(["AP"] if found else []), "rows")
-    return plain_table("Per label", header, rows)
+    title = "Labels and confusion"
+    return Section(name=f"{measured.name}-labels", title=title, lines=named, plots=plots, tables=tuple(tables))
 
 
 def _interval(one: Interval | None) -> str:
@@ -282,53 +325,6 @@ def _interval(one: Interval | None) -> str:
     if one is None:
         return "-"
     return f"{one.value:.3f}" if one.low is None else f"{one.value:.3f} [{one.low:.3f}, {one.high or 0.0:.3f}]"
-
-
-def _calibration(measured: Measured, one: TaskInputs) -> list[Section]:
-    report = measured.report
-    plot = reliability_plot(report, measured.name)
-    if plot is None or report.calibration is None:
-        return []
-    lines: tuple[str, ...] = ()
-    if one.temperature is None:
-        lines = ("No temperature is known for this model.",)
-    elif report.uncalibrated is None and one.temperature != 1.0:
-        lines = (f"What the {one.task.decision.activation} gave before the temperature is not known.",)
-    now, before = report.calibration.labels, report.uncalibrated.labels if report.uncalibrated else ()
-    rows: list[list[str | Cell]] = [
-        [
-            Cell(text=label.label, code=True),
-            f"{now[place].error:.4f}",
-            *([f"{before[place].error:.4f}"] if before else []),
-            f"{now[place].chance:.4f}",
-        ]
-        for place, label in enumerate(report.labels if now else ())
-    ]
-    header = ["label", "ECE", *(["before the temperature"] if before else []), "by chance"]
-    tables = (plain_table("Calibration error per label", header, rows),) if rows else ()
-    title = "Can the probabilities be believed?"
-    return [Section(name=f"{measured.name}-reliability", title=title, lines=lines, plots=(plot,), tables=tables)]
-
-
-def _sources(measured: Measured) -> list[Section]:
-    plot = source_plot(measured.report, measured.name)
-    return [] if plot is None else [Section(name=f"{measured.name}-sources", title="Sources", plots=(plot,))]
-
-
-def _mistakes(measured: Measured, one: TaskInputs, most: int) -> Section:
-    found = worst_mistakes(measured, one.task, most=most)
-    wanted = "The wrong answers that the model was most sure of: wrong labels of the data, texts that can't be "
-    lines = [f"{wanted}understood alone, or what the model is blind to."]
-    if not found:
-        lines = ["There are none, or none were asked for."]
-    elif any(mistake.text is not None for mistake in found):
-        lines.append(
-            f"This part shows texts of the data, at most {LONGEST} characters of each. Mind the data's terms, and the "
-            "people who wrote them, before you pass this file on; --mistakes 0 leaves them out."
-        )
-    else:
-        lines.append("Their texts are in the corpus: run ottenok report again with --data CORPUS to see them.")
-    return Section(name=f"{measured.name}-mistakes", title="Worst mistakes", lines=tuple(lines), mistakes=found)
 
 
 def worst_mistakes(measured: Measured, task: Task, *, most: int) -> tuple[Mistake, ...]:
@@ -376,23 +372,8 @@ def worst_mistakes(measured: Measured, task: Task, *, most: int) -> tuple[Mistak
     return tuple(found)
 
 
-def _tuning(inputs: ReportInputs) -> list[Section]:
-    """Return what temperature and thresholds did when they were fitted; nothing for models that do not say."""
-    lines, tables = [], []
-    for one in inputs.tasks:
-        report = inputs.manifest.tuning_report(one.task.name)
-        if report is None:
-            continue
-        before = f"{one.task.name}: " if len(inputs.tasks) > 1 else ""
-        lines += [f"{before}{sentence}" for sentence in tuning_sentences(report)]
-        if (table := tuning_table(report)) is not None:
-            tables.append(from_grid(f"{before}Before and after, label by label", table))
-    title = "How temperature and thresholds were found"
-    return [Section(name="decision", title=title, lines=tuple(lines), tables=tuple(tables))] if lines else []
-
-
-def _data(manifest: BundleManifest) -> Section:
-    """Return the data sets, their rows, licences and hashes, and the terms that follow for the model."""
+def _origins(manifest: BundleManifest) -> tuple[Section, Section, Section]:
+    """Return what the model was made from: data sets with licences and terms, the recipe, versions and files."""
     found = terms(manifest)
     lines = [f"Weights: {found.id}; commercial use: {COMMERCIAL[found.commercial]}. {found.statement}".strip()]
     if (word := warning(manifest, plain=True)) is not None:
@@ -430,19 +411,12 @@ def _data(manifest: BundleManifest) -> Section:
         if files:
             tables.append(plain_table("Files", ("file", "data set", "sha256"), files, numeric=False))
     lines += limits(manifest, plain=True)
-    return Section(name="data", title="Data and licences", lines=tuple(lines), tables=tuple(tables))
+    data = Section(name="data", title="Data and licences", lines=tuple(lines), tables=tuple(tables))
 
+    kept = json.dumps(manifest.recipe, ensure_ascii=False, indent=2) if manifest.recipe else ""
+    said = "As it was run, with every default and every override." if kept else "The bundle keeps no recipe."
+    recipe = Section(name="recipe", title="Recipe", lines=(said,), code=kept)
 
-def _recipe(manifest: BundleManifest) -> Section:
-    if not manifest.recipe:
-        return Section(name="recipe", title="Recipe", lines=("The bundle keeps no recipe.",))
-    recipe = json.dumps(manifest.recipe, ensure_ascii=False, indent=2)
-    line = "As it was run, with every default and every override."
-    return Section(name="recipe", title="Recipe", lines=(line,), code=recipe)
-
-
-def _making(manifest: BundleManifest) -> Section:
-    """Return what the training took, versions, the bundle's files and notes."""
     lines, tables = [], []
     if manifest.encoder is not None:
         origin = f", {manifest.encoder.origin}" if manifest.encoder.origin else ""
@@ -472,4 +446,5 @@ def _making(manifest: BundleManifest) -> Section:
             for name, facts in manifest.files.items()
         ]
         tables.append(plain_table("The model's files", ("file", "bytes", "sha256"), files, numeric=False))
-    return Section(name="making", title="Versions and notes", lines=(*lines, *manifest.notes), tables=tuple(tables))
+    making = Section(name="making", title="Versions and notes", lines=(*lines, *manifest.notes), tables=tuple(tables))
+    return data, recipe, making

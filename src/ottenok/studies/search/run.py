@@ -13,7 +13,7 @@ import json
 import shutil
 import tomllib
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-    from ottenok.data.corpus import Corpus
 
 __all__ = ["Budget", "Found", "search"]
 
@@ -143,7 +142,16 @@ def search(
 
     check_trials(resolved, corpus)
     options, folder = resolved.search or SearchOptions(), Path(out)
-    dimensions = options.space or built_in(resolved, _losses(resolved, corpus))
+    dimensions = options.space
+    if not dimensions:
+        # Also among the losses that the recipe could have, its own among them as the recipe calls it.
+        problem = resolve_problem(resolved.model.problem, corpus.label_scheme)
+        own, losses = resolve_loss(resolved.loss, problem), list[str]()
+        for name in LOSSES:
+            with suppress(ConfigError):
+                resolve_loss(resolved.loss.model_copy(update={"name": name}), problem)
+                losses.append(resolved.loss.name if name == own else name)
+        dimensions = built_in(resolved, losses)
     space = Space(dimensions, metric=resolved.run.metric)
     identity = {
         "recipe": public_recipe(resolved)
@@ -155,20 +163,6 @@ def search(
         tracking = places.tracking or f"sqlite:///{(folder / 'mlflow.db').absolute()}"
         shared = Shared(corpus=corpus, memory=TokenMemory(), tracking=tracking, progress=progress[1])
         return _Search(study, space, options, resolved, folder).run(budget, shared, progress[0])
-
-
-def _losses(recipe: TrainRecipe, corpus: Corpus) -> list[str]:
-    """Return the losses that the recipe could have instead of its own, its own among them as the recipe calls it."""
-    problem = resolve_problem(recipe.model.problem, corpus.label_scheme)
-    own = resolve_loss(recipe.loss, problem)
-    names = []
-    for name in LOSSES:
-        try:
-            resolve_loss(recipe.loss.model_copy(update={"name": name}), problem)
-        except ConfigError:
-            continue
-        names.append(recipe.loss.name if name == own else name)
-    return names
 
 
 @contextmanager
