@@ -45,6 +45,44 @@ api.load = lambda *arguments, **options: fake_classifier(backend=Slow(3))
 sys.exit(run(sys.argv[1:]))
 """
 
+# Runs one after the other, each a fork that kills itself at its moment: in a batch, or when a file is about to get its
+# name.
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from ottenok.cli.main import run
+from ottenok.inference import api, files
+from toys import FakeBackend, fake_classifier
+
+files.PART_ROWS, files.CHUNK_CHARACTERS = 20, 100
+replace = Path.replace
+batches = 0
+
+def die_at(moment, now):
+    if now == moment:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+class Counted(FakeBackend):
+    def run(self, batch):
+        global batches
+        batches += 1
+        die_at(moment, f"batch {{batches}}")
+        return super().run(batch)
+
+def replaced(self, target):
+    die_at(moment, Path(target).name)
+    return replace(self, target)
+
+Path.replace = replaced
+api.load = lambda *arguments, **options: fake_classifier(backend=Counted(3))
+for moment in json.loads(sys.argv[1]):
+    child = os.fork()
+    if child == 0:
+        os._exit(run(sys.argv[2:]))
+    print("ended:", os.waitpid(child, 0)[1], flush=True)
+"""
+
 
 def start(*arguments: object, pause: float = 0.002) -> subprocess.Popen[str]:
     """Begin `ottenok classify` with a fake classifier in a process of its own."""
@@ -109,20 +147,14 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_kills_change_nothing(tmp_path: Path, suffix: str) -> None:
     """A run that is killed again and again ends with the bytes of an undisturbed one, and leaves nothing else."""
     path, out, whole = table(tmp_path / f"in{suffix}", texts(400)), tmp_path / f"out{suffix}", tmp_path / f"w{suffix}"
-    assert finish(start(path, "--text", "text", "-o", whole, pause=0))[0] == 0
-    rng = random.Random(1)
-    kills = 0
-    while not out.exists() and kills < 12:
-        process = start(path, "--text", "text", "-o", out)
-        try:
-            process.wait(timeout=1.2 + rng.random())
-        except subprocess.TimeoutExpired:
-            process.kill()
-            kills += 1
-        finish(process)
+    run(path, whole)
+    moments = ["batch 5", f"000001{suffix}", "000003.facts", "batch 20", f"{out.name}.rejects.jsonl", out.name, ""]
+    code = KILLED.format(tests=str(Path(__file__).parents[1]))
+    command = [sys.executable, "-c", code, json.dumps(moments), "classify", str(path), "--text", "text", "-o", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    ended = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("ended: ")]
 
-    assert kills > 0
-    assert finish(start(path, "--text", "text", "-o", out, pause=0))[0] == 0
+    assert ended == [signal.SIGKILL] * 6 + [0]
     assert out.read_bytes() == whole.read_bytes()
     rejects = [Path(f"{one}.rejects.jsonl").read_bytes() for one in (out, whole)]
     assert rejects[0] == rejects[1]

@@ -146,7 +146,10 @@ def classify_file(
             return FileReport(
                 out=out, rows=rows, rejected=found, rejects=rejects if found else None, resumed=0, finished=True
             )
-        if rejects.exists() and not (options.overwrite and _is_rejects(rejects) and not _same(source, rejects)):
+        identity = run.identity(digest, text)
+        # An interrupted run of the same may have come as far as the list and not to the output.
+        own = options.overwrite or (options.resume and parts.is_of(identity))
+        if rejects.exists() and not (own and _is_rejects(rejects) and not _same(source, rejects)):
             raise InputError(
                 "the rows that are left out would be listed here, and the file exists",
                 hint="Name another output file."
@@ -154,7 +157,7 @@ def classify_file(
                 else "ottenok did not write it: move it away.",
                 file=str(rejects),
             )
-        parts.open(run.identity(digest, text), resume=options.resume)
+        parts.open(identity, resume=options.resume)
         run.classify(parts, total, progress)
         if _digest(opened) != digest:
             raise InputError(
@@ -525,22 +528,25 @@ class _Parts:
     def _file(self, number: int) -> Path:
         return self.folder / f"{number:06d}{self._suffix}"
 
+    def is_of(self, identity: Mapping[str, Any]) -> bool:
+        """Whether an interrupted run of this identity left its parts here."""
+        try:
+            return (self.folder / _STATE).read_text(encoding="utf-8") == _state(identity)
+        except (OSError, UnicodeDecodeError):
+            return False
+
     def open(self, identity: Mapping[str, Any], *, resume: bool) -> None:
         """Take up what an interrupted run of this identity did, as far as it is whole, or begin anew."""
-        state = json.dumps(identity, ensure_ascii=False, indent=2, sort_keys=True)
-        try:
-            found: str | None = (self.folder / _STATE).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            found = None
-        if resume and found == state:
+        same = self.is_of(identity)
+        if resume and same:
             while (part := self._read(len(self.done))) is not None:
                 self.done.append(part)
             if self._file(len(self.done)).exists():
                 self.notes.append("A damaged part of the interrupted run was thrown away, and what came after it.")
-        elif resume and found is not None:
+        elif resume and (self.folder / _STATE).exists():
             self.notes.append("An interrupted run was of another input, model or options: it was begun again.")
-        self._clear(keep=len(self.done) if found == state else 0)
-        atomic_write_text(self.folder / _STATE, state)
+        self._clear(keep=len(self.done) if same else 0)
+        atomic_write_text(self.folder / _STATE, _state(identity))
         self.resumed = sum(part.rows for part in self.done)
 
     def _read(self, number: int) -> _Part | None:
@@ -611,6 +617,10 @@ class _Parts:
         """Remove what ottenok wrote into the folder."""
         self._clear(keep=0)
         (self.folder / _STATE).unlink(missing_ok=True)
+
+
+def _state(identity: Mapping[str, Any]) -> str:
+    return json.dumps(identity, ensure_ascii=False, indent=2, sort_keys=True)
 
 
 @contextmanager
