@@ -8,7 +8,8 @@ The script trains two classifiers with all twelve layers (`--teacher-seconds` ea
 score every text, and teaches a student that begins with the first teacher's first five layers: Kullback-Leibler
 divergence at temperature 2 from the mean of the teachers' logits, and three tenths of the loss of the labels. Half of
 the texts are read in another dress each time (`dress`). It is a script beside `ottenok train` because ten minutes of a
-borrowed GPU had to be filled to the second: rates follow the clock. The last line fits temperatures and thresholds,
+borrowed GPU had to be filled to the second: rates follow the clock. It is a tidied form of the script that ran, and was
+not run again on a GPU. The last line fits temperatures and thresholds,
 exports, quantises and writes the card, like the end of any other run.
 
 A smaller try, on a CPU: `--scale 0.002 --teacher-seconds 60 --student-seconds 60 --rows 3000`.
