@@ -77,6 +77,10 @@ class FakeBackend:
         logits: npt.NDArray[np.float32] = (shares - np.float32(0.5)) * np.float32(8.0)
         return logits
 
+    def embed(self, batch: TokenBatch) -> npt.NDArray[np.float32]:
+        """Return float32 `[rows, outputs]`: the logits, as if nothing came between."""
+        return self.run(batch)
+
 
 def tiny_manifest(*schemes: str | SchemeFacts, max_length: int = 32, **fields: Any) -> BundleManifest:
     """Return the manifest of a model that never was.

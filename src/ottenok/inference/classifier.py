@@ -18,12 +18,12 @@ from ottenok.core.errors import ConfigError, InputError, ModelError
 from ottenok.core.progress import SILENT
 from ottenok.core.suggest import suggest
 from ottenok.inference.prediction import Prediction, TaskAnswer
-from ottenok.inference.tokens import cut_batches, slices
+from ottenok.inference.tokens import TokenBatch, cut_batches, slices
 from ottenok.tasks.task import columns, find_task
 from ottenok.text.normalise import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ottenok.core.progress import Progress
     from ottenok.core.schemes import LabelScheme
     from ottenok.inference.engine import Backend
-    from ottenok.inference.tokens import TokenBatch, Tokeniser, Windows
+    from ottenok.inference.tokens import Tokeniser, Windows
     from ottenok.tasks.task import Task
 
 __all__ = ["BATCH_TOKENS", "STREAM_TEXTS", "Classifier", "OnMissing", "Prepared"]
@@ -189,13 +189,19 @@ class Classifier:
         Raises:
             InputError: A value is no string; the error names its row, from 1.
         """
-        done = 0
-        for block in slices(texts, texts_at_once):
-            _check_texts(block, first=done + 1, on_missing=on_missing)
-            prepared = self.prepare([text if isinstance(text, str) else "" for text in block])
+        for block, prepared in self._blocks(texts, texts_at_once, on_missing):
             answers = self.finish(prepared, self.run(prepared))
             for text, answer in zip(block, answers, strict=True):
                 yield answer if isinstance(text, str) else replace(answer, reason=_MISSING)
+
+    def _blocks(
+        self, texts: Iterable[str | None], texts_at_once: int, on_missing: OnMissing
+    ) -> Iterator[tuple[list[str | None], Prepared]]:
+        """Yield so many texts at once, checked, and what is to be run of them."""
+        done = 0
+        for block in slices(texts, texts_at_once):
+            _check_texts(block, first=done + 1, on_missing=on_missing)
+            yield block, self.prepare([text if isinstance(text, str) else "" for text in block])
             done += len(block)
 
     def predict(
@@ -237,6 +243,57 @@ class Classifier:
         found = [list(answer.tasks[chosen.name].probabilities.values()) for answer in answers]
         return np.array(found, dtype=np.float32).reshape(len(found), len(chosen.scheme.labels))
 
+    def logits(
+        self, texts: Iterable[str | None], *, task: str | None = None, on_missing: OnMissing = "reason"
+    ) -> npt.NDArray[np.float32]:
+        """Return the logits of each text: the mean over its windows, by their tokens.
+
+        Args:
+            texts: As `predict_proba`.
+            task: Which task's; None: the primary one's.
+            on_missing: As `__call__`.
+
+        Returns:
+            float32 `[texts, outputs]`; zeros for a text without anything to read.
+
+        Raises:
+            InputError: As `__call__`.
+            SchemeError: There is no such task.
+        """
+        found = [np.empty((0, self._outputs), dtype=np.float32)]
+        for _, prepared in self._blocks(_listed(texts, on_missing), STREAM_TEXTS, on_missing):
+            found.append(_joined(self.run(prepared), prepared.windows))
+        return np.concatenate(found)[:, self._columns[find_task(self.tasks, task).name]]
+
+    def embed(self, texts: Iterable[str | None], *, on_missing: OnMissing = "reason") -> npt.NDArray[np.float32]:
+        """Return the vector of each text that the model's last linear layer reads, its pooled embedding.
+
+        Texts of like mood have like vectors, so that a linear classifier learns one's own labels from few of them
+        (`ottenok.sklearn.TextClassifier`). Of a long text it is the mean over its windows, by their tokens.
+
+        Args:
+            texts: As `predict_proba`.
+            on_missing: As `__call__`.
+
+        Returns:
+            float32 `[texts, width]`, as the model gives them, not brought to one length; zeros for a text without
+            anything to read.
+
+        Raises:
+            InputError: As `__call__`.
+            ModelError: No linear layer makes the model's logits, or it can't be run.
+        """
+        # A token is asked first: it tells the width.
+        width = self.backend.embed(TokenBatch(ids=np.zeros((1, 1), np.int64), rows=np.zeros(1, np.int64))).shape[1]
+        found = [np.empty((0, width), dtype=np.float32)]
+        for _, prepared in self._blocks(_listed(texts, on_missing), STREAM_TEXTS, on_missing):
+            vectors = np.empty((len(prepared.windows.ids), width), dtype=np.float32)
+            with closing(self._computed(self.backend.embed, prepared.batches)) as outputs:
+                for batch, rows in zip(prepared.batches, outputs, strict=True):
+                    vectors[batch.rows] = rows
+            found.append(_joined(vectors, prepared.windows))
+        return np.concatenate(found)
+
     def prepare(self, texts: Sequence[str]) -> Prepared:
         """Normalise, tokenise and cut batches; `texts` are strings."""
         windows = self._tokeniser([normalise(text, self.manifest.text) for text in texts])
@@ -257,26 +314,28 @@ class Classifier:
         """
         logits = np.empty((len(prepared.windows.ids), self._outputs), dtype=np.float32)
         first = np.diff(prepared.windows.texts, prepend=-1) > 0
-        with closing(self._computed(prepared.batches)) as outputs:
+        with closing(self._computed(self.backend.run, prepared.batches)) as outputs:
             for batch, found in zip(prepared.batches, outputs, strict=True):
                 logits[batch.rows] = found
                 progress.advance(int(first[batch.rows].sum()))
         progress.advance(int((prepared.windows.counts == 0).sum()))
         return logits
 
-    def _computed(self, batches: Sequence[TokenBatch]) -> Generator[npt.NDArray[np.float32], None, None]:
-        """Yield the logits of each batch, in order.
+    def _computed(
+        self, run: Callable[[TokenBatch], npt.NDArray[np.float32]], batches: Sequence[TokenBatch]
+    ) -> Generator[npt.NDArray[np.float32], None, None]:
+        """Yield what is computed of each batch, in order.
 
         Threads share out whole batches rather than each product: they need not wait for each other at every step, so
         a busy machine slows them down by its share only.
         """
         workers = min(self._workers, len(batches))
         if workers < 2:
-            yield from map(self.backend.run, batches)
+            yield from map(run, batches)
             return
         pool = ThreadPoolExecutor(workers, thread_name_prefix="ottenok")
         try:
-            yield from pool.map(self.backend.run, batches)
+            yield from pool.map(run, batches)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -332,6 +391,14 @@ def _means(numbers: npt.NDArray[np.float32], windows: Windows) -> npt.NDArray[np
     weighed = np.add.reduceat(numbers * windows.weights[:, None], starts, axis=0)
     means: npt.NDArray[np.float64] = weighed / np.add.reduceat(windows.weights, starts)[:, None]
     return means
+
+
+def _joined(numbers: npt.NDArray[np.float32], windows: Windows) -> npt.NDArray[np.float32]:
+    """Return the means of all texts, float32 `[texts, columns]`; zeros for those without windows."""
+    found = np.zeros((len(windows.counts), numbers.shape[1]), dtype=np.float32)
+    if len(numbers):
+        found[windows.counts > 0] = _means(numbers, windows)
+    return found
 
 
 def _load_again(loaded: dict[str, Any], identity: str) -> Classifier:

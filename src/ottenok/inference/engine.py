@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from ottenok.core.errors import ModelError
 from ottenok.core.files import sha256_file
 from ottenok.core.lazy import onnxruntime
+from ottenok.inference.embedding import with_embedding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,6 +59,13 @@ class Backend(Protocol):
             ModelError: The model can't be run on this batch.
         """
 
+    def embed(self, batch: TokenBatch) -> npt.NDArray[np.float32]:
+        """Return float32 `[rows, width]`: what the layer that makes the first output's logits reads.
+
+        Raises:
+            ModelError: The model has no such layer, or can't be run on this batch.
+        """
+
 
 class OnnxBackend:
     """A sequence classifier as an ONNX graph.
@@ -93,6 +102,9 @@ class OnnxBackend:
             known = [size for size in shape[1:] if isinstance(size, int)]
             self._check_shape(wanted, width, shape, fits=not shape or (len(shape) == 2 and known in ([], [width])))
         self._outputs = dict(outputs)
+        self._threads = threads
+        self._lock = Lock()
+        self._embedder: tuple[Any, str] | None = None
 
     def _check_shape(self, output: str, width: int, shape: Sequence[object], *, fits: bool) -> None:
         if not fits:
@@ -124,6 +136,34 @@ class OnnxBackend:
         Raises:
             ModelError: onnxruntime fails, as it does where there is too little memory, or an output has another shape.
         """
+        found = self._run(self._session, list(self._outputs), batch)
+        for (name, width), logits in zip(self._outputs.items(), found, strict=True):
+            shape = getattr(logits, "shape", ())
+            self._check_shape(name, width, shape, fits=shape == (len(batch.ids), width))
+        return np.concatenate(found, axis=1, dtype=np.float32, casting="unsafe")
+
+    def embed(self, batch: TokenBatch) -> npt.NDArray[np.float32]:
+        """Return float32 `[rows, width]`: what the layer that makes the first output's logits reads.
+
+        Of a layer that reads every token, as a decoder's, it is the last one's. The first call opens the graph once
+        more, with this output.
+
+        Raises:
+            ModelError: The graph has no such layer, or onnxruntime fails.
+        """
+        with self._lock:
+            if self._embedder is None:
+                try:
+                    graph, name = with_embedding(Path(self._file).read_bytes(), next(iter(self._outputs)))
+                except ModelError as error:
+                    raise ModelError(error.message, file=self._file) from error
+                self._embedder = _open(Path(self._file), self._threads, graph), name
+        session, name = self._embedder
+        (found,) = self._run(session, [name], batch)
+        found = np.asarray(found, dtype=np.float32)
+        return found[:, -1] if found.ndim == 3 else found
+
+    def _run(self, session: Any, outputs: Sequence[str], batch: TokenBatch) -> list[npt.NDArray[np.float32]]:  # noqa: ANN401
         feed = {
             name: batch.ids.astype(dtype, copy=False)
             if name == "input_ids"
@@ -131,22 +171,23 @@ class OnnxBackend:
             for name, dtype in self._inputs.items()
         }
         try:
-            found = self._session.run(list(self._outputs), feed)
+            found: list[npt.NDArray[np.float32]] = session.run(outputs, feed)
         except _failures() as error:
             raise ModelError(f"onnxruntime can't run this model: {_first_line(error)}", file=self._file) from error
-        for (name, width), logits in zip(self._outputs.items(), found, strict=True):
-            shape = getattr(logits, "shape", ())
-            self._check_shape(name, width, shape, fits=shape == (len(batch.ids), width))
-        return np.concatenate(found, axis=1, dtype=np.float32, casting="unsafe")
+        return found
 
 
-def _open(file: Path, threads: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
+def _open(file: Path, threads: int, graph: bytes | None = None) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    """Open a graph; `graph` is what the file has become."""
     options = _quiet_options(threads)
+    if graph is not None:
+        # Graphs of 2 GB and more keep their weights beside them.
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(file.parent))
     if products_overflow():
         options.add_session_config_entry(*_EXACT)
     try:
         return onnxruntime().InferenceSession(
-            str(file), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_WORSE)
+            graph or str(file), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_WORSE)
         )
     except _failures() as error:
         raise ModelError(f"onnxruntime can't read this graph: {_first_line(error)}", file=str(file)) from error
