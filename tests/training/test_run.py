@@ -15,8 +15,10 @@ from ottenok.tasks.decision import probabilities
 from ottenok.tasks.predictions import load_predictions, predictions_file
 
 torch = pytest.importorskip("torch")
+from safetensors.torch import save_file  # noqa: E402 - after the check for torch
 from transformers import pipeline  # noqa: E402 - after the check for torch
 
+from ottenok.bundle.card import card_text  # noqa: E402
 from ottenok.export.onnx import export  # noqa: E402
 from ottenok.inference.api import load as load_classifier  # noqa: E402
 from ottenok.models.network import load  # noqa: E402
@@ -144,6 +146,36 @@ def test_the_manifest_says_where_the_weights_come_from(toy_corpus: Corpus, tiny:
     assert {"torch", "transformers", "ottenok"} <= manifest.versions.keys()
     for file in ("ottenok.json", "run.json", "config.json"):
         assert str(tmp_path.parent) not in (tmp_path / "out" / file).read_text(encoding="utf-8")
+
+
+def test_weights_learned_elsewhere_tell_what_that_took(toy_corpus: Corpus, tiny: Path, tmp_path: Path) -> None:
+    """Texts, tokens and hardware come from the weights' metadata or from a file beside them, and stand in the card."""
+    learned = _fitted(tiny, toy_corpus, tmp_path / "first", schedule={"max_steps": 3}, run={"test": False})
+    weights, facts = tmp_path / "weights.safetensors", tmp_path / "facts.json"
+    told = {"texts": 2500, "tokens": 40_000, "seconds": 90, "epochs": 5.6, "device": "NVIDIA H100", "precision": "bf16"}
+    save_file(
+        load_encoder_weights(learned.bundle.folder), weights, metadata={"format": "pt", "training": json.dumps(told)}
+    )
+    recipe = _recipe(tiny, run={"test": False, "export": False})
+
+    fitted = train(recipe, corpus=toy_corpus, out=tmp_path / "second", weights=weights)
+    assert fitted is not None
+    training = fitted.bundle.manifest.training
+    assert training is not None
+    assert training.model_dump(include=set(told)) == told
+    assert training.parameters > 0
+    assert "2,500 texts, 40,000 tokens, each as often as it was read (5.6 epochs), in 1.5 minutes on NVIDIA H100" in (
+        card_text(fitted.bundle, {})
+    )
+
+    facts.write_text(json.dumps({"texts": 7, "elsewhere": "on a borrowed GPU"}), encoding="utf-8")
+    fitted = train(recipe, corpus=toy_corpus, out=tmp_path / "third", weights=weights, weights_facts=facts)
+    assert fitted is not None
+    assert fitted.bundle.manifest.training is not None
+    assert (fitted.bundle.manifest.training.texts, fitted.bundle.manifest.training.device) == (7, "cpu")
+    facts.write_text('{"texs": 7}', encoding="utf-8")
+    with pytest.raises(ConfigError, match="texs"):
+        train(recipe, corpus=toy_corpus, out=tmp_path / "fourth", weights=weights, weights_facts=facts)
 
 
 def test_the_best_epoch_is_kept(toy_corpus: Corpus, tiny: Path, tmp_path: Path) -> None:

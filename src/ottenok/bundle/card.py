@@ -355,6 +355,13 @@ def _training(manifest: BundleManifest) -> str:
     lines.append(f"- Longest input: {manifest.max_length} tokens; {window}")
     if manifest.created:
         lines.append(f"- Trained: {escape_markdown(manifest.created)}")
+    if (took := manifest.training) is not None and took.texts:
+        where = f", {escape_markdown(took.elsewhere)}" if took.elsewhere else ""
+        lines.append(
+            f"- Learned from {took.texts:,} texts, {took.tokens:,} tokens, each as often as it was read "
+            f"({took.epochs:g} epochs), in {took.seconds / 60.0:,.1f} minutes on {escape_markdown(took.device)} "
+            f"({escape_markdown(took.precision)}){where}"
+        )
     text = "## Training\n\n" + "\n".join(lines)
     if manifest.recipe:
         recipe = json.dumps(manifest.recipe, ensure_ascii=False, indent=2)

@@ -392,7 +392,8 @@ class TrainingFacts(Table):
     """What the training took.
 
     Attributes:
-        epochs: Rows of the table of epochs: epochs begun, also one that `max_steps` ended.
+        epochs: Rows of the table of epochs: epochs begun, also one that `max_steps` ended; weights that were learned
+            elsewhere may tell a part of one.
         seconds: Of training steps; evaluation, checkpoints and export not counted.
         texts: Texts seen, each as often as it was seen.
         tokens: Tokens seen, padding not counted.
@@ -402,9 +403,10 @@ class TrainingFacts(Table):
         processes: Processes that shared the work.
         threads: Threads of each process on the CPU.
         precision: `fp32`, `bf16` or `fp16`.
+        elsewhere: For weights that were learned elsewhere: where and how, in words; empty for others.
     """
 
-    epochs: int = Field(default=0, ge=0)
+    epochs: float = Field(default=0, ge=0)
     seconds: float = Field(default=0.0, ge=0)
     texts: int = Field(default=0, ge=0)
     tokens: int = Field(default=0, ge=0)
@@ -414,6 +416,7 @@ class TrainingFacts(Table):
     processes: int = Field(default=1, ge=1)
     threads: int = Field(default=0, ge=0)
     precision: str = ""
+    elsewhere: str = ""
 
 
 class FileFacts(Table):

@@ -26,10 +26,15 @@ __all__ = ["train"]
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Safetensors of the network that were learned elsewhere: nothing is learned, the run is only finished.",
 )
+@click.option(
+    "--weights-facts",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON of what learning --weights took: texts, tokens, seconds, epochs, device, precision, elsewhere.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run that is in the folder.")
 @places_options(tracking=True)
 @keys_argument
-def train(
+def train(  # noqa: PLR0913 - click passes each option by name
     recipe: str,
     keys: tuple[str, ...],
     *,
@@ -37,6 +42,7 @@ def train(
     corpus: Path | None,
     variant: str | None,
     weights: Path | None,
+    weights_facts: Path | None,
     resume: bool,
     places: Places,
 ) -> None:
@@ -49,6 +55,8 @@ def train(
     """
     from ottenok.core.lazy import check_extra
 
+    if weights_facts is not None and weights is None:
+        raise click.UsageError("--weights-facts tells of weights that were learned elsewhere: give --weights too.")
     # Before the recipe is read: whoever lacks torch should not mend other things first.
     check_extra("train")
     from ottenok.cli.bars import Bars
@@ -61,6 +69,8 @@ def train(
         over = merge(over, {"data": {"corpus": str(corpus)}})
     bars = Bars()
     resolved = load_recipe(recipe, over, variant=variant, note=bars.note)
-    trained = run(resolved, out, resume=resume, weights=weights, places=places, progress=bars)
+    trained = run(
+        resolved, out, resume=resume, weights=weights, weights_facts=weights_facts, places=places, progress=bars
+    )
     if trained is not None:
         say(f"The classifier is in {trained.bundle.folder}")

@@ -53,6 +53,7 @@ def train(
     over: Mapping[str, Any] | None = None,
     resume: bool = False,
     weights: str | Path | None = None,
+    weights_facts: str | Path | None = None,
     places: Places = _HOME,
     progress: Progress = SILENT,
 ) -> Trained | None:
@@ -65,6 +66,7 @@ def train(
         resume: Go on with the run that is in `out`; one that was killed at any moment ends as if it had not been.
         weights: Safetensors of the network, learned elsewhere: nothing is learned here; see
             `ottenok.training.run.train`.
+        weights_facts: JSON of what learning them took, in place of the metadata of `weights`.
         places: Where data is.
         progress: Whom to tell.
 
@@ -94,6 +96,7 @@ def train(
         resume=resume,
         tracking=places.tracking,
         weights=None if weights is None else Path(weights),
+        weights_facts=None if weights_facts is None else Path(weights_facts),
         progress=progress,
     )
     if fitted is None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from transformers import set_seed
 
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
-from ottenok.bundle.manifest import MANIFEST, BundleManifest, TaskFacts, TrainingFacts, WindowRule
+from ottenok.bundle.manifest import MANIFEST, BundleManifest, TaskFacts, TrainingFacts, WindowRule, read_json
+from ottenok.core.config import parse
 from ottenok.core.errors import ConfigError, ModelError
 from ottenok.core.progress import SILENT, Progress
 from ottenok.models.encoder import load_config
@@ -34,6 +36,7 @@ from ottenok.training.measure import Tuned, check_metric, keep_predictions, repo
 from ottenok.training.observers import History, StoppedEarly, finish_mlflow
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
@@ -92,6 +95,7 @@ def train(
     resume: bool = False,
     tracking: str | None = None,
     weights: Path | None = None,
+    weights_facts: Path | None = None,
     progress: Progress = SILENT,
 ) -> Fitted | None:
     """Train a classifier.
@@ -107,6 +111,9 @@ def train(
         tracking: Address of MLflow's store, for `run.mlflow`; None: one in `out`.
         weights: Safetensors of the network, learned elsewhere from the same corpus: nothing is learned here, and the
             run ends as every run does, with fitted decisions and measures. What is frozen may be absent. None: train.
+        weights_facts: A JSON object of what learning `weights` took, with keys of `TrainingFacts` (`texts`, `tokens`,
+            `seconds`, `epochs`, `device`, `precision`, `elsewhere`, ...); None: the same under `training` in the
+            metadata of `weights`, where it has one.
         progress: Is told what happens.
 
     Returns:
@@ -126,28 +133,34 @@ def train(
         parts = prepare(recipe, corpus, progress)
         if weights is None:
             return _finish(parts, folder, fit(parts, folder))
-        _take_weights(parts, weights)
-        return _finish(parts, folder, History(None, progress, metric=recipe.run.metric))
+        took = _take_weights(parts, weights, weights_facts)
+        return _finish(parts, folder, History(None, progress, metric=recipe.run.metric), took)
 
 
-def _take_weights(parts: Parts, file: Path) -> None:
-    """Replace the network's weights by those of a file.
+def _take_weights(parts: Parts, file: Path, facts: Path | None) -> dict[str, object]:
+    """Replace the network's weights by those of a file, and return what is told of how they were learned.
 
     Raises:
+        ConfigError: What is told has an unknown key or a wrong value.
+        BundleError: The file of facts holds no JSON object.
         ModelError: The file can't be read, a weight is none of the network's or has another shape, or one that is
             learned is missing.
     """
     model = parts.network.model
     try:
         given = load_file(file)
+        with safe_open(file, framework="pt") as opened:
+            told = json.loads((opened.metadata() or {}).get("training", "{}")) if facts is None else read_json(facts)
+        taken = parse(TrainingFacts, told, file=str(facts or file)).model_dump(exclude_unset=True)
         model.load_state_dict(given, strict=False)
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except (OSError, SafetensorError, RuntimeError, json.JSONDecodeError) as error:
         raise ModelError(f"these weights can't be taken: {error}", file=str(file)) from error
     learned = {name for name, weight in model.named_parameters() if weight.requires_grad}
     missing, unknown = sorted(learned - given.keys()), sorted(given.keys() - model.state_dict().keys())
     if missing or unknown:
         found = f"{len(missing)} are missing and {len(unknown)} unknown, such as {(missing or unknown)[0]}"
         raise ModelError(f"these weights are not the recipe's: {found}", file=str(file))
+    return taken
 
 
 def _finished(folder: RunFolder) -> Fitted | None:
@@ -169,8 +182,13 @@ def _finished(folder: RunFolder) -> Fitted | None:
     )
 
 
-def _finish(parts: Parts, folder: RunFolder, history: History) -> Fitted | None:
-    """Fit the decisions, measure, write the files, and delete the checkpoints; None in processes but the first."""
+def _finish(
+    parts: Parts, folder: RunFolder, history: History, took: Mapping[str, object] | None = None
+) -> Fitted | None:
+    """Fit the decisions, measure, write the files, and delete the checkpoints; None in processes but the first.
+
+    `took` says what learning took where it was not done here.
+    """
     recipe, network = parts.recipe, parts.network
     tuned = tune(network, parts.validation, parts.progress)
     if rank() != 0:
@@ -200,7 +218,7 @@ def _finish(parts: Parts, folder: RunFolder, history: History) -> Fitted | None:
             system=recipe.name,
         )
     save(network.model, network.tokenizer, folder.path, max_length=recipe.text.max_length)
-    write_manifest(folder.path, _manifest(parts, tuned, history, found))
+    write_manifest(folder.path, _manifest(parts, tuned, history, found, took or {}))
     shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return Fitted(
         bundle=open_bundle(folder.path),
@@ -211,7 +229,9 @@ def _finish(parts: Parts, folder: RunFolder, history: History) -> Fitted | None:
     )
 
 
-def _manifest(parts: Parts, tuned: Tuned, history: History, found: dict[str, dict[str, Report]]) -> BundleManifest:
+def _manifest(
+    parts: Parts, tuned: Tuned, history: History, found: dict[str, dict[str, Report]], took: Mapping[str, object]
+) -> BundleManifest:
     recipe, corpus, weights = parts.recipe, parts.corpus, list(parts.network.model.parameters())
     length, device = recipe.text.max_length, device_of(recipe.run)
     notes: tuple[str, ...] = ()
@@ -244,7 +264,7 @@ def _manifest(parts: Parts, tuned: Tuned, history: History, found: dict[str, dic
             processes=world(),
             threads=torch.get_num_threads(),
             precision=precision(recipe.run),
-        ),
+        ).model_copy(update=dict(took)),
         tuning={name: report.to_json() for name, report in tuned.reports.items()},
         metrics={
             split: {task: report.to_json() for task, report in by_task.items()} for split, by_task in found.items()

@@ -428,13 +428,14 @@ def _origins(manifest: BundleManifest) -> tuple[Section, Section, Section]:
         lines.append(f"Trained: {manifest.created}.")
     if (training := manifest.training) is not None:
         cost = (
-            ("epochs", f"{training.epochs}"),
+            ("epochs", f"{training.epochs:g}"),
             ("minutes of training steps", f"{training.seconds / 60.0:,.1f}"),
             ("texts seen", f"{training.texts:,}"),
             ("tokens seen", f"{training.tokens:,}"),
             ("parameters", f"{training.parameters:,}"),
             ("of them trained", f"{training.trained:,}"),
             ("device", f"{training.device} ({training.precision})"),
+            *([("where", training.elsewhere)] if training.elsewhere else []),
         )
         tables.append(plain_table("What the training took", ("what", "how much"), cost, numeric=False))
     if manifest.versions:
