@@ -30,7 +30,7 @@ from ottenok.tables.streams import Source
 from ottenok.tables.table import open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ottenok.core.progress import Progress
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ottenok.inference.outputs import Writer
     from ottenok.tables.table import Block, Table
 
-__all__ = ["FileOptions", "FileReport", "classify_file"]
+__all__ = ["CHUNK_ROWS", "FileOptions", "FileReport", "classify_file", "cut_rows", "read_texts"]
 
 # What an interruption costs at most: rows, or seconds (and the chunk under way).
 PART_ROWS = 4096
@@ -222,7 +222,7 @@ def _count(table: Table, place: int, options: FileOptions, progress: Progress) -
         for block in table.blocks([place], rows=CHUNK_ROWS):
             rows += block.rows
             reasons.update(reject.reason for reject in block.rejects)
-            reasons.update(fault for fault in _faults(block, 0, table, options) if fault is not None)
+            reasons.update(filter(None, read_texts(block, 0, table, options.table.max_record)[1]))
             progress.advance(block.rows)
     finally:
         progress.finish()
@@ -237,15 +237,39 @@ def _count(table: Table, place: int, options: FileOptions, progress: Progress) -
     return rows
 
 
-def _faults(block: Block, column: int, table: Table, options: FileOptions) -> Iterator[str | None]:
-    """Yield for each sound row of a block why its text can't be read, or None."""
+def read_texts(block: Block, column: int, table: Table, limit: int) -> tuple[list[str | None], list[str | None]]:
+    """Return for each sound row of a block its text, or None, and why it can't be read, or None.
+
+    Args:
+        block: Of the table.
+        column: Place of the texts among the block's cells.
+        table: The table.
+        limit: Most characters of a text.
+    """
+    texts: list[str | None] = []
+    reasons: list[str | None] = []
     for cell in block.cells[column]:
         try:
-            read_text(cell, clean=block.clean, encoding=table.encoding, limit=options.table.max_record)
+            texts.append(read_text(cell, clean=block.clean, encoding=table.encoding, limit=limit))
+            reasons.append(None)
         except Fault as fault:
-            yield fault.reason
-        else:
-            yield None
+            texts.append(None)
+            reasons.append(fault.reason)
+    return texts, reasons
+
+
+def cut_rows(texts: Sequence[str | None]) -> Iterator[slice]:
+    """Yield which rows of a block are classified together: whoever cuts so gets the same answers to the last digit.
+
+    Args:
+        texts: Of each sound row of a block of at most `CHUNK_ROWS` rows; None for those that can't be read.
+    """
+    first = size = 0
+    for place, text in enumerate(texts, start=1):
+        size += len(text or "")
+        if size >= CHUNK_CHARACTERS or place == len(texts):
+            yield slice(first, place)
+            first, size = place, 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,33 +333,34 @@ class _Run:
                     yield chunk
 
     def _cut(self, block: Block, column: int, *, cells: bool) -> Iterator[Chunk]:
-        faults = list(_faults(block, column, self.table, self.options))
-        names = self.columns.names if self.table.format == "jsonl" else ()
+        texts, faults = read_texts(block, column, self.table, self.options.table.max_record)
+        if self.table.format == "jsonl":
+            # A key that the first objects, of which the columns are, need not have.
+            for place, line in enumerate(block.raw):
+                there = isinstance(line, str) and texts[place] is not None
+                clash = there and next(
+                    (n for n in self.columns.names if f'"{n}"' in line and n in json.loads(line)), None
+                )
+                if clash:
+                    texts[place], faults[place] = None, f"has a key {clash!r} already (--prefix)"
         # Rows without cells go with the first chunk.
         rejects = [{"row": one.row, "reason": one.reason, "content": one.content} for one in block.rejects]
-        rows, size = len(rejects), 0
-        texts: list[str] = []
-        kept: list[int] = []
-        for place, (cell, fault) in enumerate(zip(block.cells[column], faults, strict=True)):
-            reason = fault
-            if reason is None and names and isinstance(block.raw[place], str):
-                # A key that the first objects, of which the columns are, need not have.
-                line = block.raw[place]
-                clash = next((name for name in names if f'"{name}"' in line and name in json.loads(line)), None)
-                reason = clash and f"has a key {clash!r} already (--prefix)"
-            rows += 1
-            if reason is None:
-                texts.append(read_text(cell, clean=block.clean, encoding=self.table.encoding))
-                kept.append(place)
-                size += len(texts[-1])
-            else:
-                content = excerpt("" if cell is None else str(cell)[:1000])
-                rejects.append({"row": block.numbers[place], "reason": reason, "content": content})
-            if size >= CHUNK_CHARACTERS or place == len(faults) - 1:
-                yield self._chunk(block, rows, texts, kept, rejects, cells=cells)
-                texts, kept, rejects, rows, size = [], [], [], 0, 0
+        rows = len(rejects)
+        for part in cut_rows(texts):
+            kept = []
+            for place in range(part.start, part.stop):
+                if faults[place] is None:
+                    kept.append(place)
+                else:
+                    cell = block.cells[column][place]
+                    content = excerpt("" if cell is None else str(cell)[:1000])
+                    rejects.append({"row": block.numbers[place], "reason": faults[place], "content": content})
+            rows += part.stop - part.start
+            found = [text for text in texts[part] if text is not None]
+            yield self._chunk(block, rows, found, kept, rejects, cells=cells)
+            rejects, rows = [], 0
         if rows:
-            yield self._chunk(block, rows, texts, kept, rejects, cells=cells)
+            yield self._chunk(block, rows, [], [], rejects, cells=cells)
 
     def _chunk(
         self, block: Block, rows: int, texts: list[str], kept: list[int], rejects: list[dict[str, Any]], *, cells: bool
