@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ottenok.core.errors import DataError
 from ottenok.core.files import LockedError, atomic_folder, flush, locked
 from ottenok.core.home import cache_home
 from ottenok.core.language import detect_language
+from ottenok.core.lazy import need
 from ottenok.core.progress import SILENT, stage
 from ottenok.data.corpus import CORPUS_FILE, MANIFEST_FILE, REJECTS_FILE, Corpus, corpus_columns, open_corpus
 from ottenok.data.dedupe import clean
@@ -49,7 +48,6 @@ __all__ = ["ReadPass", "build", "build_corpus", "write_rows"]
 _ADVANCE = 1_000
 _CONTENT = 200
 _FILES = (CORPUS_FILE, MANIFEST_FILE, REJECTS_FILE)
-_LABELS = pa.list_(pa.string())
 
 
 def build(recipe: CorpusRecipe, *, root: Path | None, cache: Path, out: Path, progress: Progress = SILENT) -> Corpus:
@@ -73,6 +71,8 @@ def build(recipe: CorpusRecipe, *, root: Path | None, cache: Path, out: Path, pr
         SchemeError: A source's labels do not lead to any of the recipe's tasks.
         MissingExtraError: A package of the extra `data` is not installed.
     """
+    with need("data"):
+        import pyarrow.parquet  # noqa: F401 - asked for before the work begins
     out = out.resolve()
     _check_place(out)
     inputs = find_inputs(recipe, root=root, cache=cache, progress=progress)
@@ -356,8 +356,11 @@ def write_rows(
     progress: Progress,
 ) -> None:
     """The third pass: write the rows that are kept, in the order in which they were read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     names = corpus_columns([task.name for task in done.tasks] if len(done.tasks) > 1 else [])
-    schema = pa.schema([(name, _LABELS if name.startswith("labels") else pa.string()) for name in names])
+    schema = pa.schema([(name, pa.list_(pa.string()) if name.startswith("labels") else pa.string()) for name in names])
     places = [(inputs.names[file.source], file.number) for file in inputs.files]
     start = 0
     with (

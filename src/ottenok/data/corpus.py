@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ottenok.core.errors import DataError
+from ottenok.core.lazy import need
 from ottenok.core.schemes import LabelScheme, load_scheme, load_schemes
 
 if TYPE_CHECKING:
@@ -144,15 +145,15 @@ class Corpus:
 
     def table(self, split: Split | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Read one split (None: all) as an Arrow table, with the given columns (None: all)."""
-        import pyarrow.parquet as pq
-
+        with need("parquet"):
+            import pyarrow.parquet as pq
         filters = [("split", "=", split)] if split else None
         return pq.read_table(self.folder / CORPUS_FILE, columns=list(columns or self.columns), filters=filters)
 
     def batches(self, size: int = 65_536, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Read the corpus in record batches of at most `size` rows, in the file's order."""
-        import pyarrow.parquet as pq
-
+        with need("parquet"):
+            import pyarrow.parquet as pq
         with pq.ParquetFile(self.folder / CORPUS_FILE) as file:
             yield from file.iter_batches(batch_size=size, columns=list(columns or self.columns))
 

@@ -15,12 +15,12 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 __all__ = [
@@ -51,7 +51,7 @@ SPLIT_NAMES = {TRAIN: "train", VALIDATION: "validation", TEST: "test"}
 _DIGEST_BYTES = 16
 _ROWS = 16_384  # of a batch of the staging file at most,
 _CHARACTERS = 4_000_000  # or as many characters, so that long texts do not fill the memory
-_STAGED = pa.schema([("text", pa.string()), ("key", pa.string()), ("part", pa.string())])
+_STAGED = ("text", "key", "part")
 _TYPES = {"file": "h", "row": "q", "split": "b", "language": "h", "length": "i"}
 
 
@@ -227,8 +227,9 @@ class RowIndexWriter:
 class StagingWriter:
     """Takes rows one by one and writes them in batches."""
 
-    def __init__(self, sink: pa.ipc.RecordBatchFileWriter) -> None:
+    def __init__(self, sink: pa.ipc.RecordBatchFileWriter, schema: pa.Schema) -> None:
         self._sink = sink
+        self._schema = schema
         self._columns: tuple[list[str], list[str], list[str | None]] = ([], [], [])
         self._characters = 0
 
@@ -245,7 +246,9 @@ class StagingWriter:
     def flush(self) -> None:
         """Write the rows that wait."""
         if self._columns[0]:
-            self._sink.write_batch(pa.record_batch(list(self._columns), schema=_STAGED))
+            import pyarrow as pa
+
+            self._sink.write_batch(pa.record_batch(list(self._columns), schema=self._schema))
             self._columns = ([], [], [])
             self._characters = 0
 
@@ -253,8 +256,11 @@ class StagingWriter:
 @contextmanager
 def write_staging(path: Path) -> Iterator[StagingWriter]:
     """Write a staging file."""
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, _STAGED) as sink:
-        writer = StagingWriter(sink)
+    import pyarrow as pa
+
+    schema = pa.schema([(name, pa.string()) for name in _STAGED])
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as sink:
+        writer = StagingWriter(sink, schema)
         yield writer
         writer.flush()
 
@@ -273,6 +279,8 @@ class StagingFile:
 
     def keys(self, rows: NDArray[np.int64]) -> list[str]:
         """Return the duplicate keys of rows: int64[n], ascending."""
+        import pyarrow as pa
+
         keys: list[str] = []
         batches = np.searchsorted(self._starts, rows, side="right") - 1
         for batch in np.unique(batches):
@@ -289,7 +297,9 @@ class StagingFile:
 @contextmanager
 def open_staging(path: Path) -> Iterator[StagingFile]:
     """Read a staging file."""
-    only_keys = pa.ipc.IpcReadOptions(included_fields=[_STAGED.get_field_index("key")])
+    import pyarrow as pa
+
+    only_keys = pa.ipc.IpcReadOptions(included_fields=[_STAGED.index("key")])
     with (
         pa.OSFile(str(path)) as file,
         pa.ipc.open_file(file) as rows,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from ottenok.core.errors import DataError
+from ottenok.core.lazy import need
 from ottenok.core.schemes import LEARNED_ROWS
 from ottenok.data.corpus import MANIFEST_FILE
 
@@ -268,8 +269,8 @@ def training_rows(cells: Iterable[Cell]) -> dict[str, dict[str, dict[str, int]]]
 
 def count_cells(corpus: Corpus) -> tuple[Cell, ...]:
     """Count the cells of a corpus in its rows; see `corpus_cells`."""
-    import pyarrow.compute as pc
-
+    with need("parquet"):
+        import pyarrow.compute as pc
     counts: Counter[tuple[str, str, str, str]] = Counter()
     languages: Counter[str] = Counter()
     tasks = corpus.tasks

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ottenok.core.errors import InputError
+from ottenok.core.lazy import need
 from ottenok.core.suggest import suggest
 
 if TYPE_CHECKING:
@@ -333,12 +334,16 @@ def open_writer(table: Table, columns: AnswerColumns, out: Path, *, header: bool
 
     Raises:
         InputError: The output's suffix is of no known format, or an answer's column is in the input already.
+        MissingExtraError: Parquet is to be written, and pyarrow is not installed.
     """
     kind = _FORMATS.get(out.suffix.lower())
     if kind is None:
         raise InputError(
             f"the output's suffix is {out.suffix!r}", hint=suggest(out.suffix.lower(), _FORMATS), file=str(out)
         )
+    if kind == "parquet":
+        with need("parquet"):
+            import pyarrow.parquet  # noqa: F401 - asked for before the work begins
     for name in columns.names:
         if name in table.columns:
             raise InputError(

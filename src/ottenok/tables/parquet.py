@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ottenok.core.errors import DataError
+from ottenok.core.lazy import need
 from ottenok.tables.table import BLOCK_CHARACTERS, Block, Row, Table
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _SMALL = 64 << 20
 
 
 class ParquetTable(Table):
-    """A Parquet file, whatever its codec, types and writer.
+    """A Parquet file, whatever its codec, types and writer; needs the extra `parquet`.
 
     Attributes:
         schema: Its Arrow schema.
@@ -63,9 +64,9 @@ class ParquetTable(Table):
 
     @contextmanager
     def _opened(self, dictionaries: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
+        with need("parquet"):
+            import pyarrow as pa
+            import pyarrow.parquet as pq
         try:
             with (
                 self._source.jump() as stream,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import importlib
 import io
 import lzma
 import shutil
+import sys
 import tempfile
 import weakref
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from ottenok.core.errors import DataError
 from ottenok.core.suggest import suggest
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from ottenok.tables.options import TableOptions
 
-__all__ = ["PACKED", "LongLine", "Source", "lines_of", "open_bytes", "text_blocks", "too_long"]
+__all__ = ["PACKED", "LongLine", "Source", "lines_of", "open_bytes", "text_blocks", "too_long", "zstd"]
 
 # Nothing that unpacks to less than this is taken for a bomb.
 _SMALL = 16 << 20
@@ -178,10 +180,11 @@ class _Unpacked(io.RawIOBase):
         self._max_expansion = max_expansion
         self._given = 0
         self._stream: IO[bytes]
+        self._faults: tuple[type[Exception], ...] = (lzma.LZMAError,)
         if packing == "zstd":
-            import pyarrow as pa
-
-            self._stream = cast("IO[bytes]", pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd"))
+            module = zstd()
+            self._faults = (module.ZstdError,)
+            self._stream = cast("IO[bytes]", module.ZstdFile(raw))
         elif packing == "gzip":
             self._stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
         elif packing == "bz2":
@@ -195,13 +198,18 @@ class _Unpacked(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         try:
             data = self._stream.read(len(buffer))
-        except lzma.LZMAError as error:
+        except self._faults as error:
             raise OSError(str(error)) from error
         buffer[: len(data)] = data
         self._given += len(data)
         if self._given > _SMALL and self._given > self._max_expansion * max(self._raw.tell(), 1):
             raise _bomb(f"the file unpacks to over {self._given:,} bytes", self._max_expansion, file=self._file)
         return len(data)
+
+
+def zstd() -> Any:  # noqa: ANN401 - a module
+    """Return the module that packs and unpacks zstd: Python's own from 3.14 on, and what it was made of before."""
+    return importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 
 def open_bytes(path: Path, *, member: str | None = None) -> AbstractContextManager[IO[bytes]]:

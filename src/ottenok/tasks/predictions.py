@@ -15,6 +15,7 @@ import numpy as np
 
 from ottenok.core.errors import DataError
 from ottenok.core.files import atomic_path
+from ottenok.core.lazy import need
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,10 +114,11 @@ def save_predictions(path: str | Path, predictions: Predictions) -> Path:
 
     Raises:
         DataError: Lengths or shapes differ, an id occurs twice, or a probability is none.
+        MissingExtraError: pyarrow is not installed.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    with need("parquet"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
     path = Path(path)
     _check(predictions, file=str(path))
     columns: dict[str, Any] = {
@@ -147,10 +149,11 @@ def load_predictions(path: str | Path) -> Predictions:
     Raises:
         DataError: The file is absent, no Parquet file, holds no predictions or ones of a newer ottenok, or they
             contradict themselves.
+        MissingExtraError: pyarrow is not installed.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    with need("parquet"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
     file = str(path)
     if not Path(path).is_file():
         raise DataError(
