@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ottenok.inference.api import classify, load
     from ottenok.inference.classifier import Classifier
     from ottenok.inference.prediction import Prediction
+    from ottenok.integrations.pipeline import pipeline
     from ottenok.studies.compare import compare
     from ottenok.studies.evaluation import evaluate
     from ottenok.studies.reporting import report
@@ -37,6 +38,7 @@ __all__ = [
     "evaluate",
     "load",
     "open_corpus",
+    "pipeline",
     "report",
     "train",
     "tune",
@@ -52,6 +54,7 @@ _HOMES = {
     "evaluate": "ottenok.studies.evaluation",
     "load": "ottenok.inference.api",
     "open_corpus": "ottenok.data.corpus",
+    "pipeline": "ottenok.integrations.pipeline",
     "report": "ottenok.studies.reporting",
     "train": "ottenok.studies.training",
     "tune": "ottenok.studies.tuning",

@@ -141,6 +141,28 @@ class Classifier:
             raise TypeError("this classifier was not loaded from a folder, so it can't be pickled or copied")
         return _load_again, (dict(self._loaded), self.identity)
 
+    def __sklearn_clone__(self) -> Classifier:
+        """Return the classifier itself: it never changes, so an estimator's clones may share it."""
+        return self
+
+    def limited(self, *, max_length: int | None = None, max_windows: int | None = None) -> Classifier:
+        """Return the same classifier reading less of long texts; it shares the graph, and can't be pickled.
+
+        Args:
+            max_length: Most tokens of a window, special ones included; None, or more than the model reads: as it is.
+            max_windows: Most windows that are read of a text; None: as it is.
+
+        Raises:
+            BundleError: The tokenizer's special tokens leave no place for others.
+        """
+        return Classifier(
+            manifest=self.manifest,
+            tokeniser=self._tokeniser.limited(max_length=max_length, max_windows=max_windows),
+            backend=self.backend,
+            workers=self._workers,
+            batch_tokens=self._batch_tokens,
+        )
+
     @overload
     def __call__(self, texts: str, *, on_missing: OnMissing = ...) -> Prediction: ...  # type: ignore[overload-overlap] # a str is a sequence too
 

@@ -106,6 +106,7 @@ class Tokeniser:
         max_windows: int | None = None,
         read_end: bool = False,
     ) -> None:
+        self._max_length = max_length
         self._special = tokenizer.num_special_tokens_to_add(is_pair=False)
         self._size = max_length - self._special
         if self._size <= overlap:
@@ -132,6 +133,21 @@ class Tokeniser:
         """What decides the windows besides the manifest: the tokenizer's sha256 and the limit."""
         digest = hashlib.sha256(self._tokenizer.to_str().encode())
         return f"{digest.hexdigest()} {self._max_windows}"
+
+    def limited(self, *, max_length: int | None = None, max_windows: int | None = None) -> Tokeniser:
+        """Return a tokeniser that reads less: shorter windows, fewer of them; None: as this one.
+
+        Raises:
+            BundleError: The tokenizer's special tokens leave no place for others.
+        """
+        length = min(self._max_length, max_length or self._max_length)
+        return Tokeniser(
+            copy.deepcopy(self._tokenizer),
+            max_length=length,
+            overlap=self._overlap if length == self._max_length else 0,
+            max_windows=max_windows or self._max_windows,
+            read_end=self._read_end,
+        )
 
     def __call__(self, texts: Sequence[str]) -> Windows:
         """Tokenise normalised texts."""
