@@ -17,7 +17,7 @@ from ottenok.text.faces import mood_name, replace_faces, table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["EmojiMode", "check_emoji", "treat_emoji"]
+__all__ = ["EMOJI", "EmojiMode", "check_emoji", "treat_emoji"]
 
 EmojiMode = Literal["keep", "remove", "name", "name-ru", "name-zh"]
 
@@ -48,6 +48,8 @@ _EMOJI = (
 _RUN = re.compile(f"({_EMOJI})(?: ?\\1)*")
 # A digit in a keycap is a digit.
 _KEYCAP = re.compile("([0-9#*])\ufe0f?\u20e3")
+# An emoji, whole: with skin tones, joined ones, flags and keycaps.
+EMOJI = re.compile(f"{_EMOJI}|{_KEYCAP.pattern}")
 _NOT_NAMED = re.compile("[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]")
 _NO_WORD = re.compile(r"[\W_]+")
 _PASSES = 4

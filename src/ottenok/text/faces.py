@@ -17,7 +17,7 @@ from ottenok.text.emoticons import BRACKET, EYES, LETTER_FACE, RUNS, lone_bracke
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["mood_name", "replace_faces", "table"]
+__all__ = ["FACE", "mood_name", "replace_faces", "table"]
 
 # What makes a Japanese face of a bracket, and what else may be in it.
 _SIGNS = "°˚ω∀▽∇△□◇○●◎◕‿◡∩≧≦＞＜﹏︿︶︵╯╰╥ಥಠ⊙☉ʖ´｀･・ﾟ￣ˉ¯‾ツᴗ˘⌒益皿ㅂㅠㅜㄒᵔ˙๑✪❛」∠ノﾉ＿＾³ε›‸ᐛฅ˶⌯ヮ"
@@ -31,6 +31,8 @@ _HEART = re.compile(r"(?<![\d<])(?:<3+)+(?!\d)")
 _DEFEAT = re.compile(r"(?<!\w)(?:[oO0][rR][zZ]|[oO]T[zZ])(?!\w)")
 _WEIBO = re.compile("\\[([a-zA-Z]{0,4}[\u3400-\u9fff]{1,7}|doge|good|ok|OK|NO|No|mua|haha|hold住|V5)\\]")
 _EYES = re.compile(EYES)
+# An emoticon of any kind, whole.
+FACE = re.compile("|".join((_KAOMOJI.pattern, _WEIBO.pattern, _HEART.pattern, LETTER_FACE.pattern, EYES, RUNS)))
 _RUN = re.compile(rf"{RUNS}|[()]")
 # `1)`, `а)`, `12)`: a list.
 _LIST = re.compile(r"(?:^|[\s,;(])(?:\d{1,3}|\w)$")
