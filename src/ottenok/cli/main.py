@@ -26,6 +26,7 @@ _COMMANDS = {
     "data": ("ottenok.cli.data:data", "Data sets, and corpora made of them."),
     "distil": ("ottenok.cli.distil:distil", "Train a small classifier on what larger ones think."),
     "evaluate": ("ottenok.cli.evaluate:evaluate", "Measure a classifier beside its baselines."),
+    "explain": ("ottenok.cli.explain:explain", "Show which words of a text its answer comes from."),
     "export": ("ottenok.cli.export:export", "Write a classifier as ONNX, in full and in int8."),
     "generate": ("ottenok.cli.generate:generate", "Have a language model write examples of rare labels."),
     "search": ("ottenok.cli.search:search", "Look for a better recipe by trials."),

@@ -24,6 +24,7 @@ __all__ = [
     "harmless",
     "heading",
     "number",
+    "paint",
     "say",
     "share",
     "show_table",
@@ -121,6 +122,16 @@ def heading(text: str) -> None:
     console = _console()
     console.print()
     console.print(Text(harmless(text), style="bold"))
+
+
+def paint(pieces: Iterable[tuple[str, str | None]]) -> None:
+    """Write a text whose pieces have colours (rich's names; None: plain), without them where there is no terminal."""
+    from rich.text import Text
+
+    text = Text()
+    for piece, style in pieces:
+        text.append(_LINES.sub(_escape, piece), style)
+    _console().print(text, soft_wrap=True)
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, whole: int = 1) -> None:

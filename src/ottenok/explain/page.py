@@ -16,15 +16,22 @@ if TYPE_CHECKING:
 __all__ = ["explanation_page", "marked_text", "strengths"]
 
 # Controls, halves of characters and marks that turn the writing direction: shown by their number.
-_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 # One blue and one orange, told apart by those who see no red or green; text stays black on all of them.
-_FOR, _AGAINST = "31, 119, 200", "230, 120, 20"
+_SHADES = "".join(
+    f"\n.f{n} {{ background: rgba(31, 119, 200, {n * 0.07:.2f}) }}"
+    f"\n.a{n} {{ background: rgba(230, 120, 20, {n * 0.08:.2f}) }}"
+    for n in range(1, 10)
+)
 _STYLE = f"""
-body {{ font: 16px/1.7 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; color: #111; background: #fff }}
+body {{ font: 16px/1.7 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }}
+body {{ color: #111; background: #fff }}
 blockquote {{ margin: 1rem 0; white-space: pre-wrap; overflow-wrap: anywhere }}
-mark {{ color: inherit; background: none; border-radius: .2em; padding: .1em 0 }}
-{"".join(f".f{n} {{ background: rgba({_FOR}, {n * 0.07:.2f}) }} .a{n} {{ background: rgba({_AGAINST}, {n * 0.08:.2f}) }} " for n in range(1, 10))}
-table {{ border-collapse: collapse }} th, td {{ padding: .1rem .8rem .1rem 0; text-align: left; overflow-wrap: anywhere }}
+mark {{ color: inherit; background: none; border-radius: .2em; padding: .1em 0 }}{_SHADES}
+table {{ border-collapse: collapse }}
+th, td {{ padding: .1rem .8rem .1rem 0; text-align: left; overflow-wrap: anywhere }}
 td:last-child {{ text-align: right; font-variant-numeric: tabular-nums }}
 .muted {{ color: #555 }}
 """
@@ -42,9 +49,10 @@ def _plain(text: str) -> str:
 
 
 def marked_text(explanation: Explanation) -> str:
-    """Return the text as HTML with a `mark` around each word that matters: class `f1` to `f9` for, `a1` to `a9` against.
+    """Return the text as HTML with a `mark` around each word that matters.
 
-    Its title says the share. Everything of the text is escaped.
+    Words that speak for the label have the class `f1` to `f9`, those against it `a1` to `a9`, and a title with the
+    share. Everything of the text is escaped.
     """
     pieces, done = [], 0
     for word, strength in zip(explanation.words, strengths(explanation), strict=True):
@@ -73,15 +81,16 @@ def explanation_page(explanations: Sequence[Explanation], title: str = "Why this
         parts.append(
             f"<section><h2>{_plain(one.task)}: {_plain(one.label)}</h2>"
             f'<blockquote dir="auto">{marked_text(one)}</blockquote>'
-            f'<p class="muted">Logit {one.logit:+.3f}; of a text without words {one.base:+.3f}. Blue words speak for the '
-            "label, orange ones against it.</p>"
+            f'<p class="muted">Logit {one.logit:+.3f}; of a text without words {one.base:+.3f}. Blue words speak for '
+            "the label, orange ones against it.</p>"
             f"<table><thead><tr><th>word</th><th>share</th></tr></thead><tbody>{rows}</tbody></table></section>"
         )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
         "base-uri 'none'; form-action 'none'\">"
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="referrer" content="no-referrer">'
         f'<meta name="generator" content="ottenok {__version__}"><title>{_plain(title)}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{_plain(title)}</h1>{''.join(parts)}</body></html>\n"
     )

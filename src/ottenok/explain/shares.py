@@ -21,17 +21,15 @@ __all__ = ["LONGEST", "word_shares"]
 
 # Characters of a text that can be explained.
 LONGEST = 20_000
-# Tokens that are computed for a text at most, but for the rounding of its parts.
-_BUDGET = 100_000
-_FEWEST = 8
+# Words of a text that are told apart, and of a part of a very long one.
+_MOST, _FEWEST = 600, 6
 
 
 def word_shares(
     text: str,
     logits: Callable[[Sequence[str]], Floats],
     *,
-    count: Callable[[Sequence[str]], Sequence[int]],
-    room: int,
+    windows: int = 1,
     read: slice = slice(None),
 ) -> tuple[float, float, tuple[WordShare, ...]]:
     """Return the base, the logit, and each word's share of the difference.
@@ -48,9 +46,8 @@ def word_shares(
     Args:
         text: As given.
         logits: The logits of texts; the empty one's is the base.
-        count: The tokens of texts.
-        room: Tokens that are read at once.
-        read: Which of the parts are read.
+        windows: In how many windows the text would be read whole.
+        read: Which of them are read.
 
     Raises:
         InputError: The text is longer than can be explained.
@@ -62,15 +59,13 @@ def word_shares(
         )
     base, whole = logits(["", text]).tolist()
     words = find_words(text)
-    tokens = np.array(count([word.text for word in words]), dtype=np.float64) if words else np.zeros(0)
-    # As many parts as windows, of about as many tokens each.
-    windows = max(1, int(np.ceil(sum(count([text])) / room)))
-    edges = np.minimum((np.cumsum(tokens) - tokens) * windows // max(tokens.sum(), 1.0), windows - 1)
-    parts = [np.flatnonzero(edges == part) for part in range(windows)][read]
-    weights = np.array([tokens[part].sum() for part in parts])
-    units = max(_FEWEST, int(_BUDGET / max(weights.sum(), 1.0)))
+    sizes = np.array([len(word.text) for word in words], dtype=np.float64)
+    edges = np.minimum((np.cumsum(sizes) - sizes) * windows // max(sizes.sum(), 1.0), windows - 1)
+    parts = [part for part in (np.flatnonzero(edges == place) for place in range(windows)) if len(part)][read]
+    weights = np.array([sizes[part].sum() for part in parts])
+    units = max(_FEWEST, _MOST // max(len(parts), 1))
     found: list[tuple[Word, float]] = []
-    for part, weight in zip(parts, weights / max(weights.sum(), 1e-9), strict=True):
+    for part, weight in zip(parts, weights / weights.sum(), strict=True):
         runs = np.array_split(part, units) if len(part) > units else np.split(part, range(1, len(part)))
         spans = [(words[run[0]].start, words[run[-1]].end) for run in runs if len(run)]
         own = [Word(text[start:end], start, end) for start, end in spans]
@@ -80,8 +75,8 @@ def word_shares(
     sizes = np.abs(shares)
     if len(shares):
         shares += gap * (sizes / sizes.sum() if sizes.any() else 1.0 / len(shares))
-    told = (WordShare(text=w.text, start=w.start, end=w.end, share=s) for (w, _), s in zip(found, shares.tolist(), strict=True))
-    return base, whole, tuple(told)
+    told = zip((word for word, _ in found), shares.tolist(), strict=True)
+    return base, whole, tuple(WordShare(text=w.text, start=w.start, end=w.end, share=share) for w, share in told)
 
 
 def _changes(text: str, words: Sequence[Word], logits: Callable[[Sequence[str]], Floats], base: float) -> Floats:
@@ -89,4 +84,5 @@ def _changes(text: str, words: Sequence[Word], logits: Callable[[Sequence[str]],
     without = [joined(text, [*words[:place], *words[place + 1 :]]) for place in range(len(words))]
     found = logits([joined(text, words), *without, *(word.text for word in words)])
     loses, gains = found[0] - found[1 : len(words) + 1], found[len(words) + 1 :] - base
-    return (loses + gains) / 2.0
+    mean: Floats = (loses + gains) / 2.0
+    return mean

@@ -17,8 +17,11 @@ import numpy as np
 from ottenok.core.errors import ConfigError, InputError, ModelError
 from ottenok.core.progress import SILENT
 from ottenok.core.suggest import suggest
+from ottenok.explain.explanation import Explanation
+from ottenok.explain.shares import word_shares
 from ottenok.inference.prediction import Prediction, TaskAnswer
 from ottenok.inference.tokens import TokenBatch, cut_batches, slices
+from ottenok.tasks.calibration import logits_of
 from ottenok.tasks.task import columns, find_task
 from ottenok.text.normalise import normalise
 
@@ -315,6 +318,55 @@ class Classifier:
                     vectors[batch.rows] = rows
             found.append(_joined(vectors, prepared.windows))
         return np.concatenate(found)
+
+    def explain(self, text: str, *, task: str | None = None, label: str | None = None) -> Explanation:
+        """Say what each word of a text does for a label: see `ottenok.explain.shares.word_shares`.
+
+        Args:
+            text: At most 20,000 characters.
+            task: Which task's answer; None: the primary one's.
+            label: Which label's probability; None: the answer's, of several or none the most probable one.
+
+        Raises:
+            InputError: This is no text, or it is too long.
+            ModelError: The model can't be run.
+            SchemeError: There is no such task or label.
+        """
+        if not isinstance(text, str):
+            raise InputError(f"expected a text, found {type(text).__name__}", hint="One text is explained at a time.")
+        chosen = find_task(self.tasks, task)
+        # A few words of a text in capitals are read as the whole is, though alone they would be no shouting.
+        options = replace(self.manifest.text, capitals="keep")
+        lowered = normalise(text, options) != normalise(text, self.manifest.text)
+
+        of_probs = self.manifest.window.combine != "mean-logits"
+        means_odds = of_probs and chosen.decision.activation in {"softmax", "sigmoid"}
+
+        def odds(texts: Sequence[str]) -> npt.NDArray[np.float64]:
+            plain = [normalise(one, options) for one in texts]
+            windows = self._tokeniser([normalise(one.lower(), options) for one in plain] if lowered else plain)
+            batches = tuple(cut_batches(windows, tokens=self._batch_tokens))
+            own = self.run(Prepared(windows=windows, batches=batches))[:, self._columns[chosen.name]]
+            if means_odds:
+                probs = _joined(chosen.probabilities(own), windows)
+                found = logits_of(probs, chosen.decision.activation) * chosen.decision.temperature
+            else:
+                found = _joined(own, windows).astype(np.float64)
+            return chosen.log_odds(np.where(windows.counts[:, None] > 0, found, empty))
+
+        bare = np.array([self._tokeniser.bare], dtype=np.int64)
+        empty = self.backend.run(TokenBatch(ids=bare, rows=np.zeros(1, np.int64)))[:, self._columns[chosen.name]]
+        label = label or self(text).tasks[chosen.name].label
+        place = int(odds([text])[0].argmax()) if label is None else chosen.scheme.index(label)
+        base, logit, words = word_shares(
+            text,
+            lambda texts: odds(texts)[:, place],
+            windows=self._tokeniser.count_windows(text),
+            read=self._tokeniser.parts_read,
+        )
+        return Explanation(
+            text=text, task=chosen.name, label=chosen.scheme.labels[place], base=base, logit=logit, words=words
+        )
 
     def prepare(self, texts: Sequence[str]) -> Prepared:
         """Normalise, tokenise and cut batches; `texts` are strings."""

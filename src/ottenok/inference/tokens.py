@@ -34,6 +34,8 @@ _MOST_CHARACTERS = 4 << 20
 # A tokenizer needs some 150 bytes for a character while it works: so many it gets at once, and longer texts in slices.
 _LONG = 1 << 17
 _SLICE = 1 << 16
+# Characters that hardly have more tokens than a window.
+_SHORT = 64
 _MOST_BYTES = 256 << 20
 # Characters before and after a slice that it is tokenised with.
 _CONTEXT = 512
@@ -148,6 +150,25 @@ class Tokeniser:
             max_windows=max_windows or self._max_windows,
             read_end=self._read_end,
         )
+
+    def count_windows(self, text: str) -> int:
+        """Return in about how many windows a normalised text would be read whole; 1 if in one."""
+        windows = self([text])
+        if not windows.truncated[0]:
+            return max(1, int(windows.counts[0]))
+        slices = self([text[start : start + _SHORT] for start in range(0, len(text), _SHORT)])
+        return max(2, -int(-slices.weights.sum() // self._size))
+
+    @property
+    def parts_read(self) -> slice:
+        """Which windows of a text are read."""
+        return slice(-1, None) if self._read_end else slice(self._max_windows)
+
+    @property
+    def bare(self) -> tuple[int, ...]:
+        """The tokens of a text without any: the special ones; where there are none, the unknown one."""
+        before, after = self._ends or ((), ())
+        return (*before, *after) or (self._unknown or 0,)
 
     def __call__(self, texts: Sequence[str]) -> Windows:
         """Tokenise normalised texts."""

@@ -43,6 +43,7 @@ __all__ = [
     "finite",
     "indicator",
     "interpolate",
+    "log_odds",
     "log_sigmoid",
     "log_softmax",
     "ordered_score",
@@ -285,6 +286,31 @@ def probabilities(logits: npt.ArrayLike, decision: Decision) -> Probabilities:
     if scaled.shape[1] != 1:
         raise ModelError(f"found {scaled.shape[1]} outputs, expected the single output of a regression")
     return interpolate(scaled, decision.values).astype(np.float32)
+
+
+def log_odds(logits: npt.ArrayLike, decision: Decision) -> Floats:
+    """Return `ln(p / (1 - p))` of each label's probability p, float64 `[rows, labels]`.
+
+    Exact for softmax and sigmoid, also where p itself is 1 to every digit; for ordinal activations p is kept 1e-9 away
+    from 0 and 1. A regression has no odds: it gives the predicted number for every label.
+
+    Raises:
+        ModelError: The logits have another shape, or are not finite.
+    """
+    odds: Floats
+    scaled = finite(logits, "logits") / decision.temperature
+    if decision.activation == "sigmoid":
+        return scaled
+    if decision.activation == "regression":
+        return np.repeat(scaled, len(decision.values), axis=1)
+    if decision.activation == "softmax" and scaled.shape[1] > 1:
+        others = np.where(np.eye(scaled.shape[1], dtype=np.bool_), -np.inf, scaled[:, None, :])
+        top = others.max(axis=2)
+        odds = scaled - top - np.log(np.exp(others - top[:, :, None]).sum(axis=2))
+        return odds
+    probs = np.clip(_ELEMENTWISE[decision.activation](scaled), 1e-9, 1.0 - 1e-9)
+    odds = np.log(probs) - np.log1p(-probs)
+    return odds
 
 
 def chosen(probs: npt.ArrayLike, scheme: LabelScheme, decision: Decision) -> Mask:

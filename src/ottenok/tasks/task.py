@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ottenok.core.errors import ConfigError, SchemeError
-from ottenok.tasks.decision import ACTIVATIONS, check_fit, chosen, decide, ordered_score, output_count, probabilities
+from ottenok.tasks.decision import (
+    ACTIVATIONS,
+    check_fit,
+    chosen,
+    decide,
+    log_odds,
+    ordered_score,
+    output_count,
+    probabilities,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,6 +87,14 @@ class Task:
             ModelError: The logits have another shape, or are not finite.
         """
         return probabilities(logits, self.decision)
+
+    def log_odds(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Turn this task's logits into each label's log-odds; see `ottenok.tasks.decision.log_odds`.
+
+        Raises:
+            ModelError: The logits have another shape, or are not finite.
+        """
+        return log_odds(logits, self.decision)
 
     def chosen(self, probs: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Say which labels are in each row's answer, bool `[rows, labels]`; see `ottenok.tasks.decision.chosen`.

@@ -32,7 +32,7 @@ _DEFEAT = re.compile(r"(?<!\w)(?:[oO0][rR][zZ]|[oO]T[zZ])(?!\w)")
 _WEIBO = re.compile("\\[([a-zA-Z]{0,4}[\u3400-\u9fff]{1,7}|doge|good|ok|OK|NO|No|mua|haha|hold住|V5)\\]")
 _EYES = re.compile(EYES)
 # An emoticon of any kind, whole.
-FACE = re.compile("|".join((_KAOMOJI.pattern, _WEIBO.pattern, _HEART.pattern, LETTER_FACE.pattern, EYES, RUNS)))
+FACE = re.compile(f"{_KAOMOJI.pattern}|{_WEIBO.pattern}|{_HEART.pattern}|{LETTER_FACE.pattern}|{EYES}|{RUNS}")
 _RUN = re.compile(rf"{RUNS}|[()]")
 # `1)`, `а)`, `12)`: a list.
 _LIST = re.compile(r"(?:^|[\s,;(])(?:\d{1,3}|\w)$")
