@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from toys import fake_classifier
 
 from ottenok.cli.explain import explain
 from ottenok.core.errors import InputError, SchemeError
 from ottenok.explain.page import explanation_page
 from ottenok.explain.shares import word_shares
 from ottenok.tasks.decision import Decision, log_odds, probabilities
+from toys import fake_classifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ def test_a_logit_of_words_and_pairs_has_its_shapley_values() -> None:
 
 def test_log_odds_belong_to_the_probabilities() -> None:
     """`log_odds` is `ln(p / (1 - p))`, also where p is 1 to every digit."""
-    logits = np.array([[0.3, -1.0, 2.0], [60.0, 0.0, 0.0]])
+    logits = np.array([[2.0, 0.3, -1.0], [60.0, 0.0, 0.0]])
     for activation in ("softmax", "sigmoid", "corn", "coral"):
         decision = Decision(activation=activation, temperature=1.5)  # type: ignore[arg-type]
         probs = probabilities(logits[:1], decision).astype(np.float64)

@@ -88,7 +88,7 @@ def joined(text: str, words: Iterable[Word]) -> str:
     for word in words:
         if last is not None:
             between = text[last.end : word.start]
-            if between and not between.isspace():
+            if drop_invisible(between).strip():  # something was taken out
                 letters = last.text[-1:].isalnum() and word.text[:1].isalnum()
                 chinese = _CHINESE.match(last.text[-1:]) and _CHINESE.match(word.text[:1])
                 between = " " if any(map(str.isspace, between)) or (letters and not chinese) else ""

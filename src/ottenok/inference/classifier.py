@@ -361,7 +361,7 @@ class Classifier:
         base, logit, words = word_shares(
             text,
             lambda texts: odds(texts)[:, place],
-            windows=self._tokeniser.count_windows(text),
+            windows=self._tokeniser.count_windows(normalise(text, self.manifest.text)),
             read=self._tokeniser.parts_read,
         )
         return Explanation(
