@@ -30,6 +30,7 @@ _COMMANDS = {
     "export": ("ottenok.cli.export:export", "Write a classifier as ONNX, in full and in int8."),
     "generate": ("ottenok.cli.generate:generate", "Have a language model write examples of rare labels."),
     "search": ("ottenok.cli.search:search", "Look for a better recipe by trials."),
+    "serve": ("ottenok.cli.serve:serve", "Answer over HTTP, in the formats that existing clients speak."),
     "study": ("ottenok.cli.study:study", "Train every variant of a recipe with every seed, and compare them."),
     "report": ("ottenok.cli.report:report", "Write a model's plots, tables and mistakes as one HTML page."),
     "train": ("ottenok.cli.train:train", "Train a classifier from a recipe."),

@@ -1,0 +1,515 @@
+"""Batching across requests.
+
+A request's texts are tokenised and become windows; windows of one length, whoever sent them, are computed together.
+Nothing is padded, so scores do not depend on neighbours, and nothing waits for a clock: whoever computes takes what is
+there, and while it is busy more gathers. Three kinds of threads work beside the event loop:
+
+- the desk tokenises what came in and decides what was computed, in groups of all that wait, so that the fixed costs of
+  both are shared under load; a second desk does so for bulk requests, so that a text of a megabyte holds up nobody;
+- workers compute batches, outside of Python's lock.
+
+Windows are taken by age. Those of one request count as the younger the further they are in it, by the time that the
+ones before them take: so a long text and a hundred short ones share the processors fairly, and nobody starves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import partial
+from heapq import heappop, heappush
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ottenok.core.errors import OttenokError
+from ottenok.inference.classifier import BATCH_TOKENS, Prepared
+from ottenok.inference.tokens import TokenBatch, Windows
+from ottenok.serve.refused import Gone, Refused, backend_failed, overloaded
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    import numpy.typing as npt
+
+    from ottenok.inference.prediction import Prediction
+    from ottenok.serve.served import Served
+    from ottenok.serve.settings import Settings
+
+__all__ = ["Engine", "Job", "mean_logits"]
+
+_LOG = logging.getLogger("ottenok.serve")
+# Characters above which a request is bulk, and those that a desk tokenises at once: some milliseconds of work.
+_BULK = 16_384
+_GROUP = 16_384
+# A token has about so many characters: Chinese fewer, Russian more. Only for what is not tokenised yet.
+_CHARACTERS = 2
+_SWEEP = 0.05
+# Seconds for a token before anything was measured.
+_FIRST_GUESS = 5e-5
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Job:
+    """One request's texts for one model, from its arrival to its answer.
+
+    Attributes:
+        model: Who answers.
+        texts: As they came.
+        max_windows: Most windows of a text that are read; None: as the model was loaded.
+        ends: Whether the end alone is read of a long text.
+        timeout: Seconds in which it is answered.
+        bulk: Whether it may wait for ordinary requests; long texts and many always do.
+        ahead: Characters that the same client has under way already: its next windows count as the younger.
+        gone: Waits until the client is gone; None: nobody asks.
+        arrived: When it came, on the monotonic clock.
+        tokens: Tokens that are read, special ones included.
+        windows: How many windows they are in.
+        batches: Texts and tokens of each batch that windows of it were in.
+        tokenising: Seconds of the tokenizer.
+        waiting: Seconds in the queue.
+        computing: Seconds from the first batch to the last.
+        predictions: The answers, one a text.
+        logits: float64 `[texts, outputs]`, the mean over each text's windows; zeros where there is none.
+    """
+
+    model: Served
+    texts: Sequence[str]
+    max_windows: int | None = None
+    ends: bool = False
+    timeout: float = 30.0
+    bulk: bool = False
+    ahead: int = 0
+    gone: Callable[[], Awaitable[object]] | None = None
+    arrived: float = field(default_factory=time.monotonic)
+    tokens: int = 0
+    windows: int = 0
+    tokenising: float = 0.0
+    waiting: float = 0.0
+    computing: float = 0.0
+    predictions: list[Prediction] = field(default_factory=list)
+    logits: npt.NDArray[np.float64] | None = None
+    # The engine's own notes.
+    cost: int = 0
+    settled: bool = False
+    left: int = 0
+    queued: float = 0.0
+    begun: float = 0.0
+    read: Windows | None = None
+    outputs: npt.NDArray[np.float32] | None = None
+    fault: Refused | None = None
+    future: asyncio.Future[None] | None = None
+    watcher: asyncio.Future[object] | None = None
+
+
+class _Waiting:
+    """Windows that wait, by model and length; under the engine's lock."""
+
+    def __init__(self) -> None:
+        self._heaps: dict[tuple[int, int], list[tuple[float, int, Job, int]]] = defaultdict(list)
+        self._numbers = itertools.count()
+
+    def put(self, job: Job, *, seconds_per_token: float) -> None:
+        """Add a job's windows."""
+        assert job.read is not None
+        before = job.ahead // _CHARACTERS
+        for row, ids in enumerate(job.read.ids):
+            length = len(ids)
+            entry = (job.arrived + before * seconds_per_token, next(self._numbers), job, row)
+            heappush(self._heaps[id(job.model), length], entry)
+            before += length
+
+    def take(self, tokens: int) -> list[tuple[Job, int]]:
+        """Return the oldest window and others of its length and model, of at most so many tokens; nothing if none is.
+
+        Windows of jobs that nobody waits for are dropped on the way.
+        """
+        while self._heaps:
+            best: tuple[int, int] | None = None
+            for key in list(self._heaps):
+                heap = self._heaps[key]
+                while heap and heap[0][2].settled:
+                    heappop(heap)
+                if not heap:
+                    del self._heaps[key]
+                elif best is None or heap[0] < self._heaps[best][0]:
+                    best = key
+            if best is None:
+                return []
+            heap = self._heaps[best]
+            most = max(1, tokens // best[1])
+            found: list[tuple[Job, int]] = []
+            while heap and len(found) < most:
+                _, _, job, row = heappop(heap)
+                if not job.settled:
+                    found.append((job, row))
+            if found:
+                return found
+        return []
+
+    @property
+    def rows(self) -> int:
+        """How many windows wait."""
+        return sum(map(len, self._heaps.values()))
+
+
+class Engine:
+    """Answers jobs; made and asked on one event loop.
+
+    Args:
+        settings: Threads, limits and timeouts.
+        threads: Workers.
+        answered: Called on the event loop with each job that was answered.
+        computed: Called on the event loop with the windows and tokens of each batch.
+
+    Attributes:
+        freed: Set whenever a job ends: who waits for room looks again.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        threads: int,
+        answered: Callable[[Job], None] = lambda _: None,
+        computed: Callable[[int, int], None] = lambda _rows, _tokens: None,
+    ) -> None:
+        self._settings = settings
+        self._answered = answered
+        self._computed = computed
+        self._lock = threading.Condition()
+        self._waiting = _Waiting()
+        self._held = {False: 0, True: 0}
+        self._most = {False: settings.queue_tokens, True: settings.bulk_tokens}
+        self._seconds_per_token = _FIRST_GUESS
+        self._open: set[Job] = set()
+        self._desks: dict[bool, SimpleQueue[Job | list[Job] | None]] = {False: SimpleQueue(), True: SimpleQueue()}
+        self._stopping = False
+        self._dead: str | None = None
+        self._busy: dict[int, float] = {}
+        self._loop = asyncio.get_running_loop()
+        self.freed = asyncio.Event()
+        self._workers = threads
+        self._threads = [
+            *(threading.Thread(target=self._alive, args=(self._work,), name=f"worker {n}") for n in range(threads)),
+            threading.Thread(target=self._alive, args=(self._desk, False), name="desk"),
+            threading.Thread(target=self._alive, args=(self._desk, True), name="bulk desk"),
+        ]
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
+        self._sweeping = self._loop.create_task(self._sweep())
+
+    # ---- on the event loop ----
+
+    @property
+    def fault(self) -> str | None:
+        """Why no request can be answered; None: they can."""
+        if self._dead is None:
+            now = time.monotonic()
+            if any(now - since > self._settings.timeout for since in list(self._busy.values())):
+                return "a batch has been computing for longer than a request may take"
+        return self._dead
+
+    @property
+    def held(self) -> int:
+        """Tokens of the requests that are not answered yet, by estimate where they are not tokenised yet."""
+        return sum(self._held.values())
+
+    @property
+    def waiting(self) -> int:
+        """Requests that are not answered yet."""
+        return len(self._open)
+
+    def delay(self, *, bulk: bool = False) -> float:
+        """Return the seconds that the work in hand will take."""
+        return self._held[bulk] * self._seconds_per_token / self._workers
+
+    def has_room(self, characters: int, *, bulk: bool = False) -> bool:
+        """Say whether so much text would be taken now; a request alone is taken whatever its size."""
+        held = self._held[bulk]
+        return held == 0 or held + characters // _CHARACTERS <= self._most[bulk]
+
+    async def answer(self, job: Job) -> Job:
+        """Return the job when it is answered.
+
+        Raises:
+            Gone: The client is gone.
+            Refused: There is no room, the time is over, the model can't be run, or a worker has died.
+        """
+        if self.fault is not None:
+            raise Refused(f"The server can't answer: {self.fault}.", kind="Unhealthy", retry_after=5)
+        characters = sum(map(len, job.texts))
+        job.bulk = job.bulk or characters > _BULK
+        if not self.has_room(characters, bulk=job.bulk) or self.delay(bulk=False) > job.timeout:
+            raise overloaded(self.delay(bulk=job.bulk))
+        job.cost = characters // _CHARACTERS + 2 * len(job.texts)
+        self._held[job.bulk] += job.cost
+        job.future = self._loop.create_future()
+        self._open.add(job)
+        self._desks[job.bulk].put(job)
+        try:
+            await job.future
+        finally:
+            job.settled = True
+            self._open.discard(job)
+            with self._lock:
+                self._held[job.bulk] -= job.cost
+            if job.watcher is not None:
+                job.watcher.cancel()
+            self.freed.set()
+            self.freed.clear()
+        self._answered(job)
+        return job
+
+    async def _sweep(self) -> None:
+        """End what takes too long, notice clients that are gone, and see that the threads live."""
+        while True:
+            await asyncio.sleep(_SWEEP)
+            now = time.monotonic()
+            lost = next((thread.name for thread in self._threads if not thread.is_alive()), None)
+            if lost is not None and not self._stopping:
+                self._die(f"the thread {lost} has ended")
+            for job in list(self._open):
+                age = now - job.arrived
+                if age > job.timeout:
+                    message = f"There was no answer within {job.timeout:g} seconds."
+                    self._settle(job, Refused(message, kind="Overloaded", status=504, retry_after=1))
+                elif job.watcher is None and job.gone is not None:
+                    job.watcher = asyncio.ensure_future(job.gone())
+                    job.watcher.add_done_callback(partial(self._left, job))
+
+    def _left(self, job: Job, done: asyncio.Future[object]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self._settle(job, Gone())
+
+    def _settle(self, job: Job, error: Exception | None) -> None:
+        job.settled = True
+        if job.future is None or job.future.done():
+            return
+        if error is None:
+            job.future.set_result(None)
+        else:
+            job.future.set_exception(error)
+
+    def _deliver(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self._settle(job, job.fault)
+
+    def _die(self, reason: str) -> None:
+        """Answer nothing more: what is open fails at once."""
+        if self._dead is None:
+            self._dead = reason
+            _LOG.critical("the engine can't go on", extra={"facts": {"reason": reason}})
+        for job in list(self._open):
+            self._settle(job, Refused(f"The server can't answer: {reason}.", kind="Unhealthy", retry_after=5))
+
+    async def stop(self) -> None:
+        """Let the threads end; what is open is answered first."""
+        while self._open and self._dead is None:
+            await asyncio.sleep(_SWEEP / 5)
+        self._sweeping.cancel()
+        self._stopping = True
+        for desk in self._desks.values():
+            desk.put(None)
+        with self._lock:
+            self._lock.notify_all()
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join, 1.0)
+
+    # ---- in threads ----
+
+    def _alive(self, work: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401 - what `work` takes
+        """Run a thread's work; whatever ends it before its time is the engine's end."""
+        try:
+            work(*arguments)
+        except BaseException as error:  # noqa: BLE001 - also what is no Exception must not leave anybody waiting
+            _LOG.critical("a thread has died", exc_info=error)
+            if not self._loop.is_closed():
+                reason = f"the thread {threading.current_thread().name} has died"
+                self._loop.call_soon_threadsafe(self._die, reason)
+
+    def _work(self) -> None:
+        """Compute batches."""
+        me = threading.get_ident()
+        while True:
+            with self._lock:
+                while not (batch := self._waiting.take(BATCH_TOKENS)):
+                    if self._stopping:
+                        return
+                    self._lock.wait()
+                begun = time.monotonic()
+                for job, _ in batch:
+                    job.begun = job.begun or begun
+            ids = np.array([job.read.ids[row] for job, row in batch], dtype=np.int64)  # type: ignore[union-attr]
+            self._busy[me] = begun
+            try:
+                found = batch[0][0].model.classifier.backend.run(TokenBatch(ids=ids, rows=np.arange(len(batch))))
+            except (OttenokError, MemoryError) as error:
+                _LOG.exception("the model can't be run", exc_info=error)
+                for job in {id(job): job for job, _ in batch}.values():
+                    job.fault, job.settled = backend_failed(), True
+                    self._loop.call_soon_threadsafe(self._deliver, [job])
+                continue
+            finally:
+                del self._busy[me]
+            ended = time.monotonic()
+            done: dict[bool, list[Job]] = {False: [], True: []}
+            with self._lock:
+                for (job, row), logits in zip(batch, found, strict=True):
+                    job.outputs[row] = logits  # type: ignore[index] # there since it was tokenised
+                    job.left -= 1
+                    if not job.left:
+                        job.computing = ended - job.begun
+                        done[job.bulk].append(job)
+                # The last few dozen batches.
+                self._seconds_per_token += 0.05 * ((ended - begun) / ids.size - self._seconds_per_token)
+            for bulk, jobs in done.items():
+                if jobs:
+                    self._desks[bulk].put(jobs)
+            self._loop.call_soon_threadsafe(self._computed, len(batch), ids.size)
+
+    def _desk(self, bulk: bool) -> None:  # noqa: FBT001 - which of the two desks
+        """Tokenise what came in, and decide what was computed."""
+        desk = self._desks[bulk]
+        ahead: list[Job] = []
+        while True:
+            came: list[Job] = []
+            computed: list[Job] = []
+            item = None if ahead and desk.empty() else desk.get()
+            if self._stopping:
+                return
+            while True:
+                if isinstance(item, Job):
+                    came.append(item)
+                elif item is not None:
+                    computed += item
+                if desk.empty():
+                    break
+                item = desk.get()
+            if computed:
+                self._decide(computed)
+            ahead += came
+            size, group = 0, []
+            while ahead and size < _GROUP:
+                job = ahead.pop(0)
+                if not job.settled:
+                    group.append(job)
+                    size += sum(map(len, job.texts))
+            by_kind: dict[tuple[int, bool], list[Job]] = defaultdict(list)
+            for job in group:
+                by_kind[id(job.model), job.ends].append(job)
+            for jobs in by_kind.values():
+                self._tokenise(jobs)
+
+    def _tokenise(self, jobs: list[Job]) -> None:
+        """Make windows of the texts of jobs of one kind, and put them in the queue."""
+        begun = time.monotonic()
+        first = jobs[0]
+        reader = first.model.ends if first.ends else first.model.classifier
+        try:
+            windows = reader.prepare([text for job in jobs for text in job.texts]).windows
+        except Exception as error:  # noqa: BLE001 - whatever a text does, the others are answered
+            if len(jobs) > 1:
+                # The others are not to suffer for one.
+                for job in jobs:
+                    self._tokenise([job])
+                return
+            _LOG.exception("a text can't be tokenised", exc_info=error)
+            first.fault = Refused("The text can't be tokenised. The server's log says why.", kind="Tokenizer")
+            self._loop.call_soon_threadsafe(self._deliver, jobs)
+            return
+        ended = time.monotonic()
+        text = 0
+        for job in jobs:
+            job.read = _part(windows, text, text + len(job.texts), job.max_windows)
+            text += len(job.texts)
+            job.windows = job.left = len(job.read.ids)
+            job.tokens = sum(map(len, job.read.ids))
+            job.outputs = np.empty((job.left, job.model.classifier.backend.outputs), dtype=np.float32)
+            job.tokenising, job.queued = ended - begun, ended
+        empty = [job for job in jobs if not job.left]
+        with self._lock:
+            for job in jobs:
+                self._held[job.bulk] += job.tokens - job.cost
+                job.cost = job.tokens
+                if job.left:
+                    self._waiting.put(job, seconds_per_token=self._seconds_per_token)
+            self._lock.notify(sum(job.left for job in jobs))
+        if empty:
+            self._decide(empty)
+
+    def _decide(self, jobs: list[Job]) -> None:
+        """Turn logits into answers, of all jobs of one model at once."""
+        by_model: dict[int, list[Job]] = defaultdict(list)
+        for job in jobs:
+            job.waiting = max(0.0, job.begun - job.queued) if job.begun else 0.0
+            by_model[id(job.model)].append(job)
+        for alike in by_model.values():
+            read = [job.read for job in alike if job.read is not None]
+            outputs = [job.outputs for job in alike if job.outputs is not None]
+            windows, logits = _joined(read), np.concatenate(outputs)
+            try:
+                answers = iter(alike[0].model.classifier.finish(Prepared(windows=windows, batches=()), logits))
+                for job in alike:
+                    job.predictions = list(itertools.islice(answers, len(job.texts)))
+            except OttenokError as error:
+                if len(alike) > 1:
+                    for job in alike:
+                        self._decide([job])
+                    continue
+                _LOG.exception("the model's logits are of no use", exc_info=error)
+                alike[0].fault = backend_failed()
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                self._loop.call_soon_threadsafe(self._deliver, alike)
+
+
+def mean_logits(job: Job) -> npt.NDArray[np.float64]:
+    """Return float64 `[texts, outputs]`: the mean logits over each text's windows; zeros where there is none."""
+    assert job.read is not None
+    assert job.outputs is not None
+    found = np.zeros((len(job.texts), job.outputs.shape[1]))
+    weights = np.zeros(len(job.texts))
+    np.add.at(found, job.read.texts, job.outputs * job.read.weights[:, None])
+    np.add.at(weights, job.read.texts, job.read.weights)
+    return found / np.maximum(weights, 1.0)[:, None]
+
+
+def _part(windows: Windows, first: int, last: int, most: int | None) -> Windows:
+    """Return the windows of the texts from one number to another, of each at most so many."""
+    start, end = np.searchsorted(windows.texts, [first, last]).tolist()
+    texts = windows.texts[start:end] - first
+    counts = windows.counts[first:last]
+    truncated = windows.truncated[first:last]
+    ids, weights = windows.ids[start:end], windows.weights[start:end]
+    if most is not None and (counts > most).any():
+        place = np.arange(len(texts)) - np.repeat(np.cumsum(counts) - counts, counts)
+        kept = np.flatnonzero(place < most)
+        ids, texts, weights = [ids[row] for row in kept.tolist()], texts[kept], weights[kept]
+        truncated = truncated | (counts > most)
+        counts = np.minimum(counts, most)
+    return Windows(
+        ids=ids, texts=texts, weights=weights, counts=counts, truncated=truncated, unknown=windows.unknown[first:last]
+    )
+
+
+def _joined(parts: list[Windows]) -> Windows:
+    """Return the windows of several jobs as those of one, without their ids, which nobody needs after computing."""
+    if len(parts) == 1:
+        return parts[0]
+    counts = np.concatenate([part.counts for part in parts])
+    return Windows(
+        ids=(),
+        texts=np.repeat(np.arange(len(counts)), counts),
+        weights=np.concatenate([part.weights for part in parts]),
+        counts=counts,
+        truncated=np.concatenate([part.truncated for part in parts]),
+        unknown=np.concatenate([part.unknown for part in parts]),
+    )

@@ -1,0 +1,262 @@
+"""The paths, and what `/openapi.json` says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from ottenok.core.version import __version__
+from ottenok.serve import formats
+
+__all__ = ["DOORS", "Door", "describe"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """A path and a method.
+
+    Attributes:
+        method: `GET` or `POST`.
+        path: As Starlette has it.
+        handler: Name of the method of `ottenok.serve.app.Service` that answers.
+        tag: Whose format it is.
+        summary: A line.
+        body: What is sent; None: nothing.
+        answer: What comes back as JSON; None: no JSON.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    handler: str
+    tag: str
+    summary: str
+    body: Any = None
+    answer: Any = None
+
+
+_TEI, _HUB, _OWN = "text-embeddings-inference", "Hugging Face", "ottenok"
+DOORS = (
+    Door(
+        method="POST",
+        path="/v1/analyze",
+        handler="analyze",
+        tag=_OWN,
+        summary="Everything: all tasks, labels, probabilities, polarity, language, thresholds, windows.",
+        body=formats.AnalyzeRequest,
+        answer=formats.AnalyzeAnswer,
+    ),
+    Door(
+        method="GET",
+        path="/v1/models",
+        handler="model_list",
+        tag=_OWN,
+        summary="The models and their tasks.",
+        answer=formats.ModelList,
+    ),
+    Door(
+        method="POST",
+        path="/v1/explain",
+        handler="explain",
+        tag=_OWN,
+        summary="Which words made the label.",
+        body=formats.ExplainRequest,
+        answer=dict[str, Any],
+    ),
+    Door(
+        method="POST",
+        path="/predict",
+        handler="predict",
+        tag=_TEI,
+        summary="Classify a text or a batch.",
+        body=formats.PredictRequest,
+        answer=formats.PredictAnswer,
+    ),
+    Door(
+        method="POST",
+        path="/invocations",
+        handler="predict",
+        tag=_TEI,
+        summary="The same, as SageMaker calls it.",
+        body=formats.PredictRequest,
+        answer=formats.PredictAnswer,
+    ),
+    Door(
+        method="POST",
+        path="/vertex",
+        handler="vertex",
+        tag=_TEI,
+        summary="Several such bodies, as Vertex AI sends them.",
+        body=formats.VertexRequest,
+        answer=formats.VertexAnswer,
+    ),
+    Door(
+        method="POST",
+        path="/",
+        handler="root",
+        tag=_HUB,
+        summary="Hugging Face's shape where `parameters` is sent, else text-embeddings-inference's.",
+        body=formats.PredictRequest | formats.HubRequest,
+        answer=formats.PredictAnswer,
+    ),
+    Door(
+        method="POST",
+        path="/models/{id:path}",
+        handler="hub_model",
+        tag=_HUB,
+        summary="Classify with one of the models.",
+        body=formats.HubRequest,
+        answer=list[list[formats.ScoredLabel]],
+    ),
+    Door(
+        method="POST",
+        path="/classify",
+        handler="infinity",
+        tag="infinity",
+        summary="Classify texts.",
+        body=formats.ClassifyRequest,
+        answer=formats.InfinityAnswer,
+    ),
+    Door(
+        method="POST",
+        path="/v1/classify",
+        handler="vllm",
+        tag="vLLM",
+        summary="Classify texts.",
+        body=formats.ClassifyRequest,
+        answer=formats.VllmAnswer,
+    ),
+    Door(
+        method="POST",
+        path="/v1/moderations",
+        handler="moderations",
+        tag="OpenAI",
+        summary="Labels as categories, each from its threshold on.",
+        body=formats.ModerationRequest,
+        answer=formats.ModerationAnswer,
+    ),
+    Door(
+        method="GET",
+        path="/models",
+        handler="infinity_models",
+        tag="infinity",
+        summary="The models.",
+        answer=dict[str, Any],
+    ),
+    Door(
+        method="GET",
+        path="/info",
+        handler="info",
+        tag=_TEI,
+        summary="The model and the server's limits.",
+        answer=dict[str, Any],
+    ),
+    Door(method="GET", path="/health", handler="health", tag=_TEI, summary="Ready or not."),
+    Door(method="GET", path="/ping", handler="health", tag=_TEI, summary="Ready or not."),
+    Door(method="GET", path="/live", handler="live", tag=_OWN, summary="The process answers, ready or not."),
+    Door(method="GET", path="/metrics", handler="prometheus", tag=_TEI, summary="For Prometheus."),
+    Door(method="GET", path="/", handler="home", tag=_OWN, summary="A page for browsers; for others as /health."),
+    Door(
+        method="GET",
+        path="/openapi.json",
+        handler="openapi",
+        tag=_OWN,
+        summary="This description.",
+        answer=dict[str, Any],
+    ),
+    Door(method="GET", path="/docs", handler="docs", tag=_OWN, summary="This description for people."),
+    Door(
+        method="GET",
+        path="/docs/start.js",
+        handler="docs_script",
+        tag=_OWN,
+        summary="What the page of /docs starts with.",
+    ),
+)
+
+_CODES = {
+    "400": "There is no text.",
+    "401": "The API key is missing or wrong.",
+    "403": "Host or Origin is not allowed.",
+    "404": "There is no such model or task.",
+    "405": "The path has no such method.",
+    "408": "The body did not come in time.",
+    "413": "The body or a text is too large.",
+    "415": "The body is packed, or of a kind that is not read.",
+    "422": "The body is not of this form, or asks for what the model can't do.",
+    "424": "The model could not be run.",
+    "429": "The server has enough to do; Retry-After says when to come again.",
+    "500": "A fault of the server.",
+    "501": "The server can't do this.",
+    "503": "The server is not ready.",
+    "504": "There was no answer in time.",
+}
+
+
+@cache
+def describe() -> dict[str, Any]:
+    """Return the OpenAPI 3.1 description."""
+    kinds = {id(kind): kind for door in DOORS for kind in (door.body, door.answer) if kind is not None}
+    kinds |= {id(kind): kind for kind in (formats.TeiError, formats.OpenAIError)}
+    schemas, defined = TypeAdapter.json_schemas(
+        [(number, "validation", TypeAdapter(kind)) for number, kind in kinds.items()],
+        ref_template="#/components/schemas/{model}",
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for door in DOORS:
+        openai = door.path.startswith("/v1/") or door.path == "/classify"
+        fault = schemas[id(formats.OpenAIError if openai else formats.TeiError), "validation"]
+        codes = _CODES if door.body is not None else {key: _CODES[key] for key in ("401", "403", "405", "500", "503")}
+        answers: dict[str, Any] = {
+            code: {"description": text, "content": {"application/json": {"schema": fault}}}
+            for code, text in codes.items()
+        }
+        answers["401"].pop("content")
+        answers["200"] = {"description": "The answer."}
+        if door.answer is not None:
+            schema = schemas[id(door.answer), "validation"]
+            answers["200"]["content"] = {"application/json": {"schema": schema}}
+        entry: dict[str, Any] = {
+            "summary": door.summary,
+            "tags": [door.tag],
+            "operationId": f"{door.method.lower()}_{door.path.strip('/').replace('/', '_') or 'root'}".split("{")[0],
+            "responses": dict(sorted(answers.items())),
+        }
+        if door.body is not None:
+            entry["requestBody"] = {
+                "required": True,
+                "content": {"application/json": {"schema": schemas[id(door.body), "validation"]}},
+            }
+            entry["parameters"] = [
+                {
+                    "name": name,
+                    "in": "query",
+                    "required": False,
+                    "description": f"Name of a {name}, where the body does not say.",
+                    "schema": {"type": "string"},
+                }
+                for name in ("model", "task")
+            ]
+        path = door.path.replace(":path}", "}")
+        if "{id}" in path:
+            entry["parameters"] = [
+                {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}},
+                *entry["parameters"][1:],
+            ]
+        paths.setdefault(path, {})[door.method.lower()] = entry
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "ottenok",
+            "version": __version__,
+            "description": "Sentiment and emotions of Russian and Chinese texts.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": defined.get("$defs", {}),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"key": []}],
+    }

@@ -1,0 +1,88 @@
+"""A real server for the tests of this room: one process, the embedded model, started once."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+pytest.importorskip("uvicorn", reason="needs the extra server")
+pytest.importorskip("httptools", reason="needs the extra server")
+pytest.importorskip("prometheus_client", reason="needs the extra server")
+
+
+class Running:
+    """A server process.
+
+    Attributes:
+        url: Where it listens.
+        process: The process.
+        log: The file with its standard error.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+        self.process = process
+        self.url = url
+        self.log = log
+
+
+@contextmanager
+def _running(folder: Path, *options: str, environment: dict[str, str] | None = None) -> Iterator[Running]:
+    import os
+    import time
+
+    log = folder / "server.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ottenok", "serve", "--port", "0", *options],
+            stderr=file,
+            env={**os.environ, **(environment or {})},
+        )
+    try:
+        until = time.monotonic() + 60
+        while (found := re.search(r" on (http://\S+)", log.read_text(encoding="utf-8"))) is None:
+            assert process.poll() is None, log.read_text(encoding="utf-8")
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        yield Running(process, found[1], log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractContextManager[Running]]:
+    """Return what runs `ottenok serve` with some options, on a free port."""
+
+    def begin(*options: str, environment: dict[str, str] | None = None) -> AbstractContextManager[Running]:
+        return _running(tmp_path_factory.mktemp("server"), *options, environment=environment)
+
+    return begin
+
+
+@pytest.fixture(scope="session")
+def server(start: Callable[..., AbstractContextManager[Running]]) -> Iterator[Running]:
+    """Return a server of the embedded model."""
+    with start() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def http(server: Running) -> Iterator[httpx.Client]:
+    """Return a plain client of it."""
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        yield client
