@@ -197,6 +197,44 @@ def test_one_column_may_hold_any_mark(tmp_path: Path) -> None:
     assert [cell for block in found.blocks() for cell in block.cells[0]] == lines
 
 
+@pytest.mark.parametrize("second", ['"Да, ""очень"""', '"без запятых"'])
+def test_blanks_before_quotes_belong_to_the_delimiter(tmp_path: Path, second: str) -> None:
+    """`1, "Да, хорошо", x` has three fields, and its quotes are no part of the text."""
+    path = write(tmp_path / "a.csv", f'id, text, label\n1, {second}, x\n2, "Нет", y\n')
+    assert rows(path) == [(next(csv.reader([second]))[0], "x"), ("Нет", "y")]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
+def test_a_header_in_the_middle_is_no_row(tmp_path: Path, suffix: str) -> None:
+    """As in files that were put together; a byte order mark may come with it."""
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".csv":
+        write(path, "\ufeff" + table() + "\ufeff" + table())
+    else:
+        _book(path, ("Лист", [("text", "label"), *ROWS, ("text", "label"), *ROWS]))
+    assert rows(path) == [*ROWS, "the header again", *ROWS]
+
+
+@pytest.mark.parametrize("head", ["Отчёт за июнь\n", "# by a tool, 2024\n# rows: 4\n", "Отчёт,\n,\n"])
+def test_a_header_further_down_is_shown(tmp_path: Path, head: str) -> None:
+    """The message says how many lines to pass over."""
+    lines = head.count("\n")
+    with pytest.raises(DataError, match=f"--skip-rows {lines}"):
+        look(write(tmp_path / "a.csv", head + table()))
+    path = _book(tmp_path / "a.xlsx", ("Лист", [*([("Отчёт",)] * lines), ("text", "label"), *ROWS]))
+    with pytest.raises(DataError, match=f"--skip-rows {lines}"):
+        look(path)
+
+
+@pytest.mark.parametrize("mark", "^~:")
+def test_an_unknown_delimiter_is_asked_for(tmp_path: Path, mark: str) -> None:
+    """And works when it is named."""
+    path = write(tmp_path / "a.csv", table(mark))
+    with pytest.raises(DataError, match="--delimiter"):
+        look(path)
+    assert rows(path, reader={"delimiter": mark}) == list(ROWS)
+
+
 # --- encodings ------------------------------------------------------------------------------------------------------
 
 _CHINESE = "这部电影非常好看，演员很好"
@@ -205,21 +243,43 @@ _TRADITIONAL = "這部電影非常好看，演員很好"
 
 @pytest.mark.parametrize(
     "encoding",
-    ["windows-1251", "koi8-r", "cp866", "mac_cyrillic", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"],
-)
+    [
+        "windows-1251", "koi8-r", "cp866", "mac_cyrillic", "iso8859-5", "utf-16", "utf-16-le", "utf-16-be", "utf-32",
+        "utf-32-be", "utf-7",
+    ],
+)  # fmt: skip
 def test_short_russian_files_are_read_in_their_encoding(tmp_path: Path, encoding: str) -> None:
     """Two words a row are enough."""
     content = "text,label\nОчень хорошо,да\nУжасное качество,нет\n"
     assert rows(write(tmp_path / "a.csv", content.encode(encoding)))[0] == ("Очень хорошо", "да")
 
 
-@pytest.mark.parametrize(("text", "encoding"), [(_CHINESE, "gb18030"), (_TRADITIONAL, "big5"), (_CHINESE, "utf-16")])
-def test_short_chinese_texts_are_decoded(text: str, encoding: str) -> None:
-    """One line is enough."""
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (_CHINESE, "gb18030"), (_TRADITIONAL, "big5"), (_CHINESE, "utf-16"), (_CHINESE, "utf-16-le"), (_CHINESE, "hz"),
+        ("很好👍", "gb18030"), ("Очень хорошо", "utf-16-le"), ("да", "utf-16-be"), ("ОЧЕНЬ ХОРОШО", "iso8859-5"),
+    ],
+)  # fmt: skip
+def test_short_texts_are_decoded(text: str, encoding: str) -> None:
+    """One line is enough, also without a byte order mark and without a space."""
     assert decode_bytes(text.encode(encoding)) == text
 
 
-@pytest.mark.parametrize("data", ["Größe café naïve".encode("latin-1"), "ночь".encode("iso8859-5"), b"\xc4\xe0"])
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("안녕하세요 좋아요", "euc_kr"), ("這部電影非常好看", "euc_jp"), ("とても良い商品でした", "shift_jis"),
+        ("Türkçe güzel ürün çok iyi", "cp1254"), ("這部電影非常好看", "iso2022_jp"), ("Příliš kůň", "cp1250"),
+    ],
+)  # fmt: skip
+def test_other_languages_are_not_taken_for_russian_or_chinese(text: str, encoding: str) -> None:
+    """Their bytes give letters in some encoding of ours, and no words."""
+    with pytest.raises(DataError, match="--encoding"):
+        decode_bytes(text.encode(encoding))
+
+
+@pytest.mark.parametrize("data", ["Größe café naïve".encode("latin-1"), "да".encode("iso8859-5"), b"\xc4\xe0"])
 def test_what_can_not_be_told_is_refused_with_the_option(data: bytes) -> None:
     """Never garbage: the message names --encoding."""
     with pytest.raises(DataError, match="--encoding"):
@@ -304,6 +364,80 @@ def test_objects_are_found_wherever_a_document_has_them(tmp_path: Path, content:
     assert rows(write(tmp_path / name, content)) == list(ROWS)
 
 
+_BROKEN = ['{"text": "Н"ет", "label": "x"}', '{"text": "Нет" "label": "x"}', '{"text": "Нет}', "{'text': 'Нет'}", "{,}"]
+
+
+@pytest.mark.parametrize("broken", _BROKEN)
+@pytest.mark.parametrize("place", [1, 4])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_faulty_object_of_an_array_costs_itself(tmp_path: Path, broken: str, place: int, *, wrapped: bool) -> None:
+    """Quotes that do not pair up, a missing comma or colon; in the middle and at the end."""
+    objects = list(map(json.dumps, _ITEMS))
+    objects.insert(place, broken)
+    array = f"[{', '.join(objects)}]"
+    path = write(tmp_path / "a.json", f'{{"n": 1, "rows": {array}}}' if wrapped else array)
+
+    assert rows(path) == [*ROWS[:place], "bad JSON", *ROWS[place:]]
+
+
+def test_a_faulty_object_is_found_early(tmp_path: Path) -> None:
+    """Not only at the end of a file of megabytes, which would have to be held; an array that breaks off is refused."""
+    good = json.dumps(_ITEMS[0])
+    many = ", ".join([good] * 20_000)
+    found = rows(write(tmp_path / "a.json", f'[{good}, {{"text": "Н"ет"}}, {many}]'), reader={"max_record": 1_500_000})
+    assert found == [ROWS[0], "bad JSON", *([ROWS[0]] * 20_000)]
+    with pytest.raises(DataError, match="breaks off"):
+        rows(write(tmp_path / "b.json", f'[{good}, {good}, {{"text": "Не'))
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [("messages.text", "messages.label"), ("chats.list.messages.text", "label"), ("list.messages.text", "label")],
+)
+def test_a_path_through_lists_names_the_rows_of_the_last(tmp_path: Path, text: str, label: str) -> None:
+    """Each message of each chat is a row, not all of a chat one text."""
+    chats = [{"name": "А", "messages": _ITEMS[:2]}, {"name": "Б", "messages": _ITEMS[2:]}]
+    path = write(tmp_path / "a.json", json.dumps({"chats": {"list": chats}}))
+    assert rows(path, text=text, label=label) == list(ROWS)
+
+
+def test_texts_of_a_list_within_a_row_are_not_joined(tmp_path: Path) -> None:
+    """Two texts in one row are told; one is taken."""
+    items = [{"label": "x", "parts": [{"text": "а"}, {"text": "б"}]}, {"label": "y", "parts": [{"text": "в"}]}]
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, items)))
+    assert rows(path, text="parts.text") == ["text is not a string", ("в", "y")]
+
+
+def test_other_lists_of_a_document_are_told(tmp_path: Path) -> None:
+    """One list is read, and the others that have the same keys are named."""
+    path = write(tmp_path / "a.json", json.dumps({"train": _ITEMS, "test": _ITEMS[:1]}))
+    assert rows(path) == list(ROWS)
+    assert "were not read: test.text" in look(path)[1][0]
+    assert rows(path, text="test.text", label="test.label") == [ROWS[0]]
+    book = _book(tmp_path / "a.xlsx", *((name, [("text", "label"), *ROWS]) for name in ("Июнь", "Июль")))
+    assert "were not read: 'Июль'" in look(book)[1][0]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"text": [*TEXTS, "без метки"], "label": LABELS},
+        {"columns": ["text", "label"], "data": [*map(list, ROWS), ["без метки"]]},
+        {"text": dict(enumerate([*TEXTS, "без метки"])), "label": dict(enumerate(LABELS))},
+    ],
+)
+def test_columns_of_unlike_length_lose_no_row(tmp_path: Path, document: Any) -> None:
+    """What lacks a label is a reject."""
+    found = rows(write(tmp_path / "a.json", json.dumps(document)))
+    assert found[:4] == list(ROWS)
+    assert found[4] in {"missing label", "not a list of 2 values"}
+
+
+def test_lines_may_end_with_the_commas_of_an_array(tmp_path: Path) -> None:
+    """As they do when an array's lines were cut out of it."""
+    assert rows(write(tmp_path / "a.jsonl", ",\n".join(map(json.dumps, _ITEMS)) + ",\n")) == list(ROWS)
+
+
 @pytest.mark.parametrize("name", ["review.text", "text"])
 @pytest.mark.parametrize("lines", [True, False])
 def test_a_key_within_an_object_is_a_column(tmp_path: Path, name: str, *, lines: bool) -> None:
@@ -377,6 +511,19 @@ def test_any_parquet_is_read(tmp_path: Path, codec: Any, kind: pa.DataType) -> N
     texts = pa.array(values).cast(kind) if pa.types.is_dictionary(kind) else pa.array(values, kind)
     pq.write_table(pa.table({"text": texts, "label": list(LABELS)}), tmp_path / "a.parquet", compression=codec)
     assert rows(tmp_path / "a.parquet") == list(ROWS)
+
+
+@pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "RLE_DICTIONARY"])
+def test_parquet_of_any_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+    """As Spark and others write it, in the second version of pages too; a map is a table of labels."""
+    chosen: Any = {"use_dictionary": True} if encoding == "RLE_DICTIONARY" else {"use_dictionary": False}
+    if not chosen["use_dictionary"]:
+        chosen["column_encoding"] = {"text": encoding}
+    weights = [[("x", 1), ("y", 0)], [("x", 0), ("y", 1)], [("x", 1), ("y", 1)], []]
+    maps = pa.array(weights, pa.map_(pa.string(), pa.int8()))
+    found = pa.table({"text": list(TEXTS), "label": maps})
+    pq.write_table(found, tmp_path / "a.parquet", data_page_version="2.0", **chosen)
+    assert [row[1:] for row in rows(tmp_path / "a.parquet")] == [("x",), ("y",), ("x", "y"), ()]
 
 
 def test_a_field_of_a_struct_is_a_column(tmp_path: Path) -> None:
@@ -473,7 +620,9 @@ def test_hostile_workbooks_are_refused(tmp_path: Path, member: str, old: str | N
 # --- labels ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mark", [", ", ",", ";", " ; ", "|", "#", "、", "/"])
+@pytest.mark.parametrize(
+    "mark", [", ", ",", ";", " ; ", "|", "||", "#", "、", "/", " + ", "&", "\n", "\r\n", " • ", "·"]
+)
 def test_cells_with_several_labels_are_divided(tmp_path: Path, mark: str) -> None:
     """Where the parts stand alone too; it is told."""
     path = labelled(tmp_path / "a.csv", ["радость", f"радость{mark}гнев", "гнев", f"страх{mark}гнев", "покой"])
@@ -492,19 +641,31 @@ def test_cells_with_several_labels_are_divided(tmp_path: Path, mark: str) -> Non
         ["1/5", "3/5", "5/5", "4/5"],
         ["4,5", "3,5", "5", "4"],
         ["good (very)", "bad [no]", "good (very)"],
+        ["A+", "A", "A & B team", "B"],
+        ["очень\nхорошо", "плохо", "очень\nхорошо"],
     ],
 )
 def test_a_label_with_a_comma_is_not_torn(tmp_path: Path, cells: list[str]) -> None:
     """Where the parts never stand alone, or are marks such as 3/5."""
     card, _ = look(labelled(tmp_path / "a.csv", cells))
     assert card.label.kind == "multi-class"
-    assert set(card.label.map) == set(cells)
+    assert set(card.label.map.values()) == {" ".join(cell.split()) for cell in cells}
+
+
+@pytest.mark.parametrize("cell", ["joy anger", "joy and anger", "joy\tanger", "anger и joy"])
+def test_words_that_are_labels_too_are_told(tmp_path: Path, cell: str) -> None:
+    """Blanks are in many labels, so such a cell stays whole, and it is said how to divide it."""
+    card, told = look(labelled(tmp_path / "a.csv", ["joy", "anger", cell, "fear"]))
+
+    assert card.label.kind == "multi-class"
+    assert "taken whole" in told[0]
 
 
 @pytest.mark.parametrize(
     "cell",
     [
-        ["joy", "anger"], ("joy", "anger"), {"choices": ["joy", "anger"]}, '["joy", "anger"]', "['joy', 'anger']",
+        ["joy", "anger"], ("joy", "anger"), [("joy", 1), ("fear", 0), ("anger", 1.0)],
+        {"choices": ["joy", "anger"]}, '["joy", "anger"]', "['joy', 'anger']",
         "['joy' 'anger']", "[joy, anger]", "{joy,anger}", "('joy', 'anger')", "array(['joy', 'anger'], dtype='<U5')",
         '{"choices": ["joy", "anger"]}', {"joy": 1, "anger": True, "fear": 0.0}, [{"label": "joy"}, {"label": "anger"}],
         [{"result": [{"value": {"choices": ["joy", "anger"]}}]}], ["joy", "joy\u200b", " anger"],
@@ -591,6 +752,11 @@ def test_what_no_one_sees_makes_no_class(tmp_path: Path) -> None:
         (["正面", "负面", "中性"], ["positive", "negative", "neutral"]),
         (["积极", "消极"], ["positive", "negative"]),
         (["LABEL_POSITIVE", "отрицательная"], ["positive", "negative"]),
+        (["+", "-", "0"], ["positive", "negative", "neutral"]),
+        (["__label__neg", "__label__pos"], ["negative", "positive"]),
+        (["Mood.POSITIVE", "Mood.NEUTRAL"], ["positive", "neutral"]),
+        (["'negative'", "Positive.", "ｎｅｕｔｒａｌ"], ["negative", "positive", "neutral"]),
+        (["积极的", "坏", "👍", "👎"], ["positive", "negative", "positive", "negative"]),
     ],
 )
 def test_usual_spellings_are_known(tmp_path: Path, cells: list[str], expected: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import unicodedata
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,8 @@ _STARS = re.compile(r"(★+|⭐+)(☆*)")
 
 
 def fold_label(label: str) -> str:
-    """Return a label for comparison: small letters, ё as е, whole numbers without a point, one kind of minus."""
+    """Return a label for comparison: small letters of usual width, ё as е, whole numbers without a point, one minus."""
+    label = label if label.isascii() else unicodedata.normalize("NFKC", label)
     folded = " ".join(label.casefold().replace("ё", "е").replace("−", "-").split())
     whole = _WHOLE.fullmatch(folded)
     return (whole[1] if whole else folded).removeprefix("+") or folded
@@ -52,8 +54,9 @@ def _stars(label: str) -> str | None:
 def spelled(labels: Collection[str], scheme: LabelScheme) -> Mapping[str, str]:
     """Return which label of a scheme each label is, as far as spellings are known; others are left out.
 
-    Numbers are read as a column: -1, 0 and 1 with a -1 among them are the polarity; 1 to 5 with a 4 or a 5 among them
-    are stars, which lead to the scheme by the map of `stars-5`. Others, such as 0 and 1 alone, could mean anything.
+    Numbers are read as a column: -1, 0 and 1 with a -1 among them (or +, 0 and -) are the polarity; 1 to 5 with a 4 or
+    a 5 among them are stars, which lead to the scheme by the map of `stars-5`. Others, as 0 and 1 alone, could mean
+    anything.
 
     Args:
         labels: All labels of the data.
@@ -71,12 +74,20 @@ def spelled(labels: Collection[str], scheme: LabelScheme) -> Mapping[str, str]:
             place = one.labels.index(label)
             names.update({fold_label(titles[place]): label for titles in one.titles.values()})
     names |= by_name
-    found = {label: names[fold_label(label)] for label in labels if fold_label(label) in names}
+    found = {}
+    for label in labels:
+        # As fastText writes it, as Python prints a member of an enumeration, in quotes, with a full stop.
+        bare = fold_label(label).strip("\"'«»“”.!,;: ").removeprefix("__label__")
+        for spelling in (fold_label(label), bare, bare.rpartition(".")[2]):
+            if spelling in names:
+                found[label] = names[spelling]
+                break
     rest = [label for label in labels if label not in found]
     stars = {label: _stars(label) for label in rest}
     numbers = {fold_label(label) for label in rest if stars[label] is None}
     polarity = {number: label for label, number in _table()["numbers"].items()}
-    if "-1" in numbers and numbers <= polarity.keys():
+    signs = numbers == {"0"} and {"+", "-"} & set(labels)
+    if ("-1" in numbers or signs) and numbers <= polarity.keys():
         ends = {label: by_name.get(polarity[fold_label(label)]) for label in rest if stars[label] is None}
         found |= {label: end for label, end in ends.items() if end is not None}
     elif numbers & {"4", "5"} and numbers <= {"1", "2", "3", "4", "5"}:

@@ -168,12 +168,18 @@ def user_card(
             key=str(own.label),
         )
     several = bool(reader.labels or found.several)
-    if found.separators and own.label_list is None:
-        marks = " ".join(found.separators)
-        progress.note(f"{own.name}: {found.several:,} cells hold several labels, divided by {marks}")
+    if found.several and found.separators and own.label_list is None:
+        marks = " ".join(found.separators.replace("\n", "⏎"))
+        progress.note(f"{own.name}: {found.several:,} rows have several labels; their cells are divided by {marks}")
     if found.whole:
         shown = ", ".join(map(repr, found.whole[:3]))
         progress.note(f"{own.name}: labels as {shown} are taken whole: their parts do not stand alone.")
+    if found.blanks:
+        shown = ", ".join(map(repr, found.blanks[:3]))
+        progress.note(
+            f"{own.name}: labels as {shown} are taken whole, though their words are labels too. If each is several "
+            'labels, divide them by a comma, or say label_list = "space" in a recipe.'
+        )
     if found.empty and not several:
         count = "row has" if found.empty == 1 else "rows have"
         progress.note(f"{own.name}: {found.empty:,} {count} an empty list instead of a label, and is left out.")
@@ -251,8 +257,6 @@ def _read_labels(
     usable, encodings = 0, list[str | None]()
     for one in located:
         table, places = open_columns(one.path, one.reader, label=None)
-        for note in table.notes:
-            progress.note(f"{card.name}: {note}")
         encodings.append(table.encoding)
         rows = rows_of(table, places, one.reader, label=None)
         for row in tracked(rows, progress, f"looking at {card.name}", total=None, unit="rows"):
@@ -263,6 +267,8 @@ def _read_labels(
                     break  # no column of labels; the caller says so
             else:
                 reasons[row.reason] += 1
+        for note in table.notes:
+            progress.note(f"{card.name}: {note}")
     if not usable:
         why = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(3)) or "it has no rows"
         raise DataError(f"no row can be used: {why}", hint="Check the columns.", file=card.name)
@@ -287,7 +293,7 @@ def _label_table(
     best: dict[str, str] = {}
     for label in sorted(counts, key=lambda label: (-counts[label], label)):
         folded = fold_label(label)
-        best.setdefault(folded, folded if folded.lstrip("-").isdecimal() else label)
+        best.setdefault(folded, folded if folded.lstrip("-").isdecimal() else clean_label(label))
     known = {} if scheme is None else spelled([label for label in counts if fold_label(label) not in said], scheme)
     table: dict[str, str] = {}
     for label in sorted(counts):

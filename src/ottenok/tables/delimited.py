@@ -11,8 +11,8 @@ import io
 import re
 import unicodedata
 from collections import Counter, deque
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
+from itertools import chain, product
 from typing import TYPE_CHECKING, Literal
 
 from ottenok.core.errors import ConfigError, DataError
@@ -56,11 +56,13 @@ class Dialect:
         delimiter: One character.
         quote: One character, or "" where quotes have no meaning.
         escape: Whether `\"` in a quoted field is a quote, as Spark writes it; `""` is one in any case.
+        spaces: Whether blanks after a delimiter belong to it, as in `1, "text", 2`.
     """
 
     delimiter: str
     quote: str
     escape: bool = False
+    spaces: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,14 +172,16 @@ def _reader(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
             else line
             for line in lines
         )
-    return csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quote, strict=True)
+    return csv.reader(
+        lines, delimiter=dialect.delimiter, quotechar=dialect.quote, skipinitialspace=dialect.spaces, strict=True
+    )
 
 
 def _mended(broken: Broken, lines: Lines, dialect: Dialect, width: int | None) -> list[str] | Broken:
     """Return the fields of a broken record if the other meaning of its backslashes makes it whole."""
     if width is None or dialect.quote != _QUOTE or '\\"' not in broken.lines[0]:
         return broken
-    other = Dialect(delimiter=dialect.delimiter, quote=dialect.quote, escape=not dialect.escape)
+    other = replace(dialect, escape=not dialect.escape)
     taken = Lines(broken.lines)
     try:
         fields = next(_reader(taken, other), [])
@@ -218,6 +222,7 @@ class DelimitedTable(Table):
             delimiter = sep[1]
         self.line_end = next((end for end in ("\r\n", "\r", "\n") if sample and sample[0].endswith(end)), "\n")
         self.dialect = self._dialect(sample, delimiter, wanted)
+        self._header: list[str] = []
         self._hopeless = DataError(
             "the quotes in this file do not pair up",
             hint='If quotes have no meaning in it, say so: --quote none, in a recipe quote = "".',
@@ -239,8 +244,21 @@ class DelimitedTable(Table):
             raise DataError(f"the header can't be read: {first.reason}", hint=hint, file=self.file)
         self.preamble += "".join(lines.held)
         self.columns = [unicodedata.normalize("NFC", name.strip()) for name in first]
+        self._header = first
         if options.escape is None:
             self._add_unnamed(list(split))
+
+    def _advice(self, column: str) -> str:
+        """Say where a column that is not in the header is: in a later line, or the header is divided otherwise."""
+        sample = self._sample()
+        for place, line in enumerate(sample[1:50], start=self._skip + 1):
+            for mark in _DELIMITERS:
+                names = next(csv.reader([line], delimiter=mark), [])
+                if len(names) > 1 and any(fold_name(name) == fold_name(column) for name in names):
+                    return f"Line {place + 1} has this name: --skip-rows {place}"
+        if len(self.columns) == 1 and column in self.columns[0]:
+            return "Name the --delimiter."
+        return ""
 
     def _sample(self) -> list[str]:
         """Return the first 1,000 lines after those that are skipped, or fewer that make a megabyte."""
@@ -309,8 +327,14 @@ class DelimitedTable(Table):
         show = raw or set(places) == set(range(len(self.columns)))
         mend = self._options.escape is None
         split = split_rows(lines, self.dialect, width=len(self.columns), hopeless=self._hopeless, mend=mend)
+        # Files that were put together have their header again and again; a single name may be a text as well.
+        last = self._header[-1] if len(self._header) > 1 else None
         for number, fields in enumerate(split, start=1):
             if type(fields) is list:
+                if fields[-1] == last and [fields[0].lstrip("\ufeff"), *fields[1:]] == self._header:
+                    told = excerpt("".join(lines.held)) if show else ""
+                    yield Rejected(row=number, reason="the header again", content=told)
+                    continue
                 yield number, [fields[place] for place in places], "".join(lines.held) if raw else None, clean
             elif isinstance(fields, Broken):
                 yield Rejected(row=number, reason=fields.reason, content=excerpt("".join(fields.lines)) if show else "")
@@ -358,11 +382,14 @@ def _best_dialect(
     merits: dict[Dialect, tuple[bool, float, int]] = {}
     for mark in _DELIMITERS if delimiter is None else delimiter:
         misled = True
+        # Blanks before quotes come first: they win a tie, in which the quotes would be a part of the texts.
+        blank = re.compile(rf'(?:^|{re.escape(mark)}) +"[^"]*" *(?:{re.escape(mark)}|\s*$)')
+        spaced = (True, False) if _QUOTE in quotes and mark != " " and any(map(blank.search, lines)) else (False,)
         for quote in quotes:
-            for escape in escapes if quote == _QUOTE else (False,):
+            for escape, spaces in product(escapes, spaced) if quote == _QUOTE else ((False, False),):
                 if not (misled or quote):
                     continue
-                dialect = Dialect(delimiter=mark, quote=quote, escape=escape)
+                dialect = Dialect(delimiter=mark, quote=quote, escape=escape, spaces=spaces)
                 records, quoted = _divide(lines, dialect)
                 misled = misled and (not records or sum(not record for record in records) > quoted)
                 if records:
@@ -373,7 +400,7 @@ def _best_dialect(
     header = next((line for line in lines if line.strip()), "")
     if delimiter is None and options.header and merits and not any(mark in header for mark in _DELIMITERS):
         # One column, whose texts may hold any of the marks.
-        return Dialect(delimiter=_NOTHING, quote=best.quote, escape=best.escape)
+        return replace(best, delimiter=_NOTHING, spaces=False)
     return best
 
 

@@ -26,7 +26,9 @@ _CHUNK = 1 << 20
 _PIECE = 1 << 18
 _SAMPLE_LINES = 2000
 # Most likely first: it wins a tie of equal texts.
-_CANDIDATES = ("windows-1251", "gb18030", "koi8-r", "cp866", "mac_cyrillic", "big5")
+_CANDIDATES = ("windows-1251", "gb18030", "koi8-r", "cp866", "mac_cyrillic", "iso8859-5", "big5")
+# Encodings whose bytes are all ASCII, and what they can't be without.
+_SEVEN_BITS = (("hz", b"~{"), ("utf-7", b"+"))
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -58,9 +60,13 @@ _FREQUENT_HAN = frozenset(
     "這個們來為國說時會對後過發裡麼學現當沒動還進樣開從實無與長機關點將兩間問並應頭體見話內給門東聲處幾認條氣題別"
     "變總電結場許區書聽卻強難邊該萬覺確讓嗎歡愛買歷經種於著錢樂車務態質廠產員貴網滿價服快差推薦餐飯味"
 )
-_PUNCTUATION = frozenset("«»–—…№“”„’•\u00a0，。！？、；：（）《》【】～")
-# Below this share of plausible letters no candidate is believed.
+_PUNCTUATION = frozenset("«»–—…№“”„’•\u00a0€₽£©®™°±§×·，。！？、；：（）《》【】～")
+# Below this share of plausible letters no candidate is believed; of Han, most of any text are among the frequent ones.
 _BELIEVED = 0.3
+_BELIEVED_HAN = 0.4
+# Above this a few letters are enough.
+_SURE = 0.6
+_NAME_IT = "Name it with --encoding (windows-1251, koi8-r, gb18030, big5, ...), if this is a text file."
 # By how much the best candidate must beat the next one that reads otherwise: more, the fewer letters there are.
 _MARGIN = 1.2
 
@@ -144,13 +150,13 @@ def detect_encoding(stream: IO[bytes], *, file: str) -> Encoding:
     for mark, codec in _MARKS:
         if head.startswith(mark):
             return Encoding(codec=codec, mark=mark)
-    wide = _without_mark(head)
+    wide = _without_mark(head) or _seven_bits(head, file=file)
     if wide:
         return Encoding(codec=wide)
     chunk, seen = _first_fault(stream, head)
     # A few Chinese words in GB 18030 may happen to be UTF-8, of letters that no one writes.
     chance = len(head) < 256 and chunk is None and seen and plausibility(head.decode(errors="ignore")) < -0.5
-    if chance and plausibility(head.decode("gb18030", errors="replace")) > 0.6:
+    if chance and plausibility(head.decode("gb18030", errors="replace")) > _SURE:
         return Encoding(codec="gb18030")
     if chunk is None or seen:
         return Encoding(codec="utf-8")
@@ -169,9 +175,44 @@ def _without_mark(head: bytes) -> str | None:
         if quarters[0] > 0.95 * size and quarters[1] > 0.8 * size and quarters[3] < 0.5 * size:
             return "utf-32-be"
     even, odd = sample[::2].count(0), sample[1::2].count(0)
-    if not even + odd or max(even, odd) * 20 < size or min(even, odd) * 10 > max(even, odd):
+    if max(even, odd) * 20 >= size > 1 and min(even, odd) * 10 <= max(even, odd):
+        return "utf-16-le" if odd > even else "utf-16-be"
+    # Texts with hardly a space or digit: what is neither zero nor UTF-8 may give Russian or Chinese when read so.
+    if size % 2 == 0 or size > 4096:
+        sample = sample[:4096]
+        if b"\0" in sample or b"\x04" in sample or not _is_utf8(sample):
+            for codec in ("utf-16-le", "utf-16-be"):
+                if plausibility(sample.decode(codec, errors="replace")) > _SURE:
+                    return codec
+    return None
+
+
+def _is_utf8(sample: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _seven_bits(head: bytes, *, file: str) -> str | None:
+    """Return an encoding that writes Russian or Chinese in ASCII alone (HZ, UTF-7), if the head is in one.
+
+    Raises:
+        DataError: It is in one of the kind that shifts between sets of characters with escapes (ISO 2022).
+    """
+    if not head.isascii():
         return None
-    return "utf-16-le" if odd > even else "utf-16-be"
+    for codec, mark in _SEVEN_BITS:
+        if mark in head:
+            text = head[: 1 << 16].decode(codec, errors="replace")
+            if not text.isascii() and plausibility(text) >= _SURE:
+                return codec
+    if b"\x1b$" in head:
+        raise DataError(
+            "the encoding can't be told: it is one of the ISO 2022 family", hint=_NAME_IT, file=file, key="encoding"
+        )
+    return None
 
 
 def _first_fault(stream: IO[bytes], head: bytes) -> tuple[bytes | None, bool]:
@@ -202,11 +243,12 @@ def _decide(chunk: bytes, *, file: str) -> str:
     others = [scores[name] for name, text in decoded.items() if text != decoded[best] and name not in twins]
     letters = sum(byte > 0x7F for byte in sample) / (2 if best in {"gb18030", "big5"} else 1)
     clear = scores[best] - max(others, default=-1.0) >= _MARGIN / max(letters, 1)
-    if scores[best] < _BELIEVED or not clear:
-        why = "no other known one gives Russian or Chinese" if scores[best] < _BELIEVED else "it is too short to tell"
+    believed = scores[best] >= (_BELIEVED_HAN if best in {"gb18030", "big5"} else _BELIEVED)
+    if not believed or not clear:
+        why = "it is too short to tell" if believed else "no other known one gives Russian or Chinese"
         raise DataError(
             f"the encoding can't be told: it is not UTF-8, and {why}",
-            hint="Name it with --encoding (windows-1251, koi8-r, gb18030, big5, ...), if this is a text file.",
+            hint=_NAME_IT,
             file=file,
             key="encoding",
         )
@@ -229,8 +271,8 @@ def plausibility(text: str) -> float:
     points, count, before = 0.0, 0, " "
     han = _common_han()
     for char, after in zip(text, text[1:] + " ", strict=True):
-        # Drawn-out words tell nothing more.
-        if char > "\x7f" and char != before:
+        # Drawn-out words tell nothing more, and emoji are in no language.
+        if "\x7f" < char < "\U0001f000" and char != before:
             count += 1
             points += _points(char, before, after, han)
         before = char
@@ -248,16 +290,18 @@ def _points(char: str, before: str, after: str, han: frozenset[str]) -> float:
         if before.lower() in _WEIGHTS:
             return 0.4 * weight + (0.6 if before.lower() + small in _FREQUENT_PAIRS else -0.3)
         # A Cyrillic letter beside a Latin one is no word.
-        return weight - 0.8 if before.isascii() and before.isalpha() else weight
-    if char in _FREQUENT_HAN:
-        return 1.0
-    if char in han:
-        return 0.3
-    if char not in _PUNCTUATION:
-        return -1.0
+        return weight - 0.8 if _is_latin(before) or _is_latin(after) else weight
+    if char in han or char not in _PUNCTUATION:
+        return 1.0 if char in _FREQUENT_HAN else 0.3 if char in han else -1.0
+    if _is_latin(before) and _is_latin(after):
+        return -0.5
     if after in _WEIGHTS:
         return 0.1 if char in "«“„\u00a0" else -1.0
     return 0.5
+
+
+def _is_latin(char: str) -> bool:
+    return char.isascii() and char.isalpha()
 
 
 def decoded_chunks(stream: IO[bytes], encoding: Encoding, *, file: str) -> Iterator[tuple[str, bool]]:

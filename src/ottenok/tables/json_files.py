@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from itertools import chain, islice
+from itertools import accumulate, chain, islice, zip_longest
 from typing import TYPE_CHECKING, Any
 
 from ottenok.core.errors import DataError
@@ -19,7 +19,8 @@ from ottenok.tables.streams import LongLine, text_blocks, too_long
 from ottenok.tables.table import Row, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
 
     from ottenok.tables.options import TableOptions
     from ottenok.tables.streams import Source
@@ -35,6 +36,9 @@ _MAX_DOCUMENT = 64 << 20
 _DECODER = json.JSONDecoder()
 _BETWEEN = re.compile(r"[\s,]*")
 _SPACE = re.compile(r"\s*")
+# Where the object after a faulty one may begin, or its array end.
+_NEXT = re.compile(r"\}\s*,?\s*(?=\{)|\}\s*,?\s*(?=\])")
+_FAR = 1 << 20
 _HINT = "Fetch the file again, or mend it; if it has one object per line, say --input-format jsonl."
 
 # A parsed object and its line, or the reason why there is none, and its line.
@@ -60,6 +64,12 @@ def looks_like_lines(text: bytes) -> bool | None:
     return bool(rest.strip()) or not any(isinstance(value, (list, dict)) for value in item.values())
 
 
+class _Faulty(str):
+    """The start of an object that can't be read."""
+
+    __slots__ = ()
+
+
 class _Objects(Table):
     """A table whose rows are JSON objects."""
 
@@ -67,6 +77,7 @@ class _Objects(Table):
 
     def __init__(self, source: Source, options: TableOptions, wanted: Sequence[str | int]) -> None:
         super().__init__(source, options)
+        self._place = ""  # the path of the list whose objects are the rows
         self._encoding = find_encoding(source, options.encoding)
         self.encoding, self.mark = self._encoding.codec, self._encoding.mark
         self._wanted = [str(column) for column in wanted]
@@ -106,11 +117,9 @@ class _Objects(Table):
             if name in self._results:
                 self.columns.append(f"annotations.result[{name}]")
                 return len(self.columns) - 1
-            tail = name
-            while "." in tail and tail not in self.columns:
-                tail = tail.partition(".")[2]
-            if tail in self.columns:  # `messages.text` of a list that was taken as the rows
-                return self.columns.index(tail)
+            for before in _ends(self._place):  # `messages.text` of a list that was taken as the rows
+                if (tail := name.removeprefix(f"{before}.")) in self.columns:
+                    return self.columns.index(tail)
             if len(ends) == 1:
                 self.notes.append(f"The key {name!r} is taken from {ends[0]!r}.")
                 return self.columns.index(ends[0])
@@ -154,7 +163,7 @@ class JsonLinesTable(_Objects):
                     yield f"not {self.encoding}", stripped
                     continue
                 try:
-                    value = json.loads(stripped)
+                    value = json.loads(stripped.removesuffix(","))  # as lines of an array have it
                 except (ValueError, RecursionError):
                     yield "bad JSON", stripped
                     continue
@@ -185,21 +194,42 @@ class JsonTable(_Objects):
 
     def _document(self, reader: _Reader) -> Iterator[_Item]:
         held: dict[str, Any] = {}
+        most = max(_MAX_DOCUMENT, self._options.max_record)
+        taken = ""
         for key, listed in reader.members():
             if listed is None:
-                held[key] = reader.value(_MAX_DOCUMENT)
+                value = reader.value(most)
+                if not taken:
+                    held[key] = value
                 continue
             head = list(islice(listed, 100))
-            paths = {path for item, _text in head if isinstance(item, dict) for path in _paths(item)}
+            paths = {path for item, _text in head if isinstance(item, dict) for path in _plain_paths(item)}
             if paths and all(name.removeprefix(f"{key}.") in paths for name in self._wanted):
-                yield from chain(head, listed)
-                return
-            held[key] = [item for item, _text in chain(head, reader.bounded(listed, _MAX_DOCUMENT))]
-        yield from ((row, "") for row in _rows_of(held, self._wanted))
+                if taken:
+                    self._tell_others(taken, [key])
+                taken = self._place = taken or key
+                if taken == key:
+                    yield from head
+                    yield from listed
+            elif not taken:
+                held[key] = [item for item, _text in chain(head, reader.bounded(listed, most))]
+            for _ in listed:
+                pass
+        if not taken:
+            self._place, others, rows = _rows_of(held, self._wanted)
+            self._tell_others(self._place, others)
+            yield from ((row, "") for row in rows)
         # Objects one after the other, each over several lines.
         while reader.peek() == "{":
             value = reader.value(self._options.max_record)
             yield value if isinstance(value, dict) else "not a JSON object", ""
+
+    def _tell_others(self, chosen: str, others: Sequence[str]) -> None:
+        if others and self._wanted:
+            names = ", ".join(f"{other}.{self._wanted[0]}" for other in others[:5])
+            note = f"The rows are those of {chosen!r}; others have such keys too, and were not read: {names}."
+            if note not in self.notes:
+                self.notes.append(note)
 
 
 class _Reader:
@@ -210,6 +240,8 @@ class _Reader:
         self._file = file
         self._limit = limit
         self._text, self._at, self._row, self._taken = "", 0, 0, 0
+        # Of the objects of the array that is read; None outside of arrays.
+        self._keys: AbstractSet[str] | None = None
 
     def _more(self) -> bool:
         text = next(self._chunks, None)
@@ -230,12 +262,17 @@ class _Reader:
                 return ""
 
     def value(self, limit: int) -> object:
-        """Take the next value."""
+        """Take the next value; of an object of an array that is faulty, what it is (`_Faulty`)."""
         while True:
+            fault = len(self._text)
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
-            except (ValueError, RecursionError):
+            except (ValueError, RecursionError) as error:
                 value, end = None, len(self._text)
+                fault = getattr(error, "pos", fault)
+            # What is faulty long before the end of what is there does not become sound by more of it.
+            if self._keys and len(self._text) - fault > _FAR and (faulty := self._passed(limit)) is not None:
+                return faulty
             # A number that ends with the text may go on in the next piece.
             if end < len(self._text) or isinstance(value, (dict, list, str)):
                 self._at = end
@@ -243,9 +280,32 @@ class _Reader:
             if len(self._text) - self._at > limit:
                 raise too_long(self._row + 1, file=self._file, limit=limit)
             if not self._more():
+                if self._keys is not None and (faulty := self._passed(limit)) is not None:
+                    return faulty
                 raise DataError(
                     "the JSON array breaks off or is faulty here", hint=_HINT, file=self._file, row=self._row + 1
                 )
+
+    def _passed(self, limit: int) -> _Faulty | None:
+        """Pass over a faulty object to the next one that is alike, or to the end of its array; None if there is none.
+
+        Quotes that do not pair up make it impossible to tell where it ends, so the next object shows it.
+        """
+        start, keys = self._at, self._keys or frozenset()
+        for match in _NEXT.finditer(self._text, start + 1, start + limit):
+            place = match.end()
+            if self._text[place : place + 1] == "]":
+                alike = not self._text[place + 1 :].strip(" \t\r\n}")
+            else:
+                try:
+                    found, _end = _DECODER.raw_decode(self._text, place)
+                except (ValueError, RecursionError):
+                    continue
+                alike = isinstance(found, dict) and 2 * len(found.keys() & keys) >= len(keys or found)
+            if alike:
+                self._at = place
+                return _Faulty(self._text[start : min(place, start + 1000)])
+        return None
 
     def bounded(self, items: Iterator[_Item], limit: int) -> Iterator[_Item]:
         """Take items as long as they have at most so many characters together."""
@@ -256,16 +316,25 @@ class _Reader:
             yield item
 
     def array(self) -> Iterator[_Item]:
-        """Take the objects of the array that comes next."""
+        """Take the objects of the array that comes next; a faulty one costs itself only."""
         self._at += 1
+        keys: AbstractSet[str] = set()
         while (char := self.peek(_BETWEEN)) != "]":
             if not char:
                 raise DataError(
                     "the JSON array breaks off or is faulty here", hint=_HINT, file=self._file, row=self._row + 1
                 )
+            outer, self._keys = self._keys, keys
             value = self.value(self._limit)
+            self._keys = outer
             self._row += 1
-            yield (value if isinstance(value, dict) else "not a JSON object"), ""
+            if isinstance(value, dict):
+                keys = keys or value.keys()
+                yield value, ""
+            elif isinstance(value, _Faulty):
+                yield "bad JSON", value
+            else:
+                yield "not a JSON object", str(value)[:1000]
         self._at += 1
 
     def members(self) -> Iterator[tuple[str, Iterator[_Item] | None]]:
@@ -284,22 +353,27 @@ class _Reader:
         self._at += 1
 
 
-def _paths(item: dict[str, Any], before: str = "", depth: int = 0) -> Iterator[str]:
-    """Yield the paths of an object's keys, those of objects within it and of objects in its lists too."""
+def _paths(item: dict[str, Any], before: str = "", depth: int = 0, *, lists: bool = True) -> Iterator[str]:
+    """Yield the paths of an object's keys, those of objects within it and, with `lists`, in its lists too."""
     for key, value in item.items():
         path = f"{before}{unicodedata.normalize('NFC', key)}"
         yield path
         if depth < _DEPTH:
             if isinstance(value, dict):
-                yield from _paths(value, f"{path}.", depth + 1)
-            elif isinstance(value, list):
+                yield from _paths(value, f"{path}.", depth + 1, lists=lists)
+            elif isinstance(value, list) and lists:
                 for inner in value[:20]:
                     if isinstance(inner, dict):
                         yield from _paths(inner, f"{path}.", depth + 1)
 
 
+def _plain_paths(item: dict[str, Any]) -> set[str]:
+    """Return the paths of an object's keys that go through no list."""
+    return set(_paths(item, lists=False))
+
+
 def _value(item: dict[str, Any], path: str) -> object:
-    """Return what stands at a path; through a list, the list of what its objects have there."""
+    """Return what stands at a path; through a list, what its object has there, or a tuple of what its objects have."""
     if path in item:
         return item[path]
     if path.startswith("annotations.result["):
@@ -309,12 +383,15 @@ def _value(item: dict[str, Any], path: str) -> object:
     for key in path.split("."):
         if isinstance(found, dict):
             found = found.get(key)
-        elif isinstance(found, list):
+        elif isinstance(found, list | tuple):
             if key.isdigit():
                 found = found[int(key)] if int(key) < len(found) else None
                 continue
             inner = [one[key] for one in found if isinstance(one, dict) and key in one]
-            found = [one for part in inner for one in (part if isinstance(part, list) else [part])]
+            if len(inner) == 1:
+                found = inner[0]
+            else:  # no list, which may be one text in pieces
+                found = tuple(one for part in inner for one in (part if isinstance(part, list | tuple) else [part]))
         else:
             return None
     return found
@@ -328,52 +405,67 @@ def _results(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from (result for result in annotation.get("result") or () if isinstance(result, dict))
 
 
-def _rows_of(document: dict[str, Any], wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows that a document holds: pandas' orientations, a list of objects within it, or itself."""
-    if isinstance(document.get("data"), list) and isinstance(document.get("columns"), list):
-        for row in document["data"]:
-            if isinstance(row, list):
-                yield dict(zip(map(str, document["columns"]), row, strict=False))
-        return
+def _rows_of(document: dict[str, Any], wanted: Sequence[str]) -> tuple[str, list[str], Iterable[dict[str, Any] | str]]:
+    """Return the rows that a document holds: pandas' orientations, a list of objects within it, or itself.
+
+    Returns:
+        The path of the list that was taken, of others that would have done, and the rows; a string is the reason why a
+        row can't be read.
+    """
+    columns = document.get("columns")
+    if isinstance(document.get("data"), list) and isinstance(columns, list):
+        listed = (
+            dict(zip(map(str, columns), row, strict=True))
+            if isinstance(row, list) and len(row) == len(columns)
+            else f"not a list of {len(columns)} values"
+            for row in document["data"]
+        )
+        return "data", [], listed
     values = list(document.values())
     if values and all(isinstance(value, list) and value and not isinstance(value[0], dict) for value in values):
-        yield from (dict(zip(document, row, strict=False)) for row in zip(*values, strict=False))
-        return
+        return "", [], (dict(zip(document, row, strict=True)) for row in zip_longest(*values))
     if values and all(isinstance(value, dict) for value in values):
         # By columns: every value has the same keys, which are rows; by rows: its keys are the columns.
         keys = dict.fromkeys(key for value in values for key in value)
-        by_column = all(len(value) == len(keys) for value in values)
-        if by_column and (all(name in document for name in wanted) if wanted else len(document) < len(keys)):
-            yield from ({name: value.get(key) for name, value in document.items()} for key in keys)
-            return
+        by_column = all(len(value) == len(keys) for value in values) and len(document) < len(keys)
+        if all(name in document for name in wanted) if wanted else by_column:
+            return "", [], ({name: value.get(key) for name, value in document.items()} for key in keys)
         if all(any(name.partition(".")[0] in value for value in values[:100]) for name in wanted):
-            yield from values
-            return
-    lists = list(_lists(document, 0))
-    for before, rows in (*lists, ("", [document])):
-        paths = {path for row in rows[:100] for path in _paths(row)}
-        tails = [name.removeprefix(before) for name in wanted]
-        if all(name in paths or name.partition(".")[0] in paths for name in tails):
-            yield from rows
-            return
-    yield from lists[0][1] if lists else [document]
+            return "", [], values
+    lists = list(_lists(document, ""))
+    whole = ("", [document])
+    for paths_of in (_plain_paths, _paths):
+        fitting = []
+        for place, rows in (*lists, whole):
+            paths = {path for row in rows[:100] for path in paths_of(row)}
+            # A name may begin with the whole path of the list, or with its end.
+            if all(any(name.removeprefix(f"{end}.") in paths for end in _ends(place)) for name in wanted):
+                fitting.append((place, rows))
+        if fitting:
+            place, rows = fitting[0]
+            others = [other for other, _rows in fitting[1:] if other and not other.startswith(f"{place}.")]
+            return place, others if place else [], rows
+    place, rows = lists[0] if lists else whole
+    return place, [], rows
 
 
-def _lists(document: dict[str, Any], depth: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yield the lists of objects within a document, and those within the objects of each list, joined.
+def _ends(place: str) -> list[str]:
+    """Return the ends of the path of a list of rows, with which a name may begin: of `a.b` they are `b` and `a.b`."""
+    return ["", *accumulate(reversed(place.split(".")), lambda end, key: f"{key}.{end}")]
 
-    Each comes with what a path to it ends in.
-    """
-    if depth > _DEPTH:
+
+def _lists(document: dict[str, Any], before: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield the lists of objects within a document with their paths, those within the objects of a list joined."""
+    if before.count(".") > _DEPTH:
         return
-    joined: dict[str, list[dict[str, Any]]] = {}
     for name, value in document.items():
         if isinstance(value, dict):
-            yield from _lists(value, depth + 1)
+            yield from _lists(value, f"{before}{name}.")
         elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
-            yield f"{name}.", value
+            yield f"{before}{name}", value
+            joined: dict[str, list[Any]] = {}
             for one in value:
                 for key, inner in one.items():
                     if isinstance(inner, list) and inner and all(isinstance(item, dict) for item in inner):
-                        joined.setdefault(f"{key}.", []).extend(inner)
-    yield from joined.items()
+                        joined.setdefault(key, []).extend(inner)
+            yield from _lists(joined, f"{before}{name}.")

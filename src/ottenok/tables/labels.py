@@ -32,8 +32,10 @@ MISSING = frozenset(
     {"nan", "NaN", "NAN", "None", "null", "NULL", "Null", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaT", "nil", "\\N"}
 )
 SEPARATORS: dict[str, str] = {"hash": "#", "semicolon": ";", "pipe": "|", "comma": ",", "space": " "}
-# What may divide labels where nothing is said; blanks are in many labels.
-_MARKS = "#;|,；，、/"
+# What may divide labels where nothing is said. Some stand in labels too: there all parts have to stand alone as well.
+_MARKS = "#;|,；，、/\n+&•·"
+_DOUBTFUL = frozenset("\n+&•·")
+_AND = frozenset({"and", "и", "和"})
 _REPR = re.compile(r"^(?:array|set|frozenset|list|tuple)\((.*?)(?:,\s*dtype=[^()]*)?\)$", re.DOTALL)
 # Keys under which exports hold a label, or a list of labels.
 _LABEL_KEYS = (
@@ -197,6 +199,10 @@ def _labels_in(value: object, separators: str, missing: frozenset[str], depth: i
     if isinstance(value, Mapping):
         return _labels_of_object(value, separators, missing, depth)
     if isinstance(value, (list, tuple, set, frozenset)):
+        if value and all(isinstance(one, (list, tuple)) and len(one) == 2 for one in value):
+            pairs = [one for one in value if isinstance(one[0], str) and isinstance(one[1], (bool, int, float))]
+            if len(pairs) == len(value):  # a map of Parquet
+                return _labels_of_object(dict(pairs), separators, missing, depth)
         if len(value) == 3 and [type(part) for part in value] == [int, int, str]:
             raise Fault("label is a span (start, end, name), not a label of the whole text")
         inside = [_labels_in(item, separators, missing, depth + 1) for item in value]
@@ -204,20 +210,25 @@ def _labels_in(value: object, separators: str, missing: frozenset[str], depth: i
         return found if found or not value else None
     if isinstance(value, bytes):
         value = value.decode("utf-8", errors="surrogateescape")
-    text = clean_label(as_text(value, "label"))
+    whole = as_text(value, "label")
+    text = clean_label(whole)
     if not text or text in missing:
         return None
     if isinstance(value, str) and text[-1] in ")]}" and len(text) < 1 << 16:
         written = _written(text)
         if written is not None:
             return _labels_in(written, separators, missing, depth + 1)
-    return [part for part in _parts(text, separators) if part not in missing] or None
+    return [part for part in _parts(whole, separators) if part not in missing] or None
 
 
 def _parts(text: str, separators: str) -> list[str]:
+    """Divide a label; line ends stay in the parts, since they may be what divides."""
     for mark in separators:
         text = text.replace(mark, "\0")
-    return [part for part in map(clean_label, text.split("\0")) if part]
+    if "\n" not in text:
+        return [part for part in map(clean_label, text.split("\0")) if part]
+    lines = ([line for line in map(clean_label, part.split("\n")) if line] for part in text.split("\0"))
+    return ["\n".join(part) for part in lines if part]
 
 
 def _labels_of_object(
@@ -282,6 +293,7 @@ class LabelCells:
         counts: How often each label is there, once divided.
         empty: Rows with an empty list.
         whole: Labels that hold a usual separator and were not divided.
+        blanks: Labels that were not divided though each of their words is a label too.
     """
 
     separators: str
@@ -289,6 +301,7 @@ class LabelCells:
     counts: Mapping[str, int]
     empty: int
     whole: tuple[str, ...] = ()
+    blanks: tuple[str, ...] = ()
 
 
 def study_cells(
@@ -297,7 +310,8 @@ def study_cells(
     """Decide for a column as a whole whether its strings hold several labels.
 
     Strings are divided at a mark if in most of them at least half of the parts also stand alone in the column, in other
-    company, or are known. `Very good, thanks`, whose parts never do, stays one label.
+    company, or are known; at marks that labels may hold (`+`, `&`, line ends) if all do. `Very good, thanks`, whose
+    parts never do, stays one label.
 
     Args:
         cells: How often each cell, read with `label_cell` and no separators, is there.
@@ -325,14 +339,18 @@ def study_cells(
         sound = [
             label
             for label, parts in torn.items()
-            if 2 * sum(part in alone or company[part] > 1 for part in parts) >= len(parts)
+            if (
+                parts <= alone
+                if mark in _DOUBTFUL
+                else 2 * sum(part in alone or company[part] > 1 for part in parts) >= len(parts)
+            )
         ]
         numbers = [[part for part in _parts(label, mark) if part.isdecimal()] for label in torn]
         if all(len(parts) == 2 and (mark == "/" or parts[1] in {"0", "5"}) for parts in numbers):
             continue  # 3/5 and 4,5 are marks
         if torn and sum(divided[label] for label in sound) * 2 > sum(divided[label] for label in torn):
             chosen += mark
-        else:
+        elif mark not in _DOUBTFUL:
             whole += torn
     counts = Counter[str]()
     several = empty = 0
@@ -341,4 +359,8 @@ def study_cells(
         counts.update(dict.fromkeys(distinct, count))
         several += count if len({part.casefold() for part in distinct}) > 1 else 0
         empty += count if not distinct else 0
-    return LabelCells(separators=chosen, several=several, counts=counts, empty=empty, whole=tuple(whole))
+    alone = {label.casefold() for label in counts}
+    unsaid = () if separators is not None else [label for label in counts if label.casefold() not in familiar]
+    words = {label: set(label.casefold().split()) - _AND for label in unsaid}
+    blanks = tuple(label for label, found in words.items() if len(found) > 1 and found <= alone)
+    return LabelCells(separators=chosen, several=several, counts=counts, empty=empty, whole=tuple(whole), blanks=blanks)

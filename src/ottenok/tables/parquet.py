@@ -25,6 +25,7 @@ __all__ = ["ParquetTable"]
 
 # Rows that are unpacked at once; a hostile file may give one text to each of them.
 _BATCH = 8192
+_SHARED_BATCH = 128
 _SMALL = 64 << 20
 
 
@@ -53,6 +54,13 @@ class ParquetTable(Table):
             groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
             first = groups[0].column(0).compression if groups and columns else "SNAPPY"
             self.codec: str = {"UNCOMPRESSED": "none", "LZ4_RAW": "lz4", "LZO": "snappy"}.get(first, first.lower())
+            # Arrow can't keep packed what these encodings hold, and each text in them may share the one before it.
+            self._shared = {
+                metadata.row_group(number).column(at).path_in_schema.partition(".")[0]
+                for number in range(metadata.num_row_groups)
+                for at in columns
+                if any(name.startswith("DELTA_") for name in metadata.row_group(number).column(at).encodings)
+            }
             unpacked = sum(group.column(at).total_uncompressed_size for group in groups for at in columns)
             if unpacked > max(_SMALL, options.max_expansion * source.size):
                 raise source.bomb(f"the Parquet file unpacks from {source.size:,} to {unpacked:,} bytes")
@@ -115,11 +123,12 @@ class ParquetTable(Table):
         outer = [self._inner[place][0] if place in self._inner else place for place in places]
         names = self.schema.names if raw else [self.schema.names[place] for place in dict.fromkeys(outer)]
         # Texts that repeat stay packed until their size is known.
-        packed = [name for name in names if _is_text(self.schema.field(name).type)]
+        packed = [name for name in names if name not in self._shared and _is_text(self.schema.field(name).type)]
+        batch_rows = min(rows, _SHARED_BATCH if self._shared.intersection(names) else _BATCH)
         number = total = 0
         most = max(256 << 20, self._options.max_expansion * self._source.size)
         with self._opened(packed) as parquet:
-            for batch in parquet.iter_batches(batch_size=min(rows, _BATCH), columns=names):
+            for batch in parquet.iter_batches(batch_size=batch_rows, columns=names):
                 for piece in self._pieces(batch):
                     total += _size(piece)
                     if total > most:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Record", "Rejected", "RejectsFile", "Shaper", "excerpt", "merge_repeats", "read_text"]
 
 _EXCERPT = 200
+# What databases and pandas write for nothing, and nobody writes as a text.
+_NO_TEXT = frozenset({"\\N", "<NA>", "#N/A"})
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -67,7 +69,7 @@ def read_text(value: object, *, clean: bool = False, encoding: str | None = "utf
         Fault: It is empty, no text, or can't be read.
     """
     text = value if type(value) is str else as_text(value, "text")
-    if not text or text.isspace():
+    if not text or text.isspace() or text in _NO_TEXT:
         raise Fault("empty text")
     if limit is not None and len(text) > limit:
         raise Fault("the record is too long (--max-record)")

@@ -151,10 +151,14 @@ class Table(ABC):
         elif column.isascii() and column.isdigit() and self.format in {"csv", "tsv", "xlsx"}:
             hint = "Positions are for files without a header: add --no-header."
         else:
-            hint = suggest(column, shown) or ""
+            hint = self._advice(column) or suggest(column, shown) or ""
         raise DataError(
             f"{problem}; the {self.kind}s are: {', '.join(map(repr, shown))}", hint=hint, file=self.file, key=column
         )
+
+    def _advice(self, column: str) -> str:  # noqa: ARG002 - formats with a header have some
+        """Say where a column is that is not in the header; "" if that is not known."""
+        return ""
 
     def blocks(self, places: Sequence[int] | None = None, *, rows: int = 4096, raw: bool = False) -> Iterator[Block]:
         """Read the table in blocks of at most so many rows, fewer where cells are long.

@@ -13,13 +13,13 @@ from ottenok.core.errors import DataError
 from ottenok.core.lazy import require
 from ottenok.core.suggest import suggest
 from ottenok.tables.delimited import names_of
+from ottenok.tables.records import Rejected
 from ottenok.tables.table import Row, Table, fold_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ottenok.tables.options import TableOptions
-    from ottenok.tables.records import Rejected
     from ottenok.tables.streams import Source
 
 __all__ = ["XlsxTable"]
@@ -35,6 +35,7 @@ _MOST_COLUMNS = 16_384
 # Bytes of the table of strings, which is held in memory as a whole.
 _MOST_STRINGS = 512 << 20
 _ROW_NUMBER = re.compile(rb"<(?:\w+:)?row\b[^>]*?\sr=[\"'](\d+)")
+_ERRORS = frozenset({"#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#SPILL!", "#CALC!"})
 # What Excel writes for characters that XML can't hold.
 _ESCAPED = re.compile(r"(?:_x[0-9A-Fa-f]{4}_)+")
 
@@ -51,10 +52,12 @@ class XlsxTable(Table):
             first = self._first(book[self._title])
             if first is None:
                 raise DataError("the sheet is empty", file=self.file, key="sheet")
+            self._header: tuple[object, ...] = ()
             if options.header:
                 self.columns = names_of(first)
                 while self.columns and not self.columns[-1]:
                     self.columns.pop()
+                self._header = tuple(first[: len(self.columns)])
             else:
                 self.columns = [str(place) for place in range(len(first))]
 
@@ -130,12 +133,20 @@ class XlsxTable(Table):
         if len(titles) == 1:
             return str(titles[0])
         names = {fold_name(column) for column in wanted if isinstance(column, str)}
-        for title in titles if self._options.header else ():
+        fitting = []
+        for title in titles if self._options.header and names else ():
             header = self._first(book[title])
-            if header is not None and names and names <= {fold_name(name) for name in names_of(header)}:
-                if title != titles[0]:
-                    self.notes.append(f"Read from the sheet {title!r}, the first of {len(titles)} with these columns.")
-                return str(title)
+            if header is not None and names <= {fold_name(name) for name in names_of(header)}:
+                fitting.append(str(title))
+        if fitting:
+            if len(fitting) > 1:
+                others = ", ".join(map(repr, fitting[1:6]))
+                self.notes.append(
+                    f"Read from the sheet {fitting[0]!r}; others have these columns too, and were not read: {others}."
+                )
+            elif fitting[0] != titles[0]:
+                self.notes.append(f"Read from the sheet {fitting[0]!r}, the one of {len(titles)} with these columns.")
+            return fitting[0]
         filled = next((title for title in titles if self._first(book[title]) is not None), titles[0])
         self.notes.append(f"Read from the sheet {filled!r}, one of {len(titles)}; choose another with --sheet.")
         return str(filled)
@@ -147,6 +158,16 @@ class XlsxTable(Table):
         page.reset_dimensions()
         rows = islice(page.iter_rows(values_only=True, max_col=_MOST_COLUMNS), self._options.skip_rows, None)
         return next((row for row in rows if any(cell not in {None, ""} for cell in row)), None)
+
+    def _advice(self, column: str) -> str:
+        """Say which later row has a name that the header has not."""
+        with self._book() as book:
+            page = book[self._title]
+            page.reset_dimensions()
+            for place, cells in enumerate(islice(page.iter_rows(values_only=True, max_col=_MOST_COLUMNS), 50)):
+                if any(fold_name(name) == fold_name(column) for name in names_of(cells)):
+                    return f"Row {place + 1} has this name: --skip-rows {place}"
+        return ""
 
     def _rows(self, places: Sequence[int], *, raw: bool) -> Iterator[Row | Rejected]:  # noqa: ARG002
         width = max(len(self.columns), 1)
@@ -164,14 +185,23 @@ class XlsxTable(Table):
                     header = not blank
                     continue
                 number += 1
-                if not blank:
+                if width > 1 and cells == self._header:
+                    yield Rejected(row=number, reason="the header again", content="")
+                elif not blank:
                     padded = (*cells, *padding[len(cells) :])
                     yield number, [_plain(padded[place]) for place in places], None, False
 
 
 def _plain(cell: object) -> object:
-    """Return a cell with the characters that `_x000D_` and the like stand for; halves of a pair are one character."""
-    if type(cell) is not str or "_x" not in cell:
+    """Return a cell with the characters that `_x000D_` and the like stand for, as nothing if it shows an error.
+
+    Halves of a pair are one character.
+    """
+    if type(cell) is not str:
+        return cell
+    if cell in _ERRORS:
+        return None
+    if "_x" not in cell:
         return cell
     return _ESCAPED.sub(
         lambda found: b"".join(
