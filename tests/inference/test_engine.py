@@ -9,8 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ottenok.bundle.folder import open_bundle
+from ottenok.bundle.manifest import ONNX_INT8
 from ottenok.inference import engine
 from ottenok.inference.api import load
+from ottenok.inference.onnx_file import with_mapped_weights
+from ottenok.inference.places import embedded_folder
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -41,3 +45,26 @@ def test_the_identity_is_that_of_the_bytes(tiny_bundle: Path) -> None:
     first, second, limited = load(tiny_bundle), load(tiny_bundle), load(tiny_bundle, max_windows=1)
 
     assert first.identity == second.identity != limited.identity
+
+
+def test_mapped_weights_are_the_same_weights() -> None:
+    """The embedded graph gives the same logits, mapped or read, and without its tables of numbers it is small."""
+    folder = embedded_folder()
+    graph = folder / ONNX_INT8
+    tasks = open_bundle(folder).manifest.tasks
+    outputs = {facts.output: facts.task().outputs for facts in tasks}
+    prepared = load(threads=1).prepare(["Какая гадость эта ваша заливная рыба!", "服务态度很差", "да " * 300])
+
+    for batch in prepared.batches:
+        read, mapped = (engine.OnnxBackend(graph, outputs, mapped=mapped).run(batch) for mapped in (False, True))
+        np.testing.assert_array_equal(read, mapped)
+    assert len(with_mapped_weights(graph)) < 0.1 * graph.stat().st_size
+
+
+def test_what_is_no_graph_can_not_be_mapped(tmp_path: Path) -> None:
+    """A file that is no message, or that ends in the middle of one, is refused."""
+    file = tmp_path / "model.onnx"
+    for data in (b"\xff" * 20, (embedded_folder() / ONNX_INT8).read_bytes()[:100_000]):
+        file.write_bytes(data)
+        with pytest.raises((ValueError, IndexError)):
+            with_mapped_weights(file)

@@ -106,7 +106,7 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     answers are added. Rows without a text are listed in OUT.rejects.jsonl. A run that was stopped goes on with the same
     command.
     """  # noqa: D301 - click reads \b as: keep these lines
-    from ottenok.cli.bars import Bars
+    from ottenok.core.progress import SILENT
     from ottenok.inference.api import load
     from ottenok.tables.table import is_file_name
 
@@ -136,7 +136,11 @@ def classify(  # noqa: PLR0913 - click passes each option by name
             if sys.stdin.isatty()
             else _piped(sys.stdin.buffer, table, faults, lines=lines)
         )
-    bars = Bars()
+    bars: Progress = SILENT
+    if column is not None or model is not None:  # loading the embedded model has nothing to show, and rich takes time
+        from ottenok.cli.bars import Bars
+
+        bars = Bars()
     classifier = load(
         model,
         precision=precision,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache as remember
 from pathlib import Path
@@ -12,6 +13,7 @@ from ottenok.bundle.folder import Bundle, open_bundle
 from ottenok.bundle.foreign import tokenizer_text
 from ottenok.bundle.manifest import GRAPHS, TOKENIZER
 from ottenok.core.errors import BundleError, ConfigError
+from ottenok.core.home import package_home
 from ottenok.core.suggest import suggest
 from ottenok.inference.classifier import Classifier
 from ottenok.inference.engine import OnnxBackend
@@ -146,18 +148,22 @@ def classifier_of(
     """
     manifest = bundle.manifest
     check_emoji(manifest.text.emoji)
-    file = bundle.file(TOKENIZER, verify=bundle.own)
-    tokeniser = Tokeniser(
-        read_tokenizer(file, None if bundle.own else tokenizer_text(bundle.folder)),
-        max_length=manifest.max_length,
-        overlap=manifest.window.overlap,
-        max_windows=max_windows,
-        read_end=manifest.window.read == "end",
-    )
     name = "onnx int8" if "quantized" in graph.name else "onnx fp32"
     workers = threads or available_processors()
     outputs = {facts.output: facts.task().outputs for facts in manifest.tasks}
-    backend = OnnxBackend(graph, outputs, name=name)
+    # Nobody writes into the package.
+    mapped = graph.is_relative_to(package_home())
+    with ThreadPoolExecutor(1) as pool:  # onnxruntime opens the graph while the tokenizer is read
+        opened = pool.submit(OnnxBackend, graph, outputs, name=name, mapped=mapped)
+        file = bundle.file(TOKENIZER, verify=bundle.own)
+        tokeniser = Tokeniser(
+            read_tokenizer(file, None if bundle.own else tokenizer_text(bundle.folder)),
+            max_length=manifest.max_length,
+            overlap=manifest.window.overlap,
+            max_windows=max_windows,
+            read_end=manifest.window.read == "end",
+        )
+        backend = opened.result()
     return Classifier(manifest=manifest, tokeniser=tokeniser, backend=backend, workers=workers, loaded=loaded)
 
 

@@ -7,12 +7,10 @@ read, and a graph of one output is put at the file's end.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ottenok.core.errors import ModelError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from ottenok.inference.onnx_file import field, fields
 
 __all__ = ["with_embedding"]
 
@@ -52,18 +50,18 @@ def with_embedding(graph: bytes, logits: str) -> tuple[bytes, str]:
     computed: set[str] = set()
     constants: set[str] = set()
     try:
-        for number, part in _fields(memoryview(graph)):
-            for kind, value in _fields(part) if number == _GRAPH else ():
+        for number, part in fields(memoryview(graph)):
+            for kind, value in fields(part) if number == _GRAPH else ():
                 if kind == _NODE:
                     found: dict[int, list[str]] = {_NODE_INPUT: [], _NODE_OUTPUT: [], _NODE_KIND: []}
-                    for field, text in _fields(value):
-                        if field in found:
-                            found[field].append(str(text, "utf-8"))
+                    for place, text in fields(value):
+                        if place in found:
+                            found[place].append(str(text, "utf-8"))
                     nodes.append(_Node(found[_NODE_KIND][-1], found[_NODE_INPUT], found[_NODE_OUTPUT]))
                 elif kind in {_CONSTANT, _INPUT}:
                     name = _TENSOR_NAME if kind == _CONSTANT else _VALUE_NAME
                     (constants if kind == _CONSTANT else computed).update(
-                        str(text, "utf-8") for field, text in _fields(value) if field == name
+                        str(text, "utf-8") for place, text in fields(value) if place == name
                     )
     except (IndexError, ValueError) as error:
         raise ModelError(f"this is no ONNX model: {error}") from error
@@ -88,44 +86,4 @@ def with_embedding(graph: bytes, logits: str) -> tuple[bytes, str]:
             source = makers[source].inputs[0]
     if not source or source not in computed:
         raise ModelError(f"no linear layer makes the output {logits!r}, so there is nothing to take embeddings from")
-    return graph + _field(_GRAPH, _field(_OUTPUT, _field(_VALUE_NAME, source.encode()))), source
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Yield the number and the bytes of every field of a message that has a length; numbers are passed over."""
-    place = 0
-    while place < len(message):
-        key, place = _number(message, place)
-        kind = key & 7
-        if kind == 0:
-            _, place = _number(message, place)
-        elif kind == 2:
-            size, place = _number(message, place)
-            if place + size > len(message):
-                raise ValueError("it ends too early")
-            yield key >> 3, message[place : place + size]
-            place += size
-        elif kind in {1, 5}:
-            place += 8 if kind == 1 else 4
-        else:
-            raise ValueError(f"there is no kind {kind} of fields")
-
-
-def _number(message: memoryview, place: int) -> tuple[int, int]:
-    """Return the number that stands at a place in groups of seven bits, the lowest first, and the place after it."""
-    value = shift = 0
-    while True:
-        byte = message[place]
-        value |= (byte & 127) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 128:
-            return value, place
-
-
-def _field(number: int, content: bytes) -> bytes:
-    """Return a field with a length; of numbers below 16, and contents of any size."""
-    size, rest = bytearray(), len(content)
-    while rest > 127:
-        size.append(rest & 127 | 128)
-        rest >>= 7
-    return bytes([number << 3 | 2, *size, rest]) + content
+    return graph + field(_GRAPH, field(_OUTPUT, field(_VALUE_NAME, source.encode()))), source

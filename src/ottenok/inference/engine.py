@@ -14,6 +14,7 @@ from ottenok.core.errors import ModelError
 from ottenok.core.files import sha256_file
 from ottenok.core.lazy import onnxruntime
 from ottenok.inference.embedding import with_embedding
+from ottenok.inference.onnx_file import with_mapped_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,15 +80,19 @@ class OnnxBackend:
             name.
         name: For people.
         threads: Threads for one batch. Several batches at once on a thread each are faster (see `Classifier`).
+        mapped: Whether weights are mapped into memory, which only a file allows that nobody writes to.
 
     Raises:
         ModelError: onnxruntime can't read the graph, it asks for other inputs, or its outputs are others.
     """
 
-    def __init__(self, file: Path, outputs: Mapping[str, int], *, name: str = "onnx", threads: int = 1) -> None:
+    def __init__(
+        self, file: Path, outputs: Mapping[str, int], *, name: str = "onnx", threads: int = 1, mapped: bool = False
+    ) -> None:
         self._file = str(file.absolute())
         self._name = name
-        self._session = _open(file, threads)
+        self._mapped = mapped
+        self._session = _open(file, threads, with_mapped_weights(file) if mapped else None)
         self._inputs = {entry.name: _input_type(entry, self._file) for entry in self._session.get_inputs()}
         if "input_ids" not in self._inputs:
             raise ModelError("the graph has no input named input_ids", file=self._file)
@@ -153,11 +158,13 @@ class OnnxBackend:
         """
         with self._lock:
             if self._embedder is None:
+                file = Path(self._file)
                 try:
-                    graph, name = with_embedding(Path(self._file).read_bytes(), next(iter(self._outputs)))
+                    read = with_mapped_weights(file) if self._mapped else file.read_bytes()
+                    graph, name = with_embedding(read, next(iter(self._outputs)))
                 except ModelError as error:
                     raise ModelError(error.message, file=self._file) from error
-                self._embedder = _open(Path(self._file), self._threads, graph), name
+                self._embedder = _open(file, self._threads, graph), name
         session, name = self._embedder
         (found,) = self._run(session, [name], batch)
         found = np.asarray(found, dtype=np.float32)
@@ -181,7 +188,7 @@ def _open(file: Path, threads: int, graph: bytes | None = None) -> Any:  # noqa:
     """Open a graph; `graph` is what the file has become."""
     options = _quiet_options(threads)
     if graph is not None:
-        # Graphs of 2 GB and more keep their weights beside them.
+        # Weights that stand beside the graph, or in its own file.
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(file.parent))
     if products_overflow():
         options.add_session_config_entry(*_EXACT)

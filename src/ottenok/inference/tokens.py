@@ -275,8 +275,13 @@ def _unknown_id(tokenizer: Tokenizer) -> int | None:
     if word is not None:
         found: int | None = tokenizer.token_to_id(word)
         return found
-    model = json.loads(tokenizer.to_str())["model"]
-    return None if model.get("unk_id") is None else int(model["unk_id"])
+    try:
+        # Of a Unigram model, which does not tell: what it makes of a character that no vocabulary has.
+        (token,) = tokenizer.model.tokenize("\U0010ffff")
+    # Bytes in its place are several; a model that knows neither raises the library's bare Exception.
+    except Exception:  # noqa: BLE001
+        return None
+    return int(token.id)
 
 
 def read_tokenizer(file: Path, text: str | None = None) -> Tokenizer:
@@ -295,18 +300,18 @@ def read_tokenizer(file: Path, text: str | None = None) -> Tokenizer:
     if size > _MOST_BYTES:
         raise BundleError(f"a tokenizer of {size / 1e6:.0f} MB is too large to be one", file=str(file))
     try:
-        text = file.read_text(encoding="utf-8") if text is None else text
+        data = file.read_bytes() if text is None else text.encode()
         # Vocabularies hold special tokens too, and models find them there: each gets a name that no text can have,
         # since a zero never comes through `normalise`. Its number stays. Unigram models always find them.
-        if '"Unigram"' in text:
-            start = text.find("[", text.find('"added_tokens"'))  # the whole would take long to read
-            added = json.JSONDecoder().raw_decode(text, start)[0] if start > 0 else []
-            text = _hidden(text, [token["content"] for token in added if token.get("special")])
-        tokenizer = Tokenizer.from_str(text)
+        if b'"Unigram"' in data:
+            start = data.find(b"[", data.find(b'"added_tokens"'))  # the whole would take long to read
+            added = json.JSONDecoder().raw_decode(data[start:].decode())[0] if start > 0 else []
+            data = _hidden(data, [token["content"] for token in added if token.get("special")])
+        tokenizer = Tokenizer.from_buffer(data)
         tokenizer.encode_special_tokens = True
         special = [token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special]
-        if leaking := [word for word in special if _is_found(tokenizer, word)]:
-            tokenizer = Tokenizer.from_str(_hidden(text, leaking))
+        if leaking := [word for word in special if not word.startswith("\0") and _is_found(tokenizer, word)]:
+            tokenizer = Tokenizer.from_buffer(_hidden(data, leaking))
     except RecursionError as error:
         raise BundleError("this is no tokenizer: it is nested too deeply", file=str(file)) from error
     # The library raises the bare Exception for every fault in a file.
@@ -315,10 +320,11 @@ def read_tokenizer(file: Path, text: str | None = None) -> Tokenizer:
     return tokenizer
 
 
-def _hidden(text: str, words: Iterable[str]) -> str:
+def _hidden(data: bytes, words: Iterable[str]) -> bytes:
     for word in words:
-        text = text.replace(json.dumps(word, ensure_ascii=False), json.dumps("\0" + word, ensure_ascii=False))
-    return text
+        shown, hidden = (json.dumps(name, ensure_ascii=False).encode() for name in (word, "\0" + word))
+        data = data.replace(shown, hidden)
+    return data
 
 
 def _is_found(tokenizer: Tokenizer, word: str) -> bool:
