@@ -21,7 +21,12 @@ def test_a_light_copy_holds_one_graph_and_no_weights(folder: Path, tmp_path: Pat
 
     light = copy_light(bundle, tmp_path / "light")
 
-    assert set(light.manifest.files) == {"config.json", "onnx/model_quantized.onnx", "tokenizer.json"}
+    assert set(light.manifest.files) == {
+        "config.json",
+        "onnx/model_quantized.onnx",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
     assert (light.folder / "README.md").read_text(encoding="utf-8") == "card"
     assert light.manifest.model_copy(update={"files": {}}) == bundle.manifest.model_copy(update={"files": {}})
 

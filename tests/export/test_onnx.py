@@ -25,7 +25,7 @@ def torch_logits(folder: Path, texts: list[str]) -> Any:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    import ottenok.models.classifier  # noqa: F401 - registers the model type
+    import ottenok.models  # noqa: F401 - registers the model type
 
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -76,7 +76,12 @@ def test_it_is_small_and_whole() -> None:
     """The folder passes every check, holds the int8 graph and no torch weights, and stays under 60 MB."""
     bundle = open_bundle(embedded_folder(), full=True)
 
-    assert set(bundle.manifest.files) == {"config.json", "onnx/model_quantized.onnx", "tokenizer.json"}
+    assert set(bundle.manifest.files) == {
+        "config.json",
+        "onnx/model_quantized.onnx",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
     assert sum(facts.bytes for facts in bundle.manifest.files.values()) < 60e6
 
 

@@ -321,7 +321,7 @@ def _use(bundle: Bundle) -> str:
         return text
     own = read_json(config).get("model_type") == "ottenok"
     call = ", truncation=True, top_k=None" if manifest.scheme.kind == "multi-label" else ", truncation=True"
-    head = "import ottenok.models.classifier  # registers this architecture; no remote code\n" if own else ""
+    head = "import ottenok.models  # registers this architecture; no remote code\n" if own else ""
     gaps = [
         *([f"gives the outputs of {manifest.tasks[0].name} only"] if len(manifest.tasks) > 1 else []),
         "reads texts as they are (ottenok normalises them first)",

@@ -18,6 +18,7 @@ from ottenok.bundle.manifest import (
     ONNX,
     ONNX_INT8,
     TOKENIZER,
+    TOKENIZER_CONFIG,
     WEIGHTS,
     BundleManifest,
     FileFacts,
@@ -27,6 +28,7 @@ from ottenok.bundle.manifest import (
     read_json,
     upgraded,
 )
+from ottenok.bundle.stock import write_stock
 from ottenok.core.config import parse
 from ottenok.core.errors import BundleError, OttenokError
 from ottenok.core.files import atomic_folder, atomic_write_text, sha256_file
@@ -193,12 +195,15 @@ def read_manifest(folder: Path) -> BundleManifest:
 def write_manifest(folder: Path, manifest: BundleManifest) -> BundleManifest:
     """Write `ottenok.json` with the checksums of the files that are in the folder now, atomically.
 
+    Before it what other tools read beside the graphs is written: see `write_stock`.
+
     Returns:
         The manifest as written.
 
     Raises:
         BundleError: A file's name is unsafe, a pickle lies beside the weights, or a number in it is not finite.
     """
+    write_stock(folder, max_length=manifest.max_length)
     facts = {
         name: FileFacts(sha256=sha256_file(folder / name), bytes=(folder / name).stat().st_size)
         for name in listed_files(folder)
@@ -214,6 +219,8 @@ def write_manifest(folder: Path, manifest: BundleManifest) -> BundleManifest:
 
 def copy_light(bundle: Bundle, out: Path) -> Bundle:
     """Copy the tokenizer, one graph (int8 where there is one), the labels, the card and the manifest.
+
+    The copy is a folder that optimum and transformers.js open too.
 
     Args:
         bundle: A bundle that ottenok wrote.
@@ -231,7 +238,7 @@ def copy_light(bundle: Bundle, out: Path) -> Bundle:
             hint="Write the graphs first: ottenok export FOLDER --int8 DATA",
             file=str(bundle.folder),
         )
-    names = [name for name in (CONFIG, TOKENIZER, graph) if bundle.has(name)]
+    names = [name for name in (CONFIG, TOKENIZER, TOKENIZER_CONFIG, graph) if bundle.has(name)]
     bundle.verify(names)
     with atomic_folder(out) as folder:
         for name in names:

@@ -24,6 +24,7 @@ from ottenok.bundle.manifest import (
     read_json,
 )
 from ottenok.bundle.recognise import recognise
+from ottenok.bundle.stock import is_own
 from ottenok.core.errors import BundleError
 from ottenok.tasks.decision import Decision
 from ottenok.tasks.task import task_name
@@ -114,7 +115,7 @@ def foreign_manifest(folder: Path) -> BundleManifest:
     """
     file = str(folder / CONFIG)
     config = read_json(folder / CONFIG)
-    if config.get("model_type") == "ottenok":
+    if is_own(config):
         raise BundleError(
             f"ottenok made this bundle, but {MANIFEST} is missing", hint="Copy the whole folder.", file=file
         )

@@ -1,7 +1,7 @@
 """The classifier: any encoder, and for each task a pooling, a head and a link over it, as one transformers model.
 
-Importing this module registers `model_type = "ottenok"` with transformers, so that `AutoConfig` and
-`AutoModelForSequenceClassification` (and with them pipelines) open our folders, without remote code.
+Importing this module, as `import ottenok.models` does too, registers its `model_type` with transformers, so that
+`AutoConfig` and `AutoModelForSequenceClassification` (and with them pipelines) open our folders, without remote code.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from transformers import (
+    CONFIG_MAPPING,
     MODEL_MAPPING,
     AutoConfig,
     AutoModel,
@@ -21,6 +22,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from ottenok.bundle.stock import OWN_MODEL_TYPE
 from ottenok.models.encoder import accepts_no_pooler
 from ottenok.models.heads import create_head, create_link
 from ottenok.models.pooling import create_pooling
@@ -45,7 +47,7 @@ class OttenokConfig(PreTrainedConfig):  # type: ignore[no-untyped-call] # transf
         **kwargs: transformers' common fields: `id2label`, `problem_type`, ...
     """
 
-    model_type = "ottenok"
+    model_type = OWN_MODEL_TYPE
 
     def __init__(
         self,
@@ -179,7 +181,8 @@ def _empty_encoder(config: OttenokConfig) -> nn.Module:
 
 def register() -> None:
     """Tell transformers about our model type; done on import, and harmless when repeated."""
-    AutoConfig.register("ottenok", OttenokConfig, exist_ok=True)
+    AutoConfig.register(OWN_MODEL_TYPE, OttenokConfig, exist_ok=True)
+    CONFIG_MAPPING.register("ottenok", OttenokConfig, exist_ok=True)  # as folders had it before
     AutoModelForSequenceClassification.register(OttenokConfig, OttenokClassifier, exist_ok=True)
 
 

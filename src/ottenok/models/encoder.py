@@ -13,6 +13,7 @@ from torch import nn
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging
 
+from ottenok.bundle.stock import is_own
 from ottenok.core.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ __all__ = [
     "text_limit",
 ]
 
-_OURS = "ottenok"
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|blocks?|h)\.\d+\.")
 
 # The same two dropouts and the head's have other names in other families.
@@ -85,7 +85,7 @@ def load_config(options: ModelOptions, *, head_dropout: float) -> Any:  # noqa: 
         config = _read_config(options)
     except (OSError, ValueError, KeyError) as error:
         raise _no_encoder(name, error) from error
-    if config.model_type == _OURS:
+    if is_own(config.to_dict()):
         config = config.encoder_config()
     if getattr(config, "is_encoder_decoder", False):
         raise ModelError(
@@ -160,7 +160,7 @@ def load_encoder(options: ModelOptions, config: Any, *, pooler: bool = False) ->
     extra: dict[str, Any] = {"add_pooling_layer": pooler} if accepts_no_pooler(config) else {}
     try:
         # Inside a classifier of ours the names of the encoder's weights begin with `encoder.`.
-        if _read_config(options).model_type == _OURS:
+        if is_own(_read_config(options).to_dict()):
             extra["key_mapping"] = {r"^encoder\.": ""}
         with quiet():
             encoder, info = AutoModel.from_pretrained(

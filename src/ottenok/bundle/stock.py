@@ -1,0 +1,128 @@
+"""What tools that know no ottenok read beside a graph: the encoder's own `config.json`, and `tokenizer_config.json`.
+
+Where the weights are the architecture's own classifier, the folder's `config.json` is stock already. A classifier of
+ottenok's own kind keeps its `config.json` beside torch's weights, and gets a second, stock one beside its graphs, in
+`onnx/`: together with the tokenizer that makes `onnx/` a whole folder for optimum and transformers.js. A folder without
+torch's weights needs no other than the stock one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from ottenok.bundle.manifest import CONFIG, ONNX, ONNX_INT8, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, read_json
+from ottenok.core.files import atomic_write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["OWN_MODEL_TYPE", "is_own", "write_stock"]
+
+# The `model_type` of ottenok's own classifiers in their `config.json`. transformers puts it into its error where
+# nothing has registered it, and so says what is missing. Folders written before have the bare word.
+OWN_MODEL_TYPE = "ottenok (first: import ottenok.models)"
+
+# Names of transformers' classes for sequence classification, by `model_type`; others are spelt by their type.
+_CLASSES = MappingProxyType(
+    {
+        "albert": "Albert",
+        "bert": "Bert",
+        "camembert": "Camembert",
+        "convbert": "ConvBert",
+        "deberta": "Deberta",
+        "deberta-v2": "DebertaV2",
+        "distilbert": "DistilBert",
+        "electra": "Electra",
+        "eurobert": "EuroBert",
+        "modernbert": "ModernBert",
+        "mpnet": "MPNet",
+        "roberta": "Roberta",
+        "roformer": "RoFormer",
+        "xlm": "XLM",
+        "xlm-roberta": "XLMRoberta",
+    }
+)
+# The special tokens of the families, by their part in `tokenizer_config.json`.
+_SPECIAL = MappingProxyType(
+    {
+        "pad_token": ("<pad>", "[PAD]"),
+        "unk_token": ("<unk>", "[UNK]"),
+        "cls_token": ("<s>", "[CLS]"),
+        "sep_token": ("</s>", "[SEP]"),
+        "mask_token": ("<mask>", "[MASK]"),
+    }
+)
+# Of `config.json`, for all tasks of one text classifier.
+_LABELS = ("id2label", "label2id", "problem_type", "function_to_apply")
+
+
+def is_own(config: Mapping[str, Any]) -> bool:
+    """Say whether a `config.json` is of ottenok's own classifier."""
+    return str(config.get("model_type", "")).split(" ")[0] == "ottenok"
+
+
+def write_stock(folder: Path, *, max_length: int) -> None:
+    """Write the stock files that a bundle's graphs need, if it has graphs and its `config.json` is not stock already.
+
+    Args:
+        folder: The bundle, whose other files are complete.
+        max_length: Most tokens of a text: what `truncation=True` cuts to.
+
+    Raises:
+        BundleError: `config.json` or the tokenizer is no JSON.
+    """
+    graphs = [name for name in (ONNX, ONNX_INT8) if (folder / name).is_file()]
+    if not graphs or not (folder / CONFIG).is_file() or not (folder / TOKENIZER).is_file():
+        return
+    light = not any(folder.glob(WEIGHTS.replace(".", "*.")))
+    config = read_json(folder / CONFIG)
+    if not light and not is_own(config):
+        return
+    place = folder if light else (folder / ONNX).parent
+    if is_own(config):
+        encoder = config.get("encoder") or {"model_type": "bert"}
+        name = _CLASSES.get(encoder["model_type"], "".join(map(str.title, encoder["model_type"].split("-"))))
+        config = {
+            **{key: value for key, value in encoder.items() if key != "tokenizer_class"},
+            "architectures": [f"{name}ForSequenceClassification"],
+            **{key: config[key] for key in _LABELS if key in config},
+        }
+    if ONNX_INT8 in graphs:
+        # Which graph transformers.js takes where it is not told: the one that `ottenok.load` takes.
+        config["transformers.js_config"] = {"dtype": "q8"}
+    _write(place / CONFIG, config)
+    _write(place / TOKENIZER_CONFIG, _tokenizer_config(folder, max_length, config.get("pad_token_id")))
+    if place != folder:
+        shutil.copyfile(folder / TOKENIZER, place / TOKENIZER)
+
+
+def _tokenizer_config(folder: Path, max_length: int, padding: object) -> dict[str, Any]:
+    """Return what says that `tokenizer.json` holds as it stands, and which its special tokens are."""
+    known = read_json(folder / TOKENIZER_CONFIG) if (folder / TOKENIZER_CONFIG).is_file() else {}
+    added = {
+        token["content"]: token["id"]
+        for token in read_json(folder / TOKENIZER).get("added_tokens") or []
+        if token.get("special")
+    }
+    by_number = next((name for name, number in added.items() if number == padding), None)
+    special = {}
+    for part, names in _SPECIAL.items():
+        token = known.get(part)
+        found = token.get("content") if isinstance(token, dict) else token
+        usual = [by_number] if part == "pad_token" and by_number else [name for name in names if name in added]
+        if found or usual:
+            special[part] = found or usual[0]
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": max_length,
+        "clean_up_tokenization_spaces": False,
+        **special,
+    }
+
+
+def _write(file: Path, tree: Mapping[str, Any]) -> None:
+    atomic_write_text(file, json.dumps(tree, ensure_ascii=False, indent=2) + "\n")
