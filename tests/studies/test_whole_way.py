@@ -1,8 +1,9 @@
-"""A small model with two tasks, all the way: two files, a corpus, training, a report, and answers."""
+"""Small models all the way: from files, or from texts and labels in Python, to answers."""
 
 from __future__ import annotations
 
 import json
+import pickle
 import random
 from typing import TYPE_CHECKING
 
@@ -103,3 +104,34 @@ tasks = ["emotions-7"]
     assert done.exit_code == 0, done.output
     first = json.loads(out.read_text(encoding="utf-8").splitlines()[0])
     assert any("emotions-7" in name for name in first)
+
+
+def test_full_training_on_labels_of_ones_own_is_compared_with_a_head(tmp_path: Path) -> None:
+    """`auto` trains head and whole model on the same folds and keeps the better one."""
+    pytest.importorskip("sklearn")
+    from ottenok.sklearn import TextClassifier
+    from tiny_encoders import tiny_encoder
+    from toys import tiny_manifest, write_bundle
+
+    encoder = tiny_encoder(tmp_path / "encoder")
+    write_bundle(tmp_path / "model", tiny_manifest("sentiment-3"))
+    moods = {"хорошо": 1, "плохо": 0}
+    texts = [f"{word} {number} {'да' * (number % 9)}" for number in range(40) for word in moods]
+    labels = [moods[text.split()[0]] for text in texts]
+    train = {
+        "model": {"encoder": str(encoder)},
+        "text": {"max_length": 32},
+        "optim": {"learning_rate": 3e-3, "head_learning_rate": 1e-2},
+        "schedule": {"num_train_epochs": 4},
+        "run": {"precision": "fp32"},
+    }
+
+    # A head that may learn nothing is the worse one.
+    found = TextClassifier(tmp_path / "model", method="auto", C=1e-9, cv=2, train=train).fit(texts, labels)
+
+    assert found.scores_["head"] < 0.5 < found.scores_["full"]
+    assert found.method_ == "full"
+    assert found.predict(["хорошо 3", "плохо 5"]).tolist() == [1, 0]
+    np.testing.assert_allclose(found.predict_proba(texts).sum(axis=1), 1)
+    with pytest.raises(TypeError, match="fit with folder=FOLDER"):
+        pickle.dumps(found)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from ottenok.inference.tokens import Tokeniser, Windows
     from ottenok.tasks.task import Task
 
-__all__ = ["BATCH_TOKENS", "STREAM_TEXTS", "Classifier", "OnMissing", "Prepared"]
+__all__ = ["BATCH_TOKENS", "STREAM_TEXTS", "Classifier", "OnMissing", "Prepared", "listed"]
 
 # On a CPU anything from 256 to 4096 tokens is as fast, to a few percent; small batches keep memory low.
 BATCH_TOKENS = 512
@@ -130,7 +131,7 @@ class Classifier:
         """The labels as transformers has them: number to label."""
         return dict(enumerate(self.labels))
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """What decides the logits besides the manifest: graphs of equal identity and manifest give equal answers."""
         return f"{self.backend.identity} {self._tokeniser.identity}"
@@ -244,7 +245,7 @@ class Classifier:
             SchemeError: There is no such task.
         """
         name = find_task(self.tasks, task).name
-        return [answer.tasks[name].label for answer in self.stream(_listed(texts, on_missing), on_missing=on_missing)]
+        return [answer.tasks[name].label for answer in self.stream(listed(texts, on_missing), on_missing=on_missing)]
 
     def predict_proba(
         self, texts: Iterable[str | None], *, task: str | None = None, on_missing: OnMissing = "reason"
@@ -264,7 +265,7 @@ class Classifier:
             SchemeError: There is no such task.
         """
         chosen = find_task(self.tasks, task)
-        answers = self.stream(_listed(texts, on_missing), on_missing=on_missing)
+        answers = self.stream(listed(texts, on_missing), on_missing=on_missing)
         found = [list(answer.tasks[chosen.name].probabilities.values()) for answer in answers]
         return np.array(found, dtype=np.float32).reshape(len(found), len(chosen.scheme.labels))
 
@@ -286,7 +287,7 @@ class Classifier:
             SchemeError: There is no such task.
         """
         found = [np.empty((0, self._outputs), dtype=np.float32)]
-        for _, prepared in self._blocks(_listed(texts, on_missing), STREAM_TEXTS, on_missing):
+        for _, prepared in self._blocks(listed(texts, on_missing), STREAM_TEXTS, on_missing):
             found.append(_joined(self.run(prepared), prepared.windows))
         return np.concatenate(found)[:, self._columns[find_task(self.tasks, task).name]]
 
@@ -311,7 +312,7 @@ class Classifier:
         # A token is asked first: it tells the width.
         width = self.backend.embed(TokenBatch(ids=np.zeros((1, 1), np.int64), rows=np.zeros(1, np.int64))).shape[1]
         found = [np.empty((0, width), dtype=np.float32)]
-        for _, prepared in self._blocks(_listed(texts, on_missing), STREAM_TEXTS, on_missing):
+        for _, prepared in self._blocks(listed(texts, on_missing), STREAM_TEXTS, on_missing):
             vectors = np.empty((len(prepared.windows.ids), width), dtype=np.float32)
             with closing(self._computed(self.backend.embed, prepared.batches)) as outputs:
                 for batch, rows in zip(prepared.batches, outputs, strict=True):
@@ -518,7 +519,7 @@ def _values(texts: Any) -> str | list[Any]:  # noqa: ANN401 - columns of any lib
     return list(texts)
 
 
-def _listed(texts: Any, on_missing: OnMissing) -> Iterable[Any]:  # noqa: ANN401 - columns of any library
+def listed(texts: Any, on_missing: OnMissing) -> Iterable[Any]:  # noqa: ANN401 - columns of any library
     """Return checked values; an iterator as it is, to be checked on the way.
 
     Raises:

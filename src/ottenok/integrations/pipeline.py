@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -176,14 +177,17 @@ class TextClassificationPipeline:
                 read = [answer.windows > 0 for answer in answers]
             else:
                 logits = model.logits(texts)
-                read = logits.any(axis=1).tolist()
+                read = [bool(row.any()) for row in logits]
                 if logits.shape[1] != len(labels):
                     labels = ("score",)
-                scores = {"softmax": softmax, "sigmoid": sigmoid}[function](logits) if function != "none" else logits
+                scores = logits.astype(np.float64)
+                scores = {"softmax": softmax, "sigmoid": sigmoid}.get(function, np.asarray)(scores)
                 rows = (scores * np.array(read)[:, None]).tolist()
             for row, known in zip(rows, read, strict=True):
-                found = [{"label": label, "score": score} for label, score in zip(labels, row, strict=True)]
-                found.sort(key=lambda one: -one["score"])
+                found: list[dict[str, Any]] = [
+                    {"label": label, "score": score} for label, score in zip(labels, row, strict=True)
+                ]
+                found.sort(key=itemgetter("score"), reverse=True)
                 if not known:
                     found = [{"label": None, "score": 0.0}]
                 yield found[0] if alone else found[:top_k]

@@ -1,0 +1,374 @@
+"""One's own labels the short way: a scikit-learn classifier of texts on a model that knows moods already.
+
+>>> from ottenok.sklearn import TextClassifier
+>>> clf = TextClassifier().fit(["хорошо", "плохо", ...], ["praise", "blame", ...])     # doctest: +SKIP
+>>> clf.predict(["服务态度很差，再也不来了"])                                              # doctest: +SKIP
+array(['blame'], dtype='<U6')
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ottenok.bundle.manifest import MANIFEST, WEIGHTS
+from ottenok.core.errors import ConfigError, InputError, ModelError
+from ottenok.core.lazy import need
+from ottenok.core.suggest import suggest
+from ottenok.inference.api import load
+from ottenok.inference.classifier import Classifier, listed
+
+with need("sklearn"):
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils.validation import check_is_fitted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+__all__ = ["TextClassifier", "WrongInput"]
+
+_METHODS = ("head", "full", "auto")
+# Vectors that are kept of texts seen lately: a grid search fits the same texts again and again. At 384 numbers each,
+# 15 MB.
+_KEPT = 10_000
+_vectors: OrderedDict[tuple[str, str], npt.NDArray[np.float32]] = OrderedDict()
+
+
+class WrongInput(InputError, ValueError):  # noqa: N818 - it is an InputError, in the words of scikit-learn
+    """What can't be learned from or classified; scikit-learn's tools expect ValueError for that."""
+
+
+class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    """Learns labels from tens to thousands of texts.
+
+    A model's encoder stays as it is, and a logistic regression learns from its embeddings in seconds; or the whole
+    model learns, in minutes. It pickles by the path of the model, which has to be there when it is read again.
+
+    Args:
+        model: Whose embeddings are learned from: what `ottenok.load` takes, or a classifier; None: the model that
+            ottenok ships.
+        method: `head`: the encoder stays as it is; `full`: the whole model is trained (extra `train`); `auto`:
+            whichever has the better macro F1 in cross-validation.
+        C: Inverse strength of the head's regularisation, above 0.
+        class_weight: As scikit-learn's `LogisticRegression` has it: None, `balanced`, or label to weight.
+        cv: Folds of the cross-validation that `scores_` tells of; 0: none, which `auto` can't do without.
+        train: Keys of a training recipe, nested, that are laid over the recipe `default` for `full`, such as
+            `{"model": {"encoder": "cointegrated/rubert-tiny2"}}`. Where `model` is the folder of a classifier with
+            torch's weights, and no encoder is named, training starts from it.
+        folder: Where `full` puts the classifier that it trains, empty or absent; None: a temporary folder, gone with
+            the object, which can't be pickled then.
+        threads: See `ottenok.load`.
+        random_state: Seed of folds and of training.
+
+    Attributes:
+        classes_: The labels, sorted.
+        method_: What was chosen: `head` or `full`.
+        scores_: Method to macro F1 on texts that it had not learned from, 0..1; empty without cross-validation.
+        report_: The same as a sentence.
+        head_: The fitted `LogisticRegression`; None for `full`.
+    """
+
+    def __init__(  # noqa: PLR0913 - options by name
+        self,
+        model: Classifier | str | Path | None = None,
+        *,
+        method: Literal["head", "full", "auto"] = "head",
+        C: float = 1.0,  # noqa: N803 - scikit-learn's name
+        class_weight: str | Mapping[Any, float] | None = None,
+        cv: int = 5,
+        train: Mapping[str, Any] | None = None,
+        folder: str | Path | None = None,
+        threads: int | None = None,
+        random_state: int | None = 0,
+    ) -> None:
+        self.model = model
+        self.method = method
+        self.C = C
+        self.class_weight = class_weight
+        self.cv = cv
+        self.train = train
+        self.folder = folder
+        self.threads = threads
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:  # noqa: ANN401
+        """Say to scikit-learn that texts are read, not numbers."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+    def fit(self, X: Any, y: Any) -> TextClassifier:  # noqa: ANN401, N803 - scikit-learn's name
+        """Learn.
+
+        Args:
+            X: Texts: a list, an array, or a column of a data frame.
+            y: A label for each: strings or whole numbers.
+
+        Raises:
+            ConfigError: An argument has a value that it can't have.
+            WrongInput: A text is missing or no string, there are not as many labels as texts, or fewer than two labels.
+            MissingExtraError: `full` without the extra `train`.
+        """
+        from sklearn.metrics import f1_score
+        from sklearn.model_selection import StratifiedKFold
+        from sklearn.utils.multiclass import check_classification_targets
+
+        if self.method not in _METHODS:
+            raise ConfigError(f"found {self.method!r}", hint=suggest(str(self.method), _METHODS), key="method")
+        if self.method == "auto" and not self.cv:
+            raise ConfigError("without cross-validation there is nothing to choose by", hint="cv=5", key="cv")
+        texts = _texts(X)
+        labels = np.asarray(y)
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
+        if labels.ndim != 1 or len(labels) != len(texts):
+            raise WrongInput(
+                f"expected a label for each of {len(texts)} texts, found {' x '.join(map(str, labels.shape))}"
+            )
+        check_classification_targets(labels)
+        self.classes_, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        if len(self.classes_) < 2:
+            raise WrongInput(f"expected two labels or more, found {len(self.classes_)}")
+        methods = ("head", "full") if self.method == "auto" else (self.method,)
+        # A label that is rarer than the folds can't be in each.
+        folds = min(int(self.cv), int(counts.min()))
+        scores: dict[str, list[float]] = {method: [] for method in methods}
+        if folds > 1:
+            splitter = StratifiedKFold(folds, shuffle=True, random_state=self.random_state)
+            for learned, asked in splitter.split(codes, codes):
+                known, held = ([texts[row] for row in rows] for rows in (learned, asked))
+                if "head" in methods:
+                    answers = self._fit_head(known, labels[learned])(held).argmax(axis=1)
+                    scores["head"].append(float(f1_score(codes[asked], answers, average="macro")))
+                if "full" in methods:
+                    scores["full"].append(_train(self, (known, labels[learned]), (held, labels[asked])))
+        elif self.method == "auto":
+            raise WrongInput(
+                f"the label {str(self.classes_[counts.argmin()])!r} has one text, so methods can't be compared",
+                hint="Give two texts or more of each label, or choose method='head'.",
+            )
+        self.scores_ = {method: float(np.mean(found)) for method, found in scores.items() if found}
+        self.method_ = max(methods, key=lambda method: self.scores_.get(method, 0.0))
+        told = ", ".join(f"{method} {score:.3f}" for method, score in self.scores_.items())
+        self.report_ = f"macro F1 of {folds} folds: {told}; {self.method_} is used" if told else "not cross-validated"
+        if self.method_ == "head":
+            self._learned = self._fit_head(texts, labels)
+        else:
+            place = Path(tempfile.mkdtemp(prefix="ottenok-") if self.folder is None else self.folder).resolve()
+            _train(self, (texts, labels), None, place)
+            columns = [str(label) for label in self.classes_]
+            self._learned = _Learned(place, self.threads, columns=columns, temporary=self.folder is None)
+        self.head_ = self._learned.head
+        return self
+
+    def _fit_head(self, texts: Sequence[str], labels: npt.NDArray[Any]) -> _Learned:
+        from sklearn.linear_model import LogisticRegression
+
+        model = self.model
+        if model is not None and not isinstance(model, Classifier) and Path(model).is_dir():
+            model = Path(model).resolve()  # a relative one means another folder from elsewhere
+        head = LogisticRegression(
+            C=self.C, class_weight=self.class_weight, max_iter=1000, random_state=self.random_state
+        )
+        head.fit(_embedded(_opened(model, self.threads), texts), labels)
+        return _Learned(model, self.threads, head=head)
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: ANN401, N803
+        """Return the most probable label of each text.
+
+        Raises:
+            WrongInput: A text is missing or no string.
+            ModelError: The model is another than it was learned on.
+        """
+        probabilities = self.predict_proba(X)
+        found: npt.NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
+        return found
+
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401, N803
+        """Return the probability of each label, float64 `[texts, labels]`, in the order of `classes_`; rows sum to 1.
+
+        A text without anything to read gets what the labels have without one, about their shares in training.
+
+        Raises:
+            WrongInput: A text is missing or no string.
+            ModelError: The model is another than it was learned on.
+        """
+        check_is_fitted(self)
+        found: npt.NDArray[np.float64] = self._learned(_texts(X))
+        return found
+
+
+class _Learned:
+    """What was learned: a head on a model's embeddings, or a model.
+
+    Args:
+        model: What is loaded.
+        threads: For it.
+        head: Reads its embeddings; None: its own probabilities count.
+        columns: The labels whose probabilities are given, where there is no head.
+        temporary: The model's folder is removed with this object.
+    """
+
+    def __init__(
+        self,
+        model: Classifier | str | Path | None,
+        threads: int | None,
+        *,
+        head: Any = None,  # noqa: ANN401 - scikit-learn has no types
+        columns: Sequence[str] = (),
+        temporary: bool = False,
+    ) -> None:
+        self.head = head
+        self._model = model
+        self._threads = threads
+        self._columns = columns
+        self._temporary = temporary
+        if temporary:
+            weakref.finalize(self, shutil.rmtree, str(model), ignore_errors=True)
+        self._identity = _opened(model, threads).identity
+
+    def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Return float64 `[texts, labels]`.
+
+        Raises:
+            ModelError: The model is not the one that was there.
+        """
+        classifier = _opened(self._model, self._threads)
+        if classifier.identity != self._identity:
+            raise ModelError(
+                "the model is another than the one that the head was fitted on",
+                hint="Fit again, or bring the old model back.",
+                file=str(self._model),
+            )
+        if self.head is not None:
+            found: npt.NDArray[np.float64] = self.head.predict_proba(_embedded(classifier, texts)).astype(np.float64)
+            return found
+        found = np.full((len(texts), len(self._columns)), 1e-12)
+        # A label whose texts were all dropped as duplicates of others' is unknown to the model.
+        known = [(self._columns.index(label), place) for place, label in enumerate(classifier.labels)]
+        rows = classifier.predict_proba(texts)
+        for column, place in known:
+            found[:, column] += rows[:, place]
+        found /= found.sum(axis=1, keepdims=True)
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._temporary:
+            raise TypeError("the trained model lies in a temporary folder: fit with folder=FOLDER to pickle it")
+        return self.__dict__
+
+
+_Labelled = tuple["Sequence[str]", "npt.NDArray[Any]"]
+
+
+def _train(asked: TextClassifier, learned: _Labelled, held: _Labelled | None, out: Path | None = None) -> float:
+    """Train the whole model on a corpus in a temporary folder.
+
+    Args:
+        asked: Says how.
+        learned: Texts and labels to learn from.
+        held: Texts and labels to be asked afterwards, which nothing is learned from; None: none.
+        out: Where the model goes; None: it is only asked.
+
+    Returns:
+        Macro F1 of what was held out; 0 without that.
+
+    Raises:
+        OttenokError: The recipe or the labels don't fit; see `ottenok.train`.
+    """
+    from ottenok.core.config import merge
+    from ottenok.data.build import build
+    from ottenok.recipes.corpus import CorpusRecipe
+    from ottenok.recipes.train import load_recipe
+    from ottenok.studies.training import train
+
+    folder = None if asked.model is None or isinstance(asked.model, Classifier) else Path(asked.model)
+    trained = folder is not None and (folder / WEIGHTS).is_file() and (folder / MANIFEST).is_file()
+    seed = asked.random_state or 0
+    with tempfile.TemporaryDirectory(prefix="ottenok-") as work:
+        files = {}
+        for split, part in (("train", learned), ("test", held)):
+            if part is not None:
+                files[split] = str(Path(work) / f"{split}.jsonl")
+                rows = [{"text": text, "label": str(label)} for text, label in zip(*part, strict=True)]
+                lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+                Path(files[split]).write_text("".join(lines), encoding="utf-8")
+        recipe = CorpusRecipe.model_validate(
+            {
+                "name": "texts",
+                "scheme": "own",
+                "seed": seed,
+                "sources": [{"own": {"name": "texts", "files": files, "label_list": "one"}}],
+                "split": {"train": 0.85, "validation": 0.15, "test": 0},
+            }
+        )
+        corpus = build(recipe, root=None, cache=Path(work) / "cache", out=Path(work) / "corpus")
+        over: dict[str, Any] = {
+            "name": "texts",
+            "seed": seed,
+            "data": {"recipe": None, "corpus": str(corpus.folder), "epoch_rows": None},
+            "balance": {"method": "none"},
+            # Few texts are read more often: some 300 steps in all.
+            "schedule": {"num_train_epochs": int(np.clip(300 * 16 / len(learned[0]), 3, 30))},
+            "batch": {"batch_size": 16},
+            "run": {"metric": "macro_f1", "test": held is not None, "export": out is not None},
+            **({"model": {"init_from": str(folder)}} if trained else {}),
+        }
+        found = train(load_recipe("default", merge(over, dict(asked.train or {}))), out or Path(work) / "model")
+        if found is None or held is None:
+            return 0.0
+        (report,) = found.reports["test"].values()
+        return report.value("macro_f1")
+
+
+def _opened(model: Classifier | str | Path | None, threads: int | None) -> Classifier:
+    """Return a classifier; those that were loaded lately are kept, for every clone of an estimator asks for its own."""
+    if isinstance(model, Classifier):
+        return model
+    manifest = None if model is None else Path(model) / MANIFEST
+    return _loaded(model, threads, manifest.stat().st_mtime_ns if manifest and manifest.is_file() else 0)
+
+
+@lru_cache(maxsize=4)
+def _loaded(model: str | Path | None, threads: int | None, changed: int) -> Classifier:  # noqa: ARG001 - part of the key
+    return load(model, threads=threads)
+
+
+def _embedded(classifier: Classifier, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Return the embeddings of texts; those of texts that were seen lately are not computed again."""
+    keys = [(classifier.identity, text) for text in texts]
+    found = {key: _vectors[key] for key in keys if key in _vectors}
+    unknown = list(dict.fromkeys(key for key in keys if key not in found))
+    found.update(zip(unknown, classifier.embed([text for _, text in unknown]), strict=True))
+    for key in unknown[-_KEPT:]:
+        _vectors[key] = found[key]
+    while len(_vectors) > _KEPT:
+        _vectors.popitem(last=False)
+    return np.stack([found[key] for key in keys]) if keys else classifier.embed([])
+
+
+def _texts(values: Any) -> list[str]:  # noqa: ANN401 - columns of any library
+    """Return texts as a list.
+
+    Raises:
+        WrongInput: Naming the first row that has none.
+    """
+    if getattr(values, "ndim", 1) == 2 and values.shape[1] == 1:
+        values = np.asarray(values)[:, 0]  # one column of a ColumnTransformer
+    try:
+        return [str(text) for text in listed(list(values) if isinstance(values, Iterator) else values, "raise")]
+    except InputError as error:
+        raise WrongInput(error.message, hint=error.hint, row=error.row) from error
