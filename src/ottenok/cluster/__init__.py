@@ -1,0 +1,1 @@
+"""Past one machine: bulk classification, studies, searches and training on a Ray cluster, or on Ray on this machine."""

@@ -1,0 +1,631 @@
+"""Tables of any number and length on a cluster: rows in, the same rows with answers out, as a folder of Parquet files.
+
+A job has three stages. *Reading*: each input becomes pieces of whole chunks, with every fault found, in `OUT/_job`.
+*Classifying*: workers, each with a model of its own, make of every piece the file `OUT/part-<number>.parquet`.
+*Closing*: all parts are looked at, and the rows without an answer are listed in `OUT/_rejects.jsonl`.
+
+Whatever is killed at any moment, the same command goes on: a piece or part is there when it is whole, its name and its
+rows are known from the start, and writing it twice gives the same file, so no row can be lost or doubled. Answers are
+those of `ottenok classify` on one machine to the last digit, because the same rows are computed together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ottenok.cluster.places import Folder, find_inputs, open_folder
+from ottenok.cluster.start import LOCAL, processors, started
+from ottenok.core.errors import InputError, ModelError, OttenokError
+from ottenok.core.files import LockedError, locked
+from ottenok.core.progress import SILENT, stage
+from ottenok.core.version import __version__
+from ottenok.inference.api import load
+from ottenok.inference.files import CHUNK_ROWS, FileOptions, cut_rows, read_texts
+from ottenok.inference.outputs import AnswerColumns, Chunk, open_writer
+from ottenok.tables.parquet import ParquetTable
+from ottenok.tables.records import excerpt
+from ottenok.tables.streams import Source
+from ottenok.tables.table import open_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pyarrow as pa
+
+    from ottenok.cluster.places import Input
+    from ottenok.core.progress import Progress
+    from ottenok.inference.classifier import Classifier
+    from ottenok.tasks.task import Task
+
+__all__ = ["FolderReport", "classify_folder"]
+
+_OPTIONS = FileOptions()
+_JOB = "_job"
+_STATE = f"{_JOB}/job.json"
+_PIECES = f"{_JOB}/pieces"
+_REJECTS = "_rejects.jsonl"
+_FORMAT = 1
+# Rows of a piece: what a kill costs each worker at most. Where there is more than so many bytes to read, pieces are
+# larger, so that a billion rows are fifteen thousand files and not two hundred thousand.
+_PIECE_ROWS = CHUNK_ROWS
+_LARGE_ROWS = 16 * CHUNK_ROWS
+_LARGE_BYTES = 1 << 30
+# Bytes of a piece's columns in memory after which it is closed whatever its rows.
+_PIECE_BYTES = 64 << 20
+# Times that a worker which died is begun again, and its piece with it.
+_RESTARTS = 5
+# In a part's Parquet metadata: which job wrote it.
+_MARK = b"ottenok.job"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderReport:
+    """What became of a job.
+
+    Attributes:
+        out: The output folder.
+        rows: Rows in it, all of the input's.
+        rejected: Reason to number of rows without an answer.
+        rejects: The file that lists them (JSON lines: file, row, reason, content); None if there are none.
+        resumed: Rows that an earlier, interrupted run had done.
+        finished: Whether an earlier run had finished the very same, so that nothing was left to do.
+        files: Number of the inputs.
+        parts: Number of Parquet files in the folder.
+        workers: Models that computed at once.
+    """
+
+    out: str
+    rows: int
+    rejected: Mapping[str, int]
+    rejects: str | None
+    resumed: int
+    finished: bool
+    files: int
+    parts: int
+    workers: int
+
+
+def classify_folder(
+    source: str | Path,
+    out: str | Path,
+    *,
+    text: str,
+    model: Mapping[str, Any] | None = None,
+    options: FileOptions = _OPTIONS,
+    cluster: str = LOCAL,
+    workers: int | None = None,
+    progress: Progress = SILENT,
+) -> FolderReport:
+    """Classify the texts in one column of tables on a Ray cluster.
+
+    The output has every row of the input with its columns, and after them the answers as `classify_file` writes them to
+    Parquet, `PREFIXfile` and `PREFIXrow` (the row's place, from 1), and `PREFIXreject`: why a row has no answer, null
+    where it has one. The parts' order is that of the inputs' names and rows.
+
+    Args:
+        source: A file, a folder, a glob, or an address such as `s3://bucket/folder`. Any table that ottenok reads.
+        out: The output folder, or its address: empty, absent, or that of the same job.
+        text: The text column's name.
+        model: Arguments of `ottenok.load`; workers load it for themselves, so its folder has to be there for each.
+        options: How tables are read and answers written.
+        cluster: `local`, or a cluster's address; see `ottenok.cluster.start.started`.
+        workers: Models that compute at once, each on one processor; None: one on every processor of the cluster.
+        progress: Hears of rows.
+
+    Raises:
+        InputError: The output holds something else; the inputs have different columns, no readable text, or changed
+            meanwhile.
+        DataError: A file can't be read, or has not the column.
+        ConfigError: No cluster answers.
+        MissingExtraError: The extra `ray` is not installed.
+    """
+    place = str(source)
+    inputs = find_inputs(place)
+    folder = open_folder(str(out))
+    wanted = dict(model or {}) | {"threads": 1}
+    if wanted.get("model") is not None and Path(str(wanted["model"])).is_dir():
+        wanted["model"] = str(Path(str(wanted["model"])).resolve())
+    classifier = load(**wanted)
+    identity = _identity(inputs, classifier, text, options)
+    with _held(folder):
+        state = json.loads(folder.read_text(_STATE) or "{}")
+        same, done = state.get("identity") == identity, state.get("state") == "done"
+        if same and done and not options.overwrite and len(_parts(folder)) == state["report"]["parts"]:
+            folder.remove_folder(_PIECES)
+            return FolderReport(**{**state["report"], "resumed": 0, "finished": True})
+        if (
+            not same
+            and folder.names() - {_JOB}
+            and not (options.overwrite or (state and not done and not options.resume))
+        ):
+            found = f"{'a finished' if done else 'an interrupted'} job of another input, model or options"
+            raise InputError(
+                f"the output folder holds {found if state else 'something else'}",
+                hint="Name another folder, or begin again in it with --overwrite.",
+                file=folder.address,
+            )
+        if not same or done or options.overwrite or not options.resume:
+            _clear(folder)
+            begun = {"format": _FORMAT, "identity": identity, "state": "begun"}
+            folder.write_text(_STATE, json.dumps(begun, indent=1))
+        with started(cluster, workers=workers) as ray:
+            count = workers or processors(ray)
+            job = _Job(ray, folder, identity, options, progress)
+            job.read(inputs, count, text=text, tasks=classifier.tasks)
+            resumed = job.classify(count, wanted, _model_identity(classifier))
+            if _identity(find_inputs(place), classifier, text, options) != identity:
+                hint = "Give the same command again when nothing writes to them."
+                raise InputError("the inputs were changed while they were read", hint=hint, file=place)
+            reasons = job.close()
+        report = FolderReport(
+            out=folder.address,
+            rows=sum(piece.rows for piece in job.pieces),
+            rejected=dict(reasons),
+            rejects=folder.path(_REJECTS) if reasons else None,
+            resumed=resumed,
+            finished=False,
+            files=len(inputs),
+            parts=len(job.pieces),
+            workers=count,
+        )
+        done = {"format": _FORMAT, "identity": identity, "state": "done", "report": asdict(report)}
+        folder.write_text(_STATE, json.dumps(done, ensure_ascii=False, indent=1))
+        folder.remove_folder(_PIECES)
+    return report
+
+
+def _identity(inputs: list[Input], classifier: Classifier, text: str, options: FileOptions) -> str:
+    """Return a digest of what the output depends on; a job goes on only with parts of the very same."""
+    facts = {
+        "format": _FORMAT,
+        "inputs": [asdict(one) for one in inputs],
+        "text": text,
+        "table": asdict(options.table),
+        "columns": list(AnswerColumns(classifier.tasks, options.prefix).names),
+        "model": _model_identity(classifier),
+        "version": __version__,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _model_identity(classifier: Classifier) -> str:
+    manifest = json.dumps(classifier.manifest.to_json(), sort_keys=True, ensure_ascii=False)
+    return f"{hashlib.sha256(manifest.encode()).hexdigest()} {classifier.identity}"
+
+
+@contextmanager
+def _held(folder: Folder) -> Iterator[None]:
+    """Give the output to this run alone, where it is on this machine.
+
+    In a store nothing can be held; two runs of the same job there write the same files twice.
+
+    Raises:
+        InputError: Another run has it.
+    """
+    if folder.local is None:
+        yield
+        return
+    try:
+        # Beside the folder, which may be that of something else.
+        with locked(folder.local.with_name(f".{folder.local.name}.lock")):
+            yield
+    except LockedError as error:
+        who = "another process" if error.pid is None else f"process {error.pid}"
+        hint = "Wait for it, or name another folder."
+        raise InputError(f"another run ({who}) is writing this output", hint=hint, file=folder.address) from error
+
+
+def _parts(folder: Folder) -> list[str]:
+    """Return the names of the parts that are in a folder."""
+    return [name for name in folder.files() if name.startswith("part-") and name.endswith(".parquet")]
+
+
+def _clear(folder: Folder) -> None:
+    """Remove what a job wrote into a folder; other files stay."""
+    for name in _parts(folder):
+        folder.remove(name)
+    folder.remove(_REJECTS)
+    folder.remove_folder(_JOB)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """Rows that become one file of the output.
+
+    Attributes:
+        number: Its place among all.
+        name: Of its file in the folder of pieces.
+        rows: Its rows.
+    """
+
+    number: int
+    name: str
+    rows: int
+
+    @property
+    def part(self) -> str:
+        """Name of its file in the output."""
+        return f"part-{self.number:08d}.parquet"
+
+
+class _Job:
+    """A job that is under way.
+
+    Attributes:
+        pieces: What all inputs became; known after `read`.
+    """
+
+    def __init__(
+        self,
+        ray: Any,  # noqa: ANN401 - ray has no narrower type
+        folder: Folder,
+        identity: str,
+        options: FileOptions,
+        progress: Progress,
+    ) -> None:
+        self._ray, self._folder, self._identity = ray, folder, identity
+        self._options, self._progress = options, progress
+        self.pieces: list[_Piece] = []
+
+    def read(self, inputs: list[Input], workers: int, *, text: str, tasks: tuple[Task, ...]) -> None:
+        """Make pieces of the inputs that have none yet, each input by one processor.
+
+        Raises:
+            DataError: A file can't be read, or has not the column.
+            InputError: The inputs have different columns, or none has a text.
+        """
+        ray, there = self._ray, self._folder.files(_PIECES)
+        names = {number: f"{number:06d}.json" for number in range(len(inputs))}
+        left = [number for number, name in names.items() if name not in there]
+        rows = _LARGE_ROWS if sum(one.size for one in inputs) > _LARGE_BYTES else _PIECE_ROWS
+        read = ray.remote(max_retries=3)(_read_input)
+        with stage(self._progress, "read", total=len(inputs), unit="files"):
+            self._progress.advance(len(inputs) - len(left))
+            waiting: dict[Any, int] = {}
+            while left or waiting:
+                while left and len(waiting) < 2 * workers:
+                    number = left.pop(0)
+                    arguments = (inputs[number], number, self._folder, text, tasks, self._options, rows)
+                    waiting[read.remote(*arguments)] = number
+                (ready,), _ = ray.wait(list(waiting))
+                waiting.pop(ready)
+                _result(ray, ready)
+                self._progress.advance()
+        with ThreadPoolExecutor(16) as pool:
+            texts = pool.map(lambda name: self._folder.read_text(f"{_PIECES}/{name}") or "{}", names.values())
+            facts = [json.loads(text) for text in texts]
+        for one, fact in zip(inputs, facts, strict=True):
+            if fact["columns"] != facts[0]["columns"]:
+                ours, first = fact["columns"], facts[0]["columns"]
+                other = next(
+                    (f"{name} ({kind})" for name, kind in [*ours.items(), *first.items()]
+                     if ours.get(name) != first.get(name)),
+                    "their order",
+                )  # fmt: skip
+                raise InputError(
+                    f"its columns are not those of {inputs[0].path}: they differ in {other}",
+                    hint="Give files of one form; others in a job of their own.",
+                    file=one.path,
+                )
+        self.pieces = [
+            _Piece(number=number, name=name, rows=rows)
+            for number, (name, rows) in enumerate(piece for fact in facts for piece in fact["pieces"])
+        ]
+        reasons: Counter[str] = Counter()
+        for fact in facts:
+            reasons.update(fact["reasons"])
+        total = sum(piece.rows for piece in self.pieces)
+        if total and reasons.total() == total:
+            ((reason, count),) = reasons.most_common(1)
+            raise InputError(
+                f"none of the {total:,} rows can be classified; the commonest reason: {reason} ({count:,} rows)",
+                hint="Check the text column, the delimiter and the encoding.",
+                file=inputs[0].path,
+                key="--text",
+            )
+
+    def classify(self, workers: int, model: dict[str, Any], expected: str) -> int:
+        """Write every part that is not there; return the rows of those that were.
+
+        Raises:
+            ModelError: The model can't be run, or a worker has another one than this process.
+        """
+        ray = self._ray
+        missing = self._missing()
+        resumed = sum(piece.rows for piece in self.pieces) - sum(piece.rows for piece in missing)
+        with stage(self._progress, "classify", total=resumed + sum(piece.rows for piece in missing), unit="rows"):
+            self._progress.advance(resumed)
+            if not missing:
+                return resumed
+            # A worker that is killed begins again, and so does its piece: it is the same file.
+            made = ray.remote(num_cpus=1, max_restarts=_RESTARTS, max_task_retries=_RESTARTS)(_Worker)
+            arguments = (model, expected, self._folder, self._identity, self._options.prefix)
+            crew = [made.remote(*arguments) for _ in range(min(workers, len(missing)))]
+            todo, running = iter(missing), {}
+            # Two pieces each: one is computed while the other waits at the worker.
+            for worker in crew * 2:
+                if (piece := next(todo, None)) is not None:
+                    running[worker.classify.remote(piece)] = (worker, piece)
+            while running:
+                (ready,), _ = ray.wait(list(running))
+                worker, piece = running.pop(ready)
+                _result(ray, ready)
+                self._progress.advance(piece.rows)
+                if (following := next(todo, None)) is not None:
+                    running[worker.classify.remote(following)] = (worker, following)
+            for worker in crew:
+                ray.kill(worker)
+        return resumed
+
+    def _missing(self) -> list[_Piece]:
+        """Return the pieces that have no part, or one that is not whole or not this job's; others' parts go."""
+        there = set(_parts(self._folder))
+        for name in there - {piece.part for piece in self.pieces}:
+            self._folder.remove(name)
+        with ThreadPoolExecutor(16) as pool:
+            whole = pool.map(lambda piece: piece.part in there and self._is_whole(piece), self.pieces)
+            return [piece for piece, good in zip(self.pieces, whole, strict=True) if not good]
+
+    def _is_whole(self, piece: _Piece) -> bool:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with self._folder.read(piece.part) as stream, pq.ParquetFile(stream) as parquet:
+                facts = parquet.metadata
+                return facts.num_rows == piece.rows and (facts.metadata or {}).get(_MARK) == self._identity.encode()
+        except (OSError, pa.ArrowException):
+            return False
+
+    def close(self) -> Counter[str]:
+        """Look at every part once more, list the rejects, and return how many rows were rejected for which reason.
+
+        Raises:
+            InputError: A part is not as it was written.
+        """
+        import pyarrow.parquet as pq
+
+        if missing := self._missing():
+            raise InputError(
+                f"{len(missing)} parts are not as they were written",
+                hint="Does anything else write into this folder? The same command makes them anew.",
+                file=self._folder.path(missing[0].part),
+            )
+        reasons: Counter[str] = Counter()
+        names = [f"{self._options.prefix}{name}" for name in ("file", "row", "reject", "content")]
+
+        def rejects(piece: _Piece) -> list[dict[str, Any]]:
+            with self._folder.read(piece.part) as stream, pq.ParquetFile(stream) as parquet:
+                place = parquet.schema_arrow.names.index(names[2])
+                groups = []
+                for number in range(parquet.metadata.num_row_groups):
+                    facts = parquet.metadata.row_group(number)
+                    nulls = facts.column(place).statistics.null_count if facts.column(place).statistics else None
+                    if nulls != facts.num_rows:
+                        groups.append(number)
+                found = parquet.read_row_groups(groups, columns=names).to_pylist() if groups else []
+            return [row for row in found if row[names[2]] is not None]
+
+        with ThreadPoolExecutor(16) as pool, self._folder.write(_REJECTS) as stream:
+            for found in pool.map(rejects, self.pieces):
+                for row in found:
+                    file, number, reason, content = (row[name] for name in names)
+                    reasons[reason] += 1
+                    entry = {"file": file, "row": number, "reason": reason, "content": content}
+                    stream.write(f"{json.dumps(entry, ensure_ascii=False)}\n".encode(errors="replace"))
+        if not reasons:
+            self._folder.remove(_REJECTS)
+        return reasons
+
+
+def _result(ray: Any, reference: Any) -> Any:  # noqa: ANN401 - ray has no narrower type
+    """Return what a task gave.
+
+    Raises:
+        OttenokError: What it raised, as it stood.
+        ModelError: It ended otherwise.
+    """
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, OttenokError):
+            raise cause from None
+        raise ModelError(f"a worker failed: {type(cause).__name__}: {cause}") from error
+    except ray.exceptions.RayError as error:
+        told = str(error).strip().splitlines()
+        hint = "What was done is kept: the same command goes on. Memory is the commonest cause; give fewer --workers."
+        raise ModelError(f"a worker was lost: {told[0][:300] if told else error!r}", hint=hint) from error
+
+
+def _read_input(
+    one: Input, number: int, folder: Folder, text: str, tasks: tuple[Task, ...], options: FileOptions, rows: int
+) -> None:
+    """Write a table as pieces, and then what they are."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    prefix = options.prefix
+    reasons: Counter[str] = Counter()
+    pieces: list[tuple[str, int]] = []
+    with one.open() as stream:
+        table = open_table(
+            Source(stream, member=options.table.member, max_expansion=options.table.max_expansion),
+            options.table,
+            wanted=(text,),
+        )
+        place = table.find(text)
+        columns = AnswerColumns(tasks, prefix)
+        writer = open_writer(table, columns, Path("part.parquet"), header=options.table.header)
+        more = [f"{prefix}{name}" for name in ("file", "row", "reject", "content", "text")]
+        for name in more:
+            if name in table.columns or name in columns.names:
+                raise InputError(
+                    f"the file has a column {name!r} already, or the answers have",
+                    hint="Choose other names for the answers with --prefix.",
+                    file=one.path,
+                    key=name,
+                )
+        every = list(range(len(table.columns)))
+        wanted = [*every, *([] if place in every else [place])]
+        nothing: list[Any] = [None] * len(columns.names)
+
+        def groups() -> Iterator[pa.Table]:
+            """Yield what is classified together, with the rows that can't be."""
+            for block in table.blocks(wanted, rows=CHUNK_ROWS, raw=True):
+                texts, faults = read_texts(block, wanted.index(place), table, options.table.max_record)
+                broken = block.rejects
+                for part in [*cut_rows(texts), *([slice(0, 0)] if not texts and broken else [])]:
+                    kept = range(part.start, part.stop)
+                    chunk = Chunk(
+                        rows=len(kept),
+                        texts=[],
+                        raw=block.raw.take(list(kept)) if hasattr(block.raw, "take") else [],
+                        cells=[[cell[at] for cell in block.cells[: len(every)]] for at in kept]
+                        if writer.wants_cells
+                        else [],
+                        rejects=[],
+                    )
+                    found = writer.piece(chunk, [nothing] * len(kept))
+                    if broken:
+                        empty = [pa.nulls(len(broken), field.type) for field in found.schema]
+                        found = pa.concat_tables([found, pa.table(empty, schema=found.schema)])
+                    faulty = [
+                        None if fault is None else excerpt("" if cell is None else str(cell)[:1000])
+                        for fault, cell in zip(faults[part], block.cells[wanted.index(place)][part], strict=True)
+                    ]
+                    rest: dict[str, pa.Array] = {
+                        more[0]: pa.array([one.path] * found.num_rows, pa.string()),
+                        more[1]: pa.array([*block.numbers[part], *(row.row for row in broken)], pa.int64()),
+                        more[2]: pa.array([*faults[part], *(row.reason for row in broken)], pa.string()),
+                        more[3]: pa.array([*faulty, *(row.content for row in broken)], pa.string()),
+                        more[4]: pa.array([*texts[part], *([None] * len(broken))], pa.large_string()),
+                    }
+                    for name, values in rest.items():
+                        found = found.append_column(name, values)
+                    reasons.update(reason for reason in rest[more[2]].to_pylist() if reason is not None)
+                    yield found.sort_by(more[1]) if broken else found
+                    broken = []
+
+        held: list[pa.Table] = []
+
+        def close() -> None:
+            name = f"{number:06d}-{len(pieces):06d}.parquet"
+            with folder.write(f"{_PIECES}/{name}") as target, pq.ParquetWriter(target, held[0].schema) as parquet:
+                for group in held:
+                    parquet.write_table(group, row_group_size=max(group.num_rows, 1))
+            pieces.append((name, sum(group.num_rows for group in held)))
+            held.clear()
+
+        schema = None
+        for group in groups():
+            schema = group.schema
+            held.append(group)
+            if sum(one.num_rows for one in held) >= rows or sum(one.nbytes for one in held) >= _PIECE_BYTES:
+                close()
+        if held:
+            close()
+        if schema is None:
+            schema = writer.piece(
+                Chunk(
+                    rows=0,
+                    texts=[],
+                    raw=table.schema.empty_table().to_batches()[0] if isinstance(table, ParquetTable) else [],
+                    cells=[],
+                    rejects=[],
+                ),
+                [],
+            ).schema
+    kinds = {field.name: str(field.type) for field in schema if field.name not in more}
+    facts = {"file": one.path, "columns": kinds, "pieces": pieces, "reasons": dict(reasons)}
+    folder.write_text(f"{_PIECES}/{number:06d}.json", json.dumps(facts, ensure_ascii=False))
+
+
+class _Worker:
+    """One model on one processor: makes parts of pieces."""
+
+    def __init__(self, model: dict[str, Any], expected: str, folder: Folder, identity: str, prefix: str) -> None:
+        # What a constructor raises reaches the driver as the death of a worker, so the model is loaded later.
+        self._load = partial(load, **model)
+        self._expected, self._folder, self._identity, self._prefix = expected, folder, identity, prefix
+
+    @cached_property
+    def _classifier(self) -> Classifier:
+        """The model, tried once: if it answers nothing, no text is to blame.
+
+        Raises:
+            BundleError: It is not there.
+            ModelError: It is another one than the driver's, or can't be run.
+        """
+        classifier = self._load()
+        if _model_identity(classifier) != self._expected:
+            raise ModelError(
+                "a worker has another model, or other versions, than the process that began the job",
+                hint="Install the same ottenok on every machine, and give the model by a name or a shared folder.",
+            )
+        classifier("хорошо, 好")
+        return classifier
+
+    @cached_property
+    def _columns(self) -> AnswerColumns:
+        return AnswerColumns(self._classifier.tasks, self._prefix)
+
+    def classify(self, piece: _Piece) -> None:
+        """Write a piece's part."""
+        import pyarrow.parquet as pq
+
+        with (
+            self._folder.read(f"{_PIECES}/{piece.name}") as stream,
+            pq.ParquetFile(stream) as parquet,
+            self._folder.write(piece.part) as target,
+        ):
+            schema, text = parquet.schema_arrow, f"{self._prefix}text"
+            schema = schema.remove(schema.get_field_index(text))
+            schema = schema.with_metadata({**(schema.metadata or {}), _MARK: self._identity.encode()})
+            with pq.ParquetWriter(target, schema) as writer:
+                for number in range(parquet.metadata.num_row_groups):
+                    group = self._answered(parquet.read_row_group(number)).drop_columns(text)
+                    writer.write_table(group, row_group_size=max(group.num_rows, 1))
+
+    def _answered(self, group: pa.Table) -> pa.Table:
+        """Return the rows with their answers; a text at which the model fails is a reject."""
+        import pyarrow as pa
+
+        texts: list[str | None] = group.column(f"{self._prefix}text").to_pylist()
+        unique = list(dict.fromkeys(text for text in texts if text is not None))
+        faults: dict[str, str] = {}
+        answers: dict[str, list[Any]] = {}
+        try:
+            answers = dict(zip(unique, self._values(unique), strict=True))
+        except Exception:  # noqa: BLE001 - one text must not cost the others; which one it is is found out alone
+            for text in unique:
+                try:
+                    answers[text] = self._values([text])[0]
+                except Exception as error:  # noqa: BLE001
+                    told = getattr(error, "message", None) or str(error)
+                    faults[text] = f"not classified: {type(error).__name__}: {told}"[:300]
+        nothing: list[Any] = [None] * len(self._columns.names)
+        rows = [nothing if text is None else answers.get(text, nothing) for text in texts]
+        for place, name in enumerate(self._columns.names):
+            at = group.schema.get_field_index(name)
+            values = pa.array([row[place] for row in rows], type=group.schema.field(at).type)
+            group = group.set_column(at, group.schema.field(at), values)
+        if faults:
+            for name, made in (("reject", faults.get), ("content", lambda text: excerpt(text[:1000]))):
+                at = group.schema.get_field_index(f"{self._prefix}{name}")
+                old = group.column(at).to_pylist()
+                new = [made(text) if text in faults else there for text, there in zip(texts, old, strict=True)]
+                group = group.set_column(at, group.schema.field(at), pa.array(new, pa.string()))
+        return group
+
+    def _values(self, texts: list[str]) -> list[list[Any]]:
+        prepared = self._classifier.prepare(texts)
+        return [self._columns.values(one) for one in self._classifier.finish(prepared, self._classifier.run(prepared))]
