@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import click
 
-from ottenok.cli.options import cache_option, out_option, read_option, table_options, task_option
+from ottenok.cli.options import cache_option, cluster_option, out_option, read_option, table_options, task_option
 from ottenok.cli.screen import harmless, say, tell, write_json
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ _IDENTIFIER = re.compile(r"[\w.:-]{1,30}")
 @click.option("-m", "--model", help="Folder or hub name of a classifier.  [default: the one that ottenok ships]")
 @task_option
 @click.option("--text", "column", metavar="COLUMN", help="Column of the texts of FILE or of standard input.")
-@out_option("Output file: .csv, .tsv, .jsonl or .parquet.")
+@out_option("Output file: .csv, .tsv, .jsonl or .parquet; with --cluster a folder of Parquet.", address=True)
 @click.option(
     "--format",
     "style",
@@ -74,6 +74,7 @@ _IDENTIFIER = re.compile(r"[\w.:-]{1,30}")
 @click.option("--prefix", default="predicted_", show_default=True, help="Beginning of the names of the new columns.")
 @click.option("--fresh", is_flag=True, help="Begin again instead of going on with an interrupted run.")
 @click.option("--overwrite", is_flag=True, help="Replace the output file.")
+@cluster_option
 @table_options
 @cache_option
 def classify(  # noqa: PLR0913 - click passes each option by name
@@ -82,7 +83,7 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     model: str | None,
     tasks: tuple[str, ...],
     column: str | None,
-    out: Path | None,
+    out: str | None,
     style: Literal["text", "json"],
     precision: Literal["auto", "int8", "fp32"],
     threads: int | None,
@@ -92,6 +93,8 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     prefix: str,
     fresh: bool,
     overwrite: bool,
+    cluster: str | None,
+    workers: int | None,
     table: TableOptions,
     cache: Path,
 ) -> None:
@@ -104,7 +107,8 @@ def classify(  # noqa: PLR0913 - click passes each option by name
 
     FILE is CSV, TSV, JSON, JSON lines, Parquet or XLSX, packed or not. Rows keep their order and other columns; the
     answers are added. Rows without a text are listed in OUT.rejects.jsonl. A run that was stopped goes on with the same
-    command.
+    command. With --cluster FILE may also be a folder, a glob or an address such as s3://bucket/folder, and OUT is a
+    folder of Parquet files.
     """  # noqa: D301 - click reads \b as: keep these lines
     from ottenok.core.progress import SILENT
     from ottenok.inference.api import load
@@ -141,17 +145,20 @@ def classify(  # noqa: PLR0913 - click passes each option by name
         from ottenok.cli.bars import Bars
 
         bars = Bars()
-    classifier = load(
-        model,
-        precision=precision,
-        threads=threads,
-        max_windows=max_windows,
-        read=read,
-        tasks=tasks or None,
-        cache=cache,
-        progress=bars,
-    )
+    chosen: dict[str, Any] = {
+        "model": model,
+        "precision": precision,
+        "max_windows": max_windows,
+        "read": read,
+        "tasks": tasks or None,
+        "cache": cache,
+    }
     if column is None or out is None:
+        if cluster is not None:
+            raise click.UsageError(
+                "--cluster needs a table: ottenok classify FILE --text COLUMN -o FOLDER --cluster local"
+            )
+        classifier = load(**chosen, threads=threads, progress=bars)
         # Typed lines are answered one by one; piped ones in blocks, which fill batches.
         waiting = place is not None or sys.stdin.isatty()
         for answer in classifier.stream(texts, texts_at_once=1) if waiting else classifier.stream(texts):
@@ -164,8 +171,16 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     from ottenok.inference.files import FileOptions
 
     options = FileOptions(table=table, prefix=prefix, resume=not fresh, overwrite=overwrite)
+    if cluster is not None:
+        from ottenok.cli.cluster import classify_cluster
+
+        if place is None:
+            raise click.UsageError("a cluster can't read standard input: name a file, a folder or an address")
+        classify_cluster(place, out, column, chosen, options, cluster, workers, bars, as_json=style == "json")
+        return
     given = Path(place) if place is not None else sys.stdin.buffer
-    _classify_file(given, out, column, classifier, options, bars, as_json=style == "json")
+    classifier = load(**chosen, threads=threads, progress=bars)
+    _classify_file(given, Path(out), column, classifier, options, bars, as_json=style == "json")
 
 
 def _piped(stream: IO[bytes], options: TableOptions, faults: deque[str], *, lines: bool) -> Iterator[str | None]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "bootstrap_options",
     "cache_option",
+    "cluster_option",
     "column_options",
     "folder_option",
     "json_option",
@@ -114,10 +115,25 @@ def json_option(command: _Command) -> _Command:
     return click.option("--json", "as_json", is_flag=True, help="Write JSON instead of tables.")(command)
 
 
-def out_option(text: str, *, required: bool = False, folder: bool = False) -> Callable[[_Command], _Command]:
-    """`-o`, `--out`: the file or folder that is written."""
-    kind = click.Path(path_type=Path, file_okay=not folder, dir_okay=folder)
+def out_option(
+    text: str, *, required: bool = False, folder: bool = False, address: bool = False
+) -> Callable[[_Command], _Command]:
+    """`-o`, `--out`: the file or folder that is written; as it was given where it may be an address."""
+    kind = str if address else click.Path(path_type=Path, file_okay=not folder, dir_okay=folder)
     return click.option("-o", "--out", type=kind, required=required, help=text)
+
+
+def cluster_option(command: _Command) -> _Command:
+    """`--cluster` and `--workers`: Ray, here or elsewhere."""
+    address = click.option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Compute on a Ray cluster: its address, auto, or local to start Ray on this machine.",
+    )
+    workers = click.option(
+        "--workers", type=click.IntRange(min=1), help="Workers at once, with --cluster.  [default: all processors]"
+    )
+    return address(workers(command))
 
 
 def split_option(default: str = "test") -> Callable[[_Command], _Command]:

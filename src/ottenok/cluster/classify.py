@@ -1,7 +1,7 @@
 """Tables of any number and length on a cluster: rows in, the same rows with answers out, as a folder of Parquet files.
 
 A job has three stages. *Reading*: each input becomes pieces of whole chunks, with every fault found, in `OUT/_job`.
-*Classifying*: workers, each with a model of its own, make of every piece the file `OUT/part-<number>.parquet`.
+*Classifying*: workers, each a process with a model, make of every piece the file `OUT/part-<number>.parquet`.
 *Closing*: all parts are looked at, and the rows without an answer are listed in `OUT/_rejects.jsonl`.
 
 Whatever is killed at any moment, the same command goes on: a piece or part is there when it is whole, its name and its
@@ -17,13 +17,13 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ottenok.cluster.places import Folder, find_inputs, open_folder
-from ottenok.cluster.start import LOCAL, processors, started
-from ottenok.core.errors import InputError, ModelError, OttenokError
+from ottenok.cluster.start import LOCAL, processors, spread, started
+from ottenok.core.errors import InputError, ModelError
 from ottenok.core.files import LockedError, locked
 from ottenok.core.progress import SILENT, stage
 from ottenok.core.version import __version__
@@ -60,8 +60,6 @@ _LARGE_ROWS = 16 * CHUNK_ROWS
 _LARGE_BYTES = 1 << 30
 # Bytes of a piece's columns in memory after which it is closed whatever its rows.
 _PIECE_BYTES = 64 << 20
-# Times that a worker which died is begun again, and its piece with it.
-_RESTARTS = 5
 # In a part's Parquet metadata: which job wrote it.
 _MARK = b"ottenok.job"
 
@@ -282,22 +280,14 @@ class _Job:
             DataError: A file can't be read, or has not the column.
             InputError: The inputs have different columns, or none has a text.
         """
-        ray, there = self._ray, self._folder.files(_PIECES)
+        there = self._folder.files(_PIECES)
         names = {number: f"{number:06d}.json" for number in range(len(inputs))}
         left = [number for number, name in names.items() if name not in there]
         rows = _LARGE_ROWS if sum(one.size for one in inputs) > _LARGE_BYTES else _PIECE_ROWS
-        read = ray.remote(max_retries=3)(_read_input)
+        calls = ((inputs[number], number, self._folder, text, tasks, self._options, rows) for number in left)
         with stage(self._progress, "read", total=len(inputs), unit="files"):
             self._progress.advance(len(inputs) - len(left))
-            waiting: dict[Any, int] = {}
-            while left or waiting:
-                while left and len(waiting) < 2 * workers:
-                    number = left.pop(0)
-                    arguments = (inputs[number], number, self._folder, text, tasks, self._options, rows)
-                    waiting[read.remote(*arguments)] = number
-                (ready,), _ = ray.wait(list(waiting))
-                waiting.pop(ready)
-                _result(ray, ready)
+            for _ in spread(self._ray, _read_input, calls, workers):
                 self._progress.advance()
         with ThreadPoolExecutor(16) as pool:
             texts = pool.map(lambda name: self._folder.read_text(f"{_PIECES}/{name}") or "{}", names.values())
@@ -338,31 +328,15 @@ class _Job:
         Raises:
             ModelError: The model can't be run, or a worker has another one than this process.
         """
-        ray = self._ray
         missing = self._missing()
-        resumed = sum(piece.rows for piece in self.pieces) - sum(piece.rows for piece in missing)
-        with stage(self._progress, "classify", total=resumed + sum(piece.rows for piece in missing), unit="rows"):
+        left = sum(piece.rows for piece in missing)
+        resumed = sum(piece.rows for piece in self.pieces) - left
+        loaded = tuple(model.items())
+        calls = ((piece, loaded, expected, self._folder, self._identity, self._options.prefix) for piece in missing)
+        with stage(self._progress, "classify", total=resumed + left, unit="rows"):
             self._progress.advance(resumed)
-            if not missing:
-                return resumed
-            # A worker that is killed begins again, and so does its piece: it is the same file.
-            made = ray.remote(num_cpus=1, max_restarts=_RESTARTS, max_task_retries=_RESTARTS)(_Worker)
-            arguments = (model, expected, self._folder, self._identity, self._options.prefix)
-            crew = [made.remote(*arguments) for _ in range(min(workers, len(missing)))]
-            todo, running = iter(missing), {}
-            # Two pieces each: one is computed while the other waits at the worker.
-            for worker in crew * 2:
-                if (piece := next(todo, None)) is not None:
-                    running[worker.classify.remote(piece)] = (worker, piece)
-            while running:
-                (ready,), _ = ray.wait(list(running))
-                worker, piece = running.pop(ready)
-                _result(ray, ready)
+            for piece, *_ in spread(self._ray, _classify_piece, calls, workers):
                 self._progress.advance(piece.rows)
-                if (following := next(todo, None)) is not None:
-                    running[worker.classify.remote(following)] = (worker, following)
-            for worker in crew:
-                ray.kill(worker)
         return resumed
 
     def _missing(self) -> list[_Piece]:
@@ -424,26 +398,6 @@ class _Job:
         if not reasons:
             self._folder.remove(_REJECTS)
         return reasons
-
-
-def _result(ray: Any, reference: Any) -> Any:  # noqa: ANN401 - ray has no narrower type
-    """Return what a task gave.
-
-    Raises:
-        OttenokError: What it raised, as it stood.
-        ModelError: It ended otherwise.
-    """
-    try:
-        return ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        cause = error.cause
-        if isinstance(cause, OttenokError):
-            raise cause from None
-        raise ModelError(f"a worker failed: {type(cause).__name__}: {cause}") from error
-    except ray.exceptions.RayError as error:
-        told = str(error).strip().splitlines()
-        hint = "What was done is kept: the same command goes on. Memory is the commonest cause; give fewer --workers."
-        raise ModelError(f"a worker was lost: {told[0][:300] if told else error!r}", hint=hint) from error
 
 
 def _read_input(
@@ -549,83 +503,79 @@ def _read_input(
     folder.write_text(f"{_PIECES}/{number:06d}.json", json.dumps(facts, ensure_ascii=False))
 
 
-class _Worker:
-    """One model on one processor: makes parts of pieces."""
+@lru_cache(maxsize=1)
+def _model(loaded: tuple[tuple[str, Any], ...], expected: str) -> Classifier:
+    """Load this process's model, once; it is tried too: if it answers nothing, no text is to blame.
 
-    def __init__(self, model: dict[str, Any], expected: str, folder: Folder, identity: str, prefix: str) -> None:
-        # What a constructor raises reaches the driver as the death of a worker, so the model is loaded later.
-        self._load = partial(load, **model)
-        self._expected, self._folder, self._identity, self._prefix = expected, folder, identity, prefix
+    Raises:
+        BundleError: It is not there.
+        ModelError: It is another one than the driver's, or can't be run.
+    """
+    classifier = load(**dict(loaded))
+    if _model_identity(classifier) != expected:
+        raise ModelError(
+            "a worker has another model, or other versions, than the process that began the job",
+            hint="Install the same ottenok on every machine, and give the model by a name or a shared folder.",
+        )
+    classifier("хорошо, 好")
+    return classifier
 
-    @cached_property
-    def _classifier(self) -> Classifier:
-        """The model, tried once: if it answers nothing, no text is to blame.
 
-        Raises:
-            BundleError: It is not there.
-            ModelError: It is another one than the driver's, or can't be run.
-        """
-        classifier = self._load()
-        if _model_identity(classifier) != self._expected:
-            raise ModelError(
-                "a worker has another model, or other versions, than the process that began the job",
-                hint="Install the same ottenok on every machine, and give the model by a name or a shared folder.",
-            )
-        classifier("хорошо, 好")
-        return classifier
+def _classify_piece(
+    piece: _Piece, loaded: tuple[tuple[str, Any], ...], expected: str, folder: Folder, identity: str, prefix: str
+) -> None:
+    """Write a piece's part."""
+    import pyarrow.parquet as pq
 
-    @cached_property
-    def _columns(self) -> AnswerColumns:
-        return AnswerColumns(self._classifier.tasks, self._prefix)
+    classifier, text = _model(loaded, expected), f"{prefix}text"
+    with (
+        folder.read(f"{_PIECES}/{piece.name}") as stream,
+        pq.ParquetFile(stream) as parquet,
+        folder.write(piece.part) as target,
+    ):
+        schema = parquet.schema_arrow
+        schema = schema.remove(schema.get_field_index(text))
+        schema = schema.with_metadata({**(schema.metadata or {}), _MARK: identity.encode()})
+        with pq.ParquetWriter(target, schema) as writer:
+            for number in range(parquet.metadata.num_row_groups):
+                group = _answered(parquet.read_row_group(number), classifier, prefix).drop_columns(text)
+                writer.write_table(group, row_group_size=max(group.num_rows, 1))
 
-    def classify(self, piece: _Piece) -> None:
-        """Write a piece's part."""
-        import pyarrow.parquet as pq
 
-        with (
-            self._folder.read(f"{_PIECES}/{piece.name}") as stream,
-            pq.ParquetFile(stream) as parquet,
-            self._folder.write(piece.part) as target,
-        ):
-            schema, text = parquet.schema_arrow, f"{self._prefix}text"
-            schema = schema.remove(schema.get_field_index(text))
-            schema = schema.with_metadata({**(schema.metadata or {}), _MARK: self._identity.encode()})
-            with pq.ParquetWriter(target, schema) as writer:
-                for number in range(parquet.metadata.num_row_groups):
-                    group = self._answered(parquet.read_row_group(number)).drop_columns(text)
-                    writer.write_table(group, row_group_size=max(group.num_rows, 1))
+def _answered(group: pa.Table, classifier: Classifier, prefix: str) -> pa.Table:
+    """Return the rows with their answers; a text at which the model fails is a reject."""
+    import pyarrow as pa
 
-    def _answered(self, group: pa.Table) -> pa.Table:
-        """Return the rows with their answers; a text at which the model fails is a reject."""
-        import pyarrow as pa
+    columns = AnswerColumns(classifier.tasks, prefix)
 
-        texts: list[str | None] = group.column(f"{self._prefix}text").to_pylist()
-        unique = list(dict.fromkeys(text for text in texts if text is not None))
-        faults: dict[str, str] = {}
-        answers: dict[str, list[Any]] = {}
-        try:
-            answers = dict(zip(unique, self._values(unique), strict=True))
-        except Exception:  # noqa: BLE001 - one text must not cost the others; which one it is is found out alone
-            for text in unique:
-                try:
-                    answers[text] = self._values([text])[0]
-                except Exception as error:  # noqa: BLE001
-                    told = getattr(error, "message", None) or str(error)
-                    faults[text] = f"not classified: {type(error).__name__}: {told}"[:300]
-        nothing: list[Any] = [None] * len(self._columns.names)
-        rows = [nothing if text is None else answers.get(text, nothing) for text in texts]
-        for place, name in enumerate(self._columns.names):
-            at = group.schema.get_field_index(name)
-            values = pa.array([row[place] for row in rows], type=group.schema.field(at).type)
-            group = group.set_column(at, group.schema.field(at), values)
-        if faults:
-            for name, made in (("reject", faults.get), ("content", lambda text: excerpt(text[:1000]))):
-                at = group.schema.get_field_index(f"{self._prefix}{name}")
-                old = group.column(at).to_pylist()
-                new = [made(text) if text in faults else there for text, there in zip(texts, old, strict=True)]
-                group = group.set_column(at, group.schema.field(at), pa.array(new, pa.string()))
-        return group
+    def values(texts: list[str]) -> list[list[Any]]:
+        prepared = classifier.prepare(texts)
+        return [columns.values(one) for one in classifier.finish(prepared, classifier.run(prepared))]
 
-    def _values(self, texts: list[str]) -> list[list[Any]]:
-        prepared = self._classifier.prepare(texts)
-        return [self._columns.values(one) for one in self._classifier.finish(prepared, self._classifier.run(prepared))]
+    texts: list[str | None] = group.column(f"{prefix}text").to_pylist()
+    unique = list(dict.fromkeys(text for text in texts if text is not None))
+    faults: dict[str, str] = {}
+    answers: dict[str, list[Any]] = {}
+    try:
+        answers = dict(zip(unique, values(unique), strict=True))
+    except Exception:  # noqa: BLE001 - one text must not cost the others; which one it is is found out alone
+        for text in unique:
+            try:
+                (answers[text],) = values([text])
+            except Exception as error:  # noqa: BLE001
+                told = getattr(error, "message", None) or str(error)
+                faults[text] = f"not classified: {type(error).__name__}: {told}"[:300]
+    nothing: list[Any] = [None] * len(columns.names)
+    rows = [nothing if text is None else answers.get(text, nothing) for text in texts]
+    new: dict[str, list[Any]] = {name: [row[at] for row in rows] for at, name in enumerate(columns.names)}
+    if faults:
+        for name, made in (("reject", faults.get), ("content", lambda text: excerpt(text[:1000]))):
+            old = group.column(f"{prefix}{name}").to_pylist()
+            new[f"{prefix}{name}"] = [
+                made(text) if text in faults else there for text, there in zip(texts, old, strict=True)
+            ]
+    for name, found in new.items():
+        at = group.schema.get_field_index(name)
+        field = group.schema.field(at)
+        group = group.set_column(at, field, pa.array(found, type=field.type))
+    return group

@@ -57,10 +57,10 @@ def _system(address: str) -> tuple[Any, str]:
         system, path = fs.FileSystem.from_uri(address)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         try:
-            other, path = require("fsspec", extra="ray").core.url_to_fs(address)
+            other, path = require("fsspec.core", extra="ray").url_to_fs(address)
         except (ValueError, ImportError) as unknown:
             raise InputError(
-                f"nothing here can open such an address: {unknown or error}",
+                f"nothing here can open such an address: {unknown}",
                 hint="Known are file, s3, gs, abfss and hdfs, and what fsspec has a package for.",
                 file=address,
             ) from error

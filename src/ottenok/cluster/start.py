@@ -11,19 +11,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ottenok.core.errors import ConfigError
+from ottenok.core.errors import ConfigError, ModelError, OttenokError
 from ottenok.core.lazy import require
 from ottenok.inference.api import available_processors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["LOCAL", "processors", "started"]
+__all__ = ["LOCAL", "processors", "spread", "started"]
 
 # The address that means: start Ray here.
 LOCAL = "local"
 # Bytes of Ray's store of objects on one machine. No table passes through it, only names of files and counts.
 _STORE = 200 << 20
+# Times that work whose process died is begun again.
+_RETRIES = 5
 
 
 @contextmanager
@@ -86,3 +88,45 @@ def started(address: str = LOCAL, *, workers: int | None = None) -> Iterator[Any
 def processors(ray: Any) -> int:  # noqa: ANN401 - ray has no narrower type
     """Return how many processors the cluster has, at least 1."""
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+def spread(
+    ray: Any,  # noqa: ANN401 - ray has no narrower type
+    work: Callable[..., Any],
+    calls: Iterable[tuple[Any, ...]],
+    workers: int,
+) -> Iterator[tuple[Any, ...]]:
+    """Call a function once for each tuple of arguments, on so many processors at once; yield the tuples as they end.
+
+    A call whose process died is made again; Ray keeps the processes, so what they have loaded stays.
+
+    Raises:
+        OttenokError: A call raised it; the others are let go.
+        ModelError: A call ended with another error, or its process died again and again.
+    """
+    remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(work)
+    waiting, running = iter(calls), dict[Any, tuple[Any, ...]]()
+    try:
+        while True:
+            while len(running) < workers and (call := next(waiting, None)) is not None:
+                running[remote.remote(*call)] = call
+            if not running:
+                return
+            (ready,), _ = ray.wait(list(running))
+            call = running.pop(ready)
+            try:
+                ray.get(ready)
+            except ray.exceptions.RayTaskError as error:
+                if isinstance(error.cause, OttenokError):
+                    raise error.cause from None
+                raise ModelError(f"a worker failed: {type(error.cause).__name__}: {error.cause}") from error
+            except ray.exceptions.RayError as error:
+                told = str(error).strip().splitlines()
+                raise ModelError(
+                    f"a worker was lost {_RETRIES + 1} times: {told[0][:300] if told else error!r}",
+                    hint="What was done is kept. Memory is the commonest cause: give fewer --workers.",
+                ) from error
+            yield call
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)

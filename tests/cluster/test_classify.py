@@ -1,0 +1,206 @@
+"""Bulk classification on Ray: the same answers as one machine, folders and addresses, kills, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("ray", reason="needs the extra `ray`")
+from ottenok.cli.classify import classify as command
+from ottenok.cluster.classify import classify_folder
+from ottenok.core.errors import DataError, InputError
+from ottenok.inference.api import load
+from ottenok.inference.files import FileOptions, classify_file
+
+WORDS = ["ужасно", "чудесно", "стол", "很好", "糟糕", "да", "😀"]
+ADDED = ["predicted_file", "predicted_row", "predicted_reject", "predicted_content"]
+# Runs a job and kills itself at a moment: before a method of these names is called for the so-manieth time.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ottenok.cluster import classify, places
+
+name, count = sys.argv[1].split(":")
+owner = {"write_text": places.Folder, "remove_folder": places.Folder, "close": classify._Job, "_missing": classify._Job}
+if name in owner:
+    wrapped, left = getattr(owner[name], name), [int(count)]
+    def dies(self, *args, **kwargs):
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return wrapped(self, *args, **kwargs)
+    setattr(owner[name], name, dies)
+else:
+    class Dies(classify.SILENT.__class__):
+        # After the first part's rows have been told.
+        def advance(self, count=1):
+            if count > 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+source, out, model, cluster = sys.argv[2:]
+progress = classify.SILENT if name in owner else Dies()
+classify.classify_folder(source, out, text="text", model={"model": model}, cluster=cluster, progress=progress)
+"""
+
+
+def _write(file: Path, rows: int, *, first: int = 0) -> Path:
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["id", "text"])
+        for row in range(first, first + rows):
+            text = "" if row % 500 == 7 else " ".join(WORDS[(row // step) % len(WORDS)] for step in (1, 7, 49, 343))
+            writer.writerow([row, text])
+    return file
+
+
+def _rows(folder: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:
+    return [
+        row
+        for file in sorted(folder.glob("part-*.parquet"))
+        for row in pq.read_table(file, columns=columns).to_pylist()
+    ]
+
+
+def test_answers_are_those_of_one_machine_to_the_last_digit(cluster: str, bundle: Path, tmp_path: Path) -> None:
+    """All rows are there in their order; columns, answers and rejects are those of `classify_file`."""
+    file = _write(tmp_path / "texts.csv", 9000)
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write("9001,one,cell,too,many\n9002,да\n")
+    done = classify_folder(file, tmp_path / "out", text="text", model={"model": bundle}, cluster=cluster)
+    one = classify_file(file, tmp_path / "one.parquet", text="text", classifier=load(bundle, threads=1))
+    found = _rows(tmp_path / "out")
+    assert (done.rows, done.parts) == (9002, 3)
+    assert [row["predicted_row"] for row in found] == list(range(1, 9003))
+    sound = [row for row in found if row["predicted_reject"] is None]
+    assert pq.read_table(one.out).to_pylist() == [
+        {key: value for key, value in row.items() if key not in ADDED} for row in sound
+    ]
+    theirs, ours = (
+        [json.loads(line) for line in Path(str(name)).read_text(encoding="utf-8").splitlines()]
+        for name in (one.rejects, done.rejects)
+    )
+    assert [{**row, "file": str(file)} for row in theirs] == ours
+    assert done.rejected == one.rejected == {"empty text": 18, "5 fields instead of 2": 1}
+
+
+def test_a_text_that_the_model_fails_at_costs_no_other(cluster: str, bundle: Path, tmp_path: Path) -> None:
+    """It is a reject with the error, keeps its columns, and the rows beside it have answers."""
+    file = tmp_path / "texts.csv"
+    file.write_text('id,text\n1,да\n2,"well, $ is no number"\n3,很好\n', encoding="utf-8")
+    done = classify_folder(file, tmp_path / "out", text="text", model={"model": bundle}, cluster=cluster)
+    rows = _rows(tmp_path / "out")
+    assert [(row["id"], row["predicted_label"] is None) for row in rows] == [("1", False), ("2", True), ("3", False)]
+    assert rows[1]["predicted_reject"].startswith("not classified: ModelError")
+    listed = json.loads(Path(str(done.rejects)).read_text(encoding="utf-8"))
+    assert (listed["row"], listed["content"]) == (2, "well, $ is no number")
+
+
+def test_a_folder_of_parquet_keeps_its_types(cluster: str, bundle: Path, tmp_path: Path) -> None:
+    """Files in folders are read by their names; what begins with `_` or `.` is not; the same command finds all done."""
+    for number in range(3):
+        place = tmp_path / "in" / f"day={number}"
+        place.mkdir(parents=True)
+        pq.write_table(pa.table({"n": pa.array([number], pa.int8()), "text": ["很好"]}), place / "a.parquet")
+    (tmp_path / "in" / "_SUCCESS").write_text("", encoding="utf-8")
+    given = [str(tmp_path / "in"), "--text", "text", "-m", str(bundle), "-o", str(tmp_path / "out")]
+    given += ["--cluster", cluster, "--format", "json"]
+    first, second = (json.loads(CliRunner().invoke(command, given, catch_exceptions=False).stdout) for _ in range(2))
+    assert (first["files"], first["rows"], first["finished"], second["finished"]) == (3, 3, False, True)
+    table = pa.concat_tables(pq.read_table(file) for file in sorted((tmp_path / "out").glob("*.parquet")))
+    assert table.schema.field("n").type == pa.int8()
+    assert table.column("n").to_pylist() == [0, 1, 2]
+    assert table.schema.field("predicted_row").type == pa.int64()
+
+
+@pytest.mark.parametrize("scheme", ["file://", "local://"])
+def test_addresses_and_globs(scheme: str, cluster: str, bundle: Path, tmp_path: Path) -> None:
+    """What pyarrow opens and what fsspec opens give the same; a glob goes through folders."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        _write(tmp_path / name / "texts.csv", 4)
+    (tmp_path / "b" / "other.tsv").write_text("x\ty\n", encoding="utf-8")
+    source, out = f"{scheme}{tmp_path}/**/*.csv", f"{scheme}{tmp_path}/out"
+    done = classify_folder(source, out, text="text", model={"model": bundle}, cluster=cluster)
+    rows = _rows(tmp_path / "out")
+    assert (done.files, done.rows) == (2, 8)
+    assert [Path(row["predicted_file"]).parent.name for row in rows] == ["a"] * 4 + ["b"] * 4
+    assert [row["predicted_row"] for row in rows] == [1, 2, 3, 4] * 2
+
+
+def test_killed_at_any_moment_no_row_is_lost_or_doubled(cluster: str, bundle: Path, tmp_path: Path) -> None:
+    """Drivers that kill themselves among parts, before the rejects and at the end leave what the next one takes up."""
+    source = _write(tmp_path / "texts.csv", 20_000)
+    calm, out = tmp_path / "calm", tmp_path / "out"
+    classify_folder(source, calm, text="text", model={"model": bundle}, cluster=cluster)
+    ended = []
+    for moment in ("first part:1", "close:1", "remove_folder:1", "never:1"):
+        run = [sys.executable, "-c", KILLED, moment, str(source), str(out), str(bundle), cluster]
+        if moment == "never:1":
+            run[3] = "close:9"
+        ended.append(subprocess.run(run, check=False, env=os.environ, timeout=120).returncode)
+    assert ended == [-signal.SIGKILL] * 3 + [0]
+    assert _rows(out) == _rows(calm)
+    names = {file.name for file in out.rglob("*") if file.is_file()}
+    assert names == {file.name for file in calm.rglob("*") if file.is_file()}
+    assert [row["id"] for row in _rows(out, ["id"])] == [str(row) for row in range(20_000)]
+
+
+def test_a_part_that_is_not_whole_is_made_anew(cluster: str, bundle: Path, tmp_path: Path) -> None:
+    """What a job finds when it goes on is looked at: half a file, or one of another job, is no part."""
+    source, out = _write(tmp_path / "texts.csv", 5000), tmp_path / "out"
+
+    def run(**more: Any) -> Any:
+        return classify_folder(source, out, text="text", model={"model": bundle}, cluster=cluster, **more)
+
+    run()
+    expected = _rows(out)
+    part = out / "part-00000001.parquet"
+    part.unlink()
+    assert run().resumed == 0  # a finished job whose parts are gone begins again
+    assert _rows(out) == expected
+    with pytest.raises(InputError, match="holds a finished job of another"):
+        run(options=FileOptions(prefix="p_"))
+    assert run(options=FileOptions(prefix="p_", overwrite=True)).rows == 5000
+
+
+@pytest.mark.parametrize(
+    ("files", "text", "words"),
+    [
+        ({"a.csv": "text\nда\n", "b.csv": "text,more\nда,1\n"}, "text", "differ in more"),
+        ({"a.csv": "text\nда\n"}, "texte", "there is no column 'texte'"),
+        ({"a.csv": "text,n\n,1\n"}, "text", "none of the 1 rows can be classified"),
+        ({"a.csv": "text\nда\n", "a.doc": "да"}, "text", "no table that is known"),
+        ({"a.csv": "text,predicted_row\nда,1\n"}, "text", "has a column 'predicted_row' already"),
+        ({}, "text", "no such file"),
+    ],
+)
+def test_what_can_not_be_done_is_refused(
+    files: dict[str, str], text: str, words: str, cluster: str, bundle: Path, tmp_path: Path
+) -> None:
+    """An error names the file, the column and what differs; it comes through Ray as it was raised."""
+    (tmp_path / "in").mkdir()
+    for name, content in files.items():
+        (tmp_path / "in" / name).write_text(content, encoding="utf-8")
+    with pytest.raises((DataError, InputError), match=words):
+        classify_folder(tmp_path / "in", tmp_path / "out", text=text, model={"model": bundle}, cluster=cluster)
+
+
+def test_a_strangers_folder_is_left_alone(bundle: Path, tmp_path: Path) -> None:
+    """Nothing is written beside files that no job wrote, nor into a file."""
+    source = _write(tmp_path / "texts.csv", 3)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.parquet").write_text("mine", encoding="utf-8")
+    for out, words in (("out", "holds something else"), ("texts.csv", "is a file, and a cluster writes a folder")):
+        with pytest.raises(InputError, match=words):
+            classify_folder(source, tmp_path / out, text="text", model={"model": bundle})
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["mine.parquet"]
