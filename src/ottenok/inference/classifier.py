@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
 
@@ -46,6 +46,7 @@ BATCH_TOKENS = 512
 STREAM_TEXTS = 4096
 
 OnMissing = Literal["reason", "raise"]
+FrameT = TypeVar("FrameT")
 
 # How columns of other libraries become Python objects: Arrow, pandas and polars, numpy.
 _CONVERSIONS = ("to_pylist", "to_list", "tolist")
@@ -368,6 +369,35 @@ class Classifier:
         return Explanation(
             text=text, task=chosen.name, label=chosen.scheme.labels[place], base=base, logit=logit, words=words
         )
+
+    def classify_frame(
+        self, frame: FrameT, *, text: str, columns: Sequence[str] | None = None, prefix: str = "predicted_"
+    ) -> FrameT:
+        """Classify a column of a data frame, and return the frame with the answers as further columns.
+
+            >>> frame = classifier.classify_frame(frame, text="review")      # doctest: +SKIP
+
+        Args:
+            frame: Of pandas, Polars (also lazy), Arrow, or another library that narwhals reads.
+            text: The column with the texts.
+            columns: Names of the answers that are wanted, such as `label` and `polarity`; None: all, named and
+                rounded as in files.
+            prefix: Of the answers' names.
+
+        Returns:
+            A frame of the same kind, with its index and its other columns; answers are missing where a text is, or
+            has nothing to read.
+
+        Raises:
+            ConfigError: There is no answer of a name in `columns`.
+            InputError: This is no data frame, it has no such column or has one of an answer's name, or a value is no
+                text.
+            MissingExtraError: The extra `frames` is not installed.
+        """
+        from ottenok.inference.frames import classify_frame
+
+        found: FrameT = classify_frame(self, frame, text=text, columns=columns, prefix=prefix)
+        return found
 
     def prepare(self, texts: Sequence[str]) -> Prepared:
         """Normalise, tokenise and cut batches; `texts` are strings."""

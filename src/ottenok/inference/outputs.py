@@ -52,6 +52,7 @@ class AnswerColumns:
     Attributes:
         tasks: As given.
         names: The names, in order.
+        kinds: What each holds: `text`, `texts` (a list of them) or `number`.
     """
 
     def __init__(self, tasks: Sequence[Task], prefix: str = "predicted_") -> None:
@@ -69,6 +70,11 @@ class AnswerColumns:
                     name = f"p_{name}"
                 found.append(f"{start}{name}")
         self.names = tuple(found)
+        kinds: list[str] = []
+        for task in self.tasks:
+            kinds.append("texts" if task.scheme.kind == "multi-label" else "text")
+            kinds += ["number"] * (1 + bool(task.scheme.values) + len(task.scheme.labels))
+        self.kinds = tuple(kinds)
 
     def values(self, prediction: Prediction) -> list[Any]:
         """Return the cells of one row: for each task the label (None for none) or list of labels, then numbers."""
@@ -211,15 +217,11 @@ class _SameParquet(Writer):
         """Return the columns of answers: text or lists of text, then numbers of 32 bits."""
         import pyarrow as pa
 
-        found, place = {}, 0
-        for task in self._columns.tasks:
-            several = task.scheme.kind == "multi-label"
-            numbers = 1 + bool(task.scheme.values) + len(task.scheme.labels)
-            kinds = [pa.list_(pa.string()) if several else pa.string(), *[pa.float32()] * numbers]
-            for kind in kinds:
-                found[self._columns.names[place]] = pa.array([row[place] for row in answers], type=kind)
-                place += 1
-        return found
+        types = {"text": pa.string(), "texts": pa.list_(pa.string()), "number": pa.float32()}
+        return {
+            name: pa.array([row[place] for row in answers], type=types[kind])
+            for place, (name, kind) in enumerate(zip(self._columns.names, self._columns.kinds, strict=True))
+        }
 
     def _rows(self, chunk: Chunk) -> pa.Table:
         import pyarrow as pa
