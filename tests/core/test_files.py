@@ -90,6 +90,31 @@ def test_a_lock_is_one_process_s(tmp_path: Path) -> None:
     assert not file.exists()
 
 
+@pytest.mark.parametrize("moment", ["flock", "samestat"])
+def test_ctrl_c_before_the_lock_is_held_leaves_no_file(tmp_path: Path, moment: str) -> None:
+    """Its file is made before it is locked; of an interrupted attempt nothing stays, and another's file does."""
+    code = (
+        "import os, fcntl, pathlib, sys\n"
+        "from ottenok.core.files import LockedError, locked\n"
+        "where = {'flock': fcntl, 'samestat': os.path}[sys.argv[2]]\n"
+        "real = getattr(where, sys.argv[2])\n"
+        "def once(*arguments):\n"
+        "    setattr(where, sys.argv[2], real)\n"
+        "    raise KeyboardInterrupt\n"
+        "setattr(where, sys.argv[2], once)\n"
+        "try:\n"
+        "    with locked(pathlib.Path(sys.argv[1])): pass\n"
+        "except (KeyboardInterrupt, LockedError) as error: print(type(error).__name__)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "lock"), moment]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "KeyboardInterrupt\n"
+    assert list(tmp_path.iterdir()) == []
+
+    with locked(tmp_path / "lock"):
+        subprocess.run(command, capture_output=True, check=True)
+        assert (tmp_path / "lock").read_text() == str(os.getpid())
+
+
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
     """A write that fails for want of room says which file it was."""
     import errno

@@ -12,18 +12,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from ottenok.bundle.manifest import SchemeFacts
-from ottenok.core.errors import DataError, SchemeError
+from ottenok.core.errors import ConfigError, DataError, SchemeError
 from ottenok.core.schemes import load_scheme
 from ottenok.data.corpus import COLUMNS
 from ottenok.studies.evaluation import evaluate
-from ottenok.studies.rows import Columns, read_rows
+from ottenok.studies.rows import Columns, Rows, task_rows
+from ottenok.tables.options import TableOptions
+from ottenok.tasks.decision import Decision
 from ottenok.tasks.predictions import load_predictions
 from ottenok.tasks.report import Report
+from ottenok.tasks.task import Task
 from ottenok.training.inputs import Places
 from toys import fake_classifier
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ottenok.core.schemes import LabelScheme
 
 SENTIMENT = load_scheme("sentiment-3")
 GOOD, BAD, PLAIN = "очень хороший фильм", "очень плохой фильм", "фильм идёт два часа"
@@ -52,6 +57,12 @@ def _corpus(folder: Path, scheme: str = "sentiment-3", names: tuple[str, ...] = 
     manifest = {"name": "small", "scheme": scheme, "label_scheme": own, "recipe": {"text": {}}}
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return folder
+
+
+def read_rows(data: Path, scheme: LabelScheme, *, places: Places) -> Rows:
+    """Read the rows of one task of a model."""
+    task = Task(name=scheme.name, scheme=scheme, problem="multi-class", decision=Decision(activation="softmax"))
+    return next(iter(task_rows(data, [task], places=places).values()))
 
 
 def _file(path: Path, rows: list[tuple[str, str]], header: tuple[str, str] = ("text", "label")) -> Path:
@@ -194,6 +205,16 @@ def test_a_file_with_strange_labels_is_refused(tmp_path: Path, places: Places) -
 
     with pytest.raises(SchemeError, match="sport"):
         read_rows(file, SENTIMENT, places=places)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [Columns(label_map={"a": "positive"}), Columns(text="отзыв"), Columns(table=TableOptions(encoding="cp1251"))],
+)
+def test_what_is_said_of_a_file_is_refused_for_a_corpus(tmp_path: Path, places: Places, columns: Columns) -> None:
+    """Rather than left out silently: a corpus has its labels and texts."""
+    with pytest.raises(ConfigError, match="this is a corpus"):
+        evaluate(fake_classifier(), _corpus(tmp_path / "c"), columns=columns, places=places)
 
 
 def test_an_empty_split_is_refused(tmp_path: Path, places: Places) -> None:

@@ -26,11 +26,13 @@ __all__ = ["export"]
     "--light", type=click.Path(path_type=Path, file_okay=False), help="Copy what prediction needs to this folder."
 )
 @column_options
-@click.option("--rows", type=click.IntRange(min=100), default=2000, show_default=True, help="Most rows to measure on.")
+@click.option(
+    "--rows", "most", type=click.IntRange(min=100), default=2000, show_default=True, help="Most rows to measure on."
+)
 @json_option
 @places_options()
 def export(
-    model: Path, data: str | None, columns: Columns, rows: int, *, light: Path | None, as_json: bool, places: Places
+    model: Path, data: str | None, columns: Columns, most: int, *, light: Path | None, as_json: bool, places: Places
 ) -> None:
     """Write MODEL, the folder of a trained classifier, as ONNX.
 
@@ -44,7 +46,7 @@ def export(
     from ottenok.bundle.manifest import ONNX, ONNX_INT8
     from ottenok.cli.bars import Bars
     from ottenok.core.lazy import need
-    from ottenok.studies.rows import read_rows
+    from ottenok.studies.rows import task_rows
 
     bars = Bars()
     lines: list[str] = []
@@ -58,24 +60,21 @@ def export(
     if data is not None:
         with need("train"):
             from ottenok.export.quantise import quantise
-        first = open_bundle(model).manifest.tasks[0]
-        scheme = first.scheme.canonical_scheme()
-        found = read_rows(data, scheme, split="validation", columns=columns, places=places, progress=bars).test
+        tasks = open_bundle(model).manifest.task_list(canonical=True)
+        rows = task_rows(data, tasks, split="validation", columns=columns, places=places, progress=bars)
+        texts = {id_: text for one in rows.values() for id_, text in zip(one.ids, one.test.texts, strict=True)}
         # The same rows every time.
-        count = len(found.texts)
-        picked = sorted(random.Random(0).sample(range(count), min(rows, count)))  # noqa: S311 - a sample, no secret
-        truth = found.truth.tolist()
-        done = quantise(
-            model,
-            texts=[found.texts[row] for row in picked],
-            labels={
-                first.name: [
-                    tuple(label for label, there in zip(scheme.labels, truth[row], strict=True) if there)
-                    for row in picked
-                ]
-            },
-            progress=bars,
-        )
+        picked = sorted(random.Random(0).sample(sorted(texts), min(most, len(texts))))  # noqa: S311 - a sample, no secret
+        labels: dict[str, list[tuple[str, ...] | None]] = {}
+        for task in tasks:
+            if task.name in rows:
+                found = zip(rows[task.name].ids, rows[task.name].test.truth.tolist(), strict=True)
+                told = {
+                    id_: tuple(label for label, there in zip(task.scheme.labels, row, strict=True) if there)
+                    for id_, row in found
+                }
+                labels[task.name] = [told.get(id_) for id_ in picked]
+        done = quantise(model, texts=[texts[id_] for id_ in picked], labels=labels, progress=bars)
         lines.append(f"{done.file}: {done.bytes / 1e6:.0f} MB, made by {done.method}")
         for name, parity in done.tasks.items():
             place = f"{name}: " if len(done.tasks) > 1 else ""

@@ -151,32 +151,14 @@ def locked(file: Path) -> Iterator[None]:
     Raises:
         LockedError: Another process holds it.
     """
-    while True:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            stream = file.open("a+b")
-        except FileNotFoundError:  # its folder went away with the run that held it
-            continue
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                stream.seek(1 << 30)  # the lock of a region there forbids reading it
-                msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            stream.seek(0)
-            told = stream.read(20)
-            stream.close()
-            raise LockedError(file, int(told) if told.isdigit() else None) from error
-        # Whoever held it before may have removed the file between the opening and the lock.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(stream.fileno()), file.stat()):
-                break
-        stream.close()
+    try:
+        stream = _opened(file)
+    except KeyboardInterrupt:
+        # It may be there already, and nobody's.
+        with suppress(OSError, LockedError):
+            _opened(file, make=False).close()
+            file.unlink()
+        raise
     try:
         stream.seek(0)
         stream.truncate()
@@ -187,6 +169,47 @@ def locked(file: Path) -> Iterator[None]:
         with suppress(OSError):
             file.unlink()
         stream.close()
+
+
+def _opened(file: Path, *, make: bool = True) -> IO[bytes]:
+    """Open a file and lock it.
+
+    Raises:
+        FileNotFoundError: It is not there, and is not to be made.
+        LockedError: Another process holds it.
+    """
+    while True:
+        if make:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            stream = file.open("a+b" if make else "r+b")
+        except FileNotFoundError:  # its folder went away with the run that held it
+            if make:
+                continue
+            raise
+        held = False
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                stream.seek(1 << 30)  # the lock of a region there forbids reading it
+                msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever held it before may have removed the file between the opening and the lock.
+            with suppress(FileNotFoundError):
+                held = os.path.samestat(os.fstat(stream.fileno()), file.stat())
+            if held:
+                return stream
+        except OSError as error:
+            stream.seek(0)
+            told = stream.read(20)
+            raise LockedError(file, int(told) if told.isdigit() else None) from error
+        finally:
+            if not held:
+                stream.close()
 
 
 def flush(stream: IO[bytes] | IO[str]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ottenok.core.errors import DataError, SchemeError
+from ottenok.core.errors import ConfigError, DataError, SchemeError
 from ottenok.core.language import detect_language
 from ottenok.core.progress import SILENT, Progress, tracked
 from ottenok.core.schemes import find_map, load_schemes
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ottenok.inference.classifier import Classifier
     from ottenok.tasks.task import Task
 
-__all__ = ["Columns", "Rows", "open_data", "probabilities", "read_rows", "row_probabilities", "task_rows"]
+__all__ = ["Columns", "Rows", "open_data", "probabilities", "row_probabilities", "task_rows"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +114,17 @@ def task_rows(
         progress: Whom to tell.
 
     Raises:
+        ConfigError: Something is said of a file's columns, and the data is a corpus.
         DataError: There is no such data, or no row of it can be used.
         SchemeError: The labels of the data lead to those of no task.
     """
     found = open_data(data, places, progress)
+    if not isinstance(found, Path) and columns != Columns():
+        raise ConfigError(
+            "--text, --label, --label-map and how a table is read are for files, and this is a corpus",
+            hint="Leave them out; a corpus gets other labels when it is built: ottenok data build ... --label-map",
+            file=str(data),
+        )
     if isinstance(found, Path):
         return {tasks[0].name: _from_file(found, tasks[0].scheme, columns, progress)}
     rows: dict[str, Rows] = {}
@@ -130,22 +137,6 @@ def task_rows(
     if not rows and problem is not None:
         raise problem
     return rows
-
-
-def read_rows(
-    data: str | Path,
-    scheme: LabelScheme,
-    *,
-    split: Split = "test",
-    columns: Columns = Columns(),
-    places: Places,
-    progress: Progress = SILENT,
-) -> Rows:
-    """Read rows in the labels of one scheme; see `task_rows`."""
-    found = open_data(data, places, progress)
-    if isinstance(found, Path):
-        return _from_file(found, scheme, columns, progress)
-    return _from_corpus(found, _corpus_task(found, scheme), scheme, split)
 
 
 def _corpus_task(corpus: Corpus, scheme: LabelScheme, name: str | None = None) -> CorpusTask:
