@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ottenok.bundle.manifest import BundleManifest
 
@@ -21,6 +21,14 @@ def pytest_configure() -> None:
     """Hear Ctrl-C also where a shell began the tests in the background: the programs that they begin inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what is fetched, converted and tried out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTTENOK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def _folder(variable: str, default: Path) -> Path:

@@ -25,6 +25,7 @@ from ottenok.core.files import atomic_write_text
 from ottenok.core.schemes import load_scheme
 from ottenok.inference.classifier import Classifier
 from ottenok.inference.tokens import Tokeniser
+from ottenok.inference.trial import remember
 from ottenok.tasks.decision import Decision
 
 if TYPE_CHECKING:
@@ -207,10 +208,11 @@ def write_graph(
 
 
 def write_bundle(folder: Path, manifest: BundleManifest, **sizes: int) -> Path:
-    """Write a bundle of a tiny graph for a manifest's tasks."""
+    """Write a bundle of a tiny graph for a manifest's tasks, as if it had been exported here."""
     write_graph(folder / ONNX, {facts.output: facts.task().outputs for facts in manifest.tasks}, **sizes)
     character_tokenizer().save(str(folder / TOKENIZER))
     write_manifest(folder, manifest)
+    remember(folder)
     return folder
 
 

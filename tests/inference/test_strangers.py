@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from ottenok.bundle.manifest import ONNX, TOKENIZER
+from ottenok.bundle.folder import read_manifest, write_manifest
+from ottenok.bundle.manifest import ONNX, ONNX_INT8, TOKENIZER, SchemeFacts
 from ottenok.core.errors import BundleError, ModelError
 from ottenok.inference import trial
 from ottenok.inference.api import load
+from toys import tiny_manifest, write_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +68,22 @@ def test_a_graph_without_an_end_is_given_up(make_foreign: Callable[..., Path], m
 
     with pytest.raises(ModelError, match="did not read a few texts in 8 seconds"):
         load(folder)
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32"])
+def test_a_folder_that_looks_like_ours_is_tried_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: Any
+) -> None:
+    """Anybody can write a manifest with the right checksums; every graph of a folder is tried."""
+    monkeypatch.setattr(trial, "_SECONDS", 8)
+    folder = write_bundle(tmp_path, tiny_manifest(SchemeFacts(name="custom", kind="multi-class", labels=("a", "b"))))
+    harmful = ONNX if precision == "fp32" else ONNX_INT8
+    (folder / ONNX_INT8).write_bytes((folder / ONNX).read_bytes())
+    graph_of(endless, ["b", 2], folder / harmful)
+    write_manifest(folder, read_manifest(folder))
+
+    with pytest.raises(ModelError, match="seconds"):
+        load(folder, precision=precision)
 
 
 def test_an_output_of_three_dimensions_is_refused(make_foreign: Callable[..., Path]) -> None:

@@ -24,6 +24,7 @@ from ottenok.core.files import atomic_folder, atomic_path
 from ottenok.core.lazy import onnxruntime, require
 from ottenok.core.progress import SILENT
 from ottenok.export.graph import strip
+from ottenok.inference.trial import remember
 from ottenok.models.network import load, load_saved_tokenizer
 from ottenok.tasks.task import columns
 
@@ -96,6 +97,7 @@ def export(folder: Path, *, progress: Progress = SILENT) -> Exported:
     exported = export_graph(folder, folder / ONNX, bundle.manifest, progress=progress)
     if bundle.own:
         write_manifest(folder, bundle.manifest)
+        remember(folder)
     return exported
 
 

@@ -21,6 +21,7 @@ from ottenok.core.progress import SILENT
 from ottenok.export.graph import strip
 from ottenok.export.int8 import quantise_blocks, quantise_rows
 from ottenok.inference.api import classifier_of
+from ottenok.inference.trial import remember
 from ottenok.tasks.decision import chosen, indicator
 from ottenok.tasks.report import EvaluationOptions, evaluate
 
@@ -161,6 +162,7 @@ def quantise(
         progress.finish()
         if bundle.own:
             write_manifest(folder, bundle.manifest)
+            remember(folder)
     raise ModelError(
         f"no int8 graph keeps within the limits: {'; '.join(faults)}",
         hint="Use the fp32 graph: it is in the bundle.",

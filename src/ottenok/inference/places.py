@@ -70,12 +70,13 @@ def find_folder(model: str | Path | None, *, cache: Path | None, progress: Progr
     folder, name = Path(model), Path(model).name
     if not folder.is_dir():
         folder, name = _from_hub(str(model), cache, progress), str(model).replace("/", "--")
-    if (folder / MANIFEST).is_file() or not (folder / CONFIG).is_file():
-        # A folder that is no model at all is left to the bundle's own checks.
-        return folder
-    ready = folder if _is_ready(folder) else _convert(folder, name, cache, progress)
-    try_folder(ready, cache)
-    return ready
+    own = (folder / MANIFEST).is_file()
+    if not own and (folder / CONFIG).is_file() and not _is_ready(folder):
+        folder = _convert(folder, name, cache, progress)
+    # A folder that is no model at all is left to the bundle's own checks.
+    if _is_ready(folder) and (own or (folder / CONFIG).is_file()):
+        try_folder(folder, cache)
+    return folder
 
 
 def _is_ready(folder: Path) -> bool:

@@ -15,6 +15,7 @@ from ottenok.core.files import sha256_file
 from ottenok.core.progress import SILENT, Progress
 from ottenok.inference.api import load_bundle
 from ottenok.inference.places import EMBEDDED, embedded_folder
+from ottenok.inference.trial import try_folder
 from ottenok.studies.cards import rewrite_card
 from ottenok.studies.rows import Columns, row_probabilities, task_rows
 from ottenok.tasks.calibration import logits_of, untempered
@@ -151,6 +152,8 @@ def tune(  # noqa: PLR0913 - an option each
                 f"a model can't be tuned on {what}: the figures would flatter it",
                 hint="Tune on validation rows, or on rows of your own that it has never seen.",
             )
+    if model not in {None, EMBEDDED}:
+        try_folder(bundle.folder, places.cache)
     probs = row_probabilities(load_bundle(bundle), rows, progress)
     fits: dict[str, DecisionFit] = {}
     for name, one_rows in rows.items():
