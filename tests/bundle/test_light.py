@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ottenok.bundle.folder import copy_light, open_bundle
+from ottenok.bundle.copies import copy_light
+from ottenok.bundle.folder import open_bundle
 from ottenok.core.errors import BundleError
 
 if TYPE_CHECKING:
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
 
 
 def test_a_light_copy_holds_one_graph_and_no_weights(folder: Path, tmp_path: Path) -> None:
-    """The copy has tokenizer, labels, the int8 graph and the card; torch's weights stay behind."""
-    (folder / "README.md").write_text("card", encoding="utf-8")
+    """The copy has tokenizer, labels, the int8 graph and the card, which says what opens it; torch's weights stay."""
+    card = (
+        '---\nlibrary_name: "transformers"\n---\n\n# Mine\n\n## Use\n\nfrom transformers import pipeline\n\n## More\n'
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
     bundle = open_bundle(folder)
 
     light = copy_light(bundle, tmp_path / "light")
@@ -27,7 +31,10 @@ def test_a_light_copy_holds_one_graph_and_no_weights(folder: Path, tmp_path: Pat
         "tokenizer.json",
         "tokenizer_config.json",
     }
-    assert (light.folder / "README.md").read_text(encoding="utf-8") == "card"
+    text = (light.folder / "README.md").read_text(encoding="utf-8")
+    assert text.startswith('---\nlibrary_name: "transformers.js"\n---\n\n# Mine\n\n## Use\n\nWith ottenok.')
+    assert text.endswith("\n\n## More\n")
+    assert "from transformers" not in text
     assert light.manifest.model_copy(update={"files": {}}) == bundle.manifest.model_copy(update={"files": {}})
 
 

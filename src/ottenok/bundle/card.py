@@ -6,7 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from ottenok.bundle.manifest import CARD, CONFIG, ONNX, ONNX_INT8, WEIGHTS, LicenceFacts, read_json
+from ottenok.bundle.manifest import CARD, ONNX, ONNX_INT8, LicenceFacts
+from ottenok.bundle.stock import library_name, opened_by
 from ottenok.core.files import atomic_write_text
 from ottenok.core.schemes import LEARNED_ROWS
 from ottenok.tasks.tables import code_span, decision_text, escape_markdown
@@ -23,6 +24,7 @@ __all__ = [
     "ANNOTATION",
     "COMMERCIAL",
     "EARLIER",
+    "card_for",
     "card_text",
     "front_matter",
     "limits",
@@ -162,7 +164,7 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+")
 _METRIC_TYPES = {"accuracy": "accuracy", "macro_f1": "f1", "weighted_f1": "f1", "macro_auc": "roc_auc"}
 
 
-def front_matter(manifest: BundleManifest, *, has_weights: bool) -> str:
+def front_matter(manifest: BundleManifest, *, library: str) -> str:
     """Return the YAML head of a model card, from `---` to `---`, as the hub reads it.
 
     Each value is written as JSON, which is YAML too: nothing needs quoting rules, and nothing in a name can break out.
@@ -203,7 +205,7 @@ def front_matter(manifest: BundleManifest, *, has_weights: bool) -> str:
         "license_name": None
         if licence in _HUB_LICENCES
         else re.sub(r"[^a-z0-9.\-]+", "-", licence).strip("-") or "see-below",
-        "library_name": "transformers" if has_weights else "onnx",
+        "library_name": library,
         "pipeline_tag": "text-classification",
         "tags": [
             "ottenok",
@@ -256,7 +258,7 @@ def card_text(bundle: Bundle, results: Mapping[str, str]) -> str:
         f"{escape_markdown(name)} {escape_markdown(version)}" for name, version in manifest.versions.items()
     )
     parts = [
-        front_matter(manifest, has_weights=bundle.has(WEIGHTS)),
+        front_matter(manifest, library=library_name(bundle)),
         warning(manifest),
         f"# {escape_markdown(manifest.name)}",
         escape_markdown(manifest.description),
@@ -303,7 +305,7 @@ def _labels(manifest: BundleManifest) -> str:
 
 
 def _use(bundle: Bundle) -> str:
-    """Say how ottenok and transformers open the folder, and what transformers then leaves out."""
+    """Say which tools open the folder, how, and what others than ottenok leave out."""
     manifest = bundle.manifest
     example = _EXAMPLES.get(next(iter(manifest.languages), "ru"), "Какая гадость эта ваша заливная рыба!")
     graphs = [name for name in (ONNX_INT8, ONNX) if bundle.has(name)]
@@ -316,26 +318,41 @@ def _use(bundle: Bundle) -> str:
         f'print(classifier("{example}"))\n'
         "```"
     )
-    config = bundle.folder / CONFIG
-    if not (bundle.has(WEIGHTS) and config.is_file()):
-        return text
-    own = read_json(config).get("model_type") == "ottenok"
-    call = ", truncation=True, top_k=None" if manifest.scheme.kind == "multi-label" else ", truncation=True"
-    head = "import ottenok.models  # registers this architecture; no remote code\n" if own else ""
+    tools = opened_by(bundle)
+    if "transformers" in tools:
+        head = "import ottenok.models  # registers this architecture; no remote code\n"
+        own = "import ottenok" in tools["transformers"]
+        call = ", truncation=True, top_k=None" if manifest.scheme.kind == "multi-label" else ", truncation=True"
+        text += (
+            f"\n\nWith transformers:\n\n```python\n{head if own else ''}from transformers import pipeline\n\n"
+            'classifier = pipeline("text-classification", model="FOLDER")\n'
+            f'print(classifier("{example}"{call}))\n```'
+        )
+    others = {tool: line for tool, line in tools.items() if tool not in {"ottenok", "transformers"}}
+    if others:
+        rows = [[tool, code_span(line)] for tool, line in others.items()]
+        text += f"\n\nAnd with other tools:\n\n{_table(['tool', 'how it opens the folder'], rows)}"
     gaps = [
-        *([f"gives the outputs of {manifest.tasks[0].name} only"] if len(manifest.tasks) > 1 else []),
-        "reads texts as they are (ottenok normalises them first)",
-        "cuts what is longer than the model",
-        *(["leaves the thresholds to you"] if manifest.decision.thresholds else []),
-        *(["leaves the temperature out"] if manifest.decision.temperature != 1.0 else []),
+        *([f"give the outputs of {manifest.tasks[0].name} only"] if len(manifest.tasks) > 1 else []),
+        "read texts as they are (ottenok normalises them first)",
+        "cut what is longer than the model",
+        *(["leave the thresholds to you"] if manifest.decision.thresholds else []),
+        *(["leave the temperature out"] if manifest.decision.temperature != 1.0 else []),
     ]
-    return (
-        f"{text}\n\nWith transformers:\n\n"
-        f"```python\n{head}from transformers import pipeline\n\n"
-        'classifier = pipeline("text-classification", model="FOLDER")\n'
-        f'print(classifier("{example}"{call}))\n```\n\n'
-        f"transformers {', '.join(gaps[:-1])} and {gaps[-1]}."
-    )
+    if set(tools) == {"ottenok"}:
+        return text
+    return f"{text}\n\nAll but ottenok {', '.join(gaps[:-1])} and {gaps[-1]}."
+
+
+def card_for(text: str, bundle: Bundle) -> str:
+    """Return a card with what it says of the folder put right for a copy that holds other files.
+
+    Args:
+        text: The card of the original; what people have added to it stays.
+        bundle: The copy.
+    """
+    text = re.sub(r"(?m)^library_name: .*$", f'library_name: "{library_name(bundle)}"', text, count=1)
+    return re.sub(r"(?ms)^## Use\n.*?(?=^## |\Z)", lambda _: _use(bundle) + "\n\n", text, count=1)
 
 
 def _training(manifest: BundleManifest) -> str:

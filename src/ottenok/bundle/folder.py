@@ -1,24 +1,20 @@
-"""Bundle folders: open with every check, write the manifest with every checksum, copy what prediction needs."""
+"""Bundle folders: open with every check, write the manifest with every checksum."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ottenok.bundle.foreign import foreign_manifest, read_labels
 from ottenok.bundle.manifest import (
-    CARD,
     CONFIG,
     FORMAT,
     GRAPHS,
     MANIFEST,
     ONNX,
-    ONNX_INT8,
     TOKENIZER,
-    TOKENIZER_CONFIG,
     WEIGHTS,
     BundleManifest,
     FileFacts,
@@ -31,13 +27,13 @@ from ottenok.bundle.manifest import (
 from ottenok.bundle.stock import write_stock
 from ottenok.core.config import parse
 from ottenok.core.errors import BundleError, OttenokError
-from ottenok.core.files import atomic_folder, atomic_write_text, sha256_file
+from ottenok.core.files import atomic_write_text, sha256_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-__all__ = ["Bundle", "check_place", "copy_light", "open_bundle", "read_manifest", "write_manifest"]
+__all__ = ["Bundle", "open_bundle", "read_manifest", "write_manifest"]
 
 # Checked whenever a bundle is opened; larger files when they are loaded (`Bundle.verify`).
 _SMALL = 4 << 20
@@ -215,51 +211,3 @@ def write_manifest(folder: Path, manifest: BundleManifest) -> BundleManifest:
         raise BundleError(f"the manifest holds a number that JSON has not: {error}", file=str(folder)) from error
     atomic_write_text(folder / MANIFEST, text)
     return whole
-
-
-def copy_light(bundle: Bundle, out: Path) -> Bundle:
-    """Copy the tokenizer, one graph (int8 where there is one), the labels, the card and the manifest.
-
-    The copy is a folder that optimum and transformers.js open too.
-
-    Args:
-        bundle: A bundle that ottenok wrote.
-        out: The new folder; an older light copy is replaced when the new one is whole.
-
-    Raises:
-        BundleError: It is not ottenok's own, has no graph, or a file's bytes are not those of its manifest; or there
-            is something else at `out`, such as a classifier with torch's weights.
-    """
-    check_place(out)
-    graph = next((name for name in (ONNX_INT8, ONNX) if bundle.has(name)), None)
-    if not bundle.own or graph is None:
-        raise BundleError(
-            "only a classifier of ottenok with an ONNX graph can be made light",
-            hint="Write the graphs first: ottenok export FOLDER --int8 DATA",
-            file=str(bundle.folder),
-        )
-    names = [name for name in (CONFIG, TOKENIZER, TOKENIZER_CONFIG, graph) if bundle.has(name)]
-    bundle.verify(names)
-    with atomic_folder(out) as folder:
-        for name in names:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(bundle.folder / name, folder / name)
-        write_manifest(folder, bundle.manifest)
-        if (bundle.folder / CARD).is_file():
-            shutil.copyfile(bundle.folder / CARD, folder / CARD)
-    return open_bundle(out, full=True)
-
-
-def check_place(out: Path) -> None:
-    """Refuse a place where something else than an older light copy would be lost.
-
-    Raises:
-        BundleError: There is such a thing.
-    """
-    empty = not out.exists() or (out.is_dir() and not any(out.iterdir()))
-    if not empty and (not (out / MANIFEST).is_file() or (out / WEIGHTS).exists()):
-        raise BundleError(
-            "there is something in this place that is no light copy",
-            hint="Give another folder, or remove it first.",
-            file=str(out),
-        )

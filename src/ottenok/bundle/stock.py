@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["OWN_MODEL_TYPE", "is_own", "write_stock"]
+    from ottenok.bundle.folder import Bundle
+
+__all__ = ["OWN_MODEL_TYPE", "is_own", "library_name", "opened_by", "write_stock"]
 
 # The `model_type` of ottenok's own classifiers in their `config.json`. transformers puts it into its error where
 # nothing has registered it, and so says what is missing. Folders written before have the bare word.
@@ -63,6 +65,38 @@ _LABELS = ("id2label", "label2id", "problem_type", "function_to_apply")
 def is_own(config: Mapping[str, Any]) -> bool:
     """Say whether a `config.json` is of ottenok's own classifier."""
     return str(config.get("model_type", "")).split(" ")[0] == "ottenok"
+
+
+def opened_by(bundle: Bundle) -> dict[str, str]:
+    """Return which tools open a bundle, each with the line that does it; `FOLDER` stands for its place.
+
+    ottenok, transformers (PyTorch), transformers.js (JavaScript), optimum and ONNX Runtime alone, as far as they do.
+    The same probabilities as ottenok's are meant, of a text that fits one window and needs no normalising.
+    """
+    weights = bundle.has(WEIGHTS)
+    own = weights and is_own(read_json(bundle.folder / CONFIG))
+    graphs = [name for name in (ONNX_INT8, ONNX) if bundle.has(name)]
+    place, below = ("FOLDER/onnx", "") if own else ("FOLDER", "onnx/")
+    found = {"ottenok": 'ottenok.load("FOLDER")'} if graphs else {}
+    if weights:
+        line = 'pipeline("text-classification", model="FOLDER")'
+        found["transformers"] = f"import ottenok.models; {line}" if own else line
+    if graphs and (bundle.folder / CONFIG).is_file():
+        options = ", { subfolder: '' }" if own else ""
+        found["transformers.js"] = f"await pipeline('text-classification', '{place}'{options})"
+        file = below + graphs[0].removeprefix("onnx/")
+        found["optimum"] = f'ORTModelForSequenceClassification.from_pretrained("{place}", file_name="{file}")'
+    if graphs:
+        found["ONNX Runtime"] = f'onnxruntime.InferenceSession("FOLDER/{graphs[0]}")'
+    return found
+
+
+def library_name(bundle: Bundle) -> str:
+    """Return the hub's name for the library that a bundle is for: the one that opens it without another."""
+    tools = opened_by(bundle)
+    if "import" not in tools.get("transformers", "import"):
+        return "transformers"
+    return "ottenok" if "transformers" in tools else "transformers.js" if "transformers.js" in tools else "onnx"
 
 
 def write_stock(folder: Path, *, max_length: int) -> None:

@@ -42,7 +42,8 @@ def export(
     validation rows of a corpus or all rows of a table, is refused if it changes more than 2 % of the labels, loses more
     than 0.01 of macro F1, or lets a text's scores depend on its neighbours.
     """
-    from ottenok.bundle.folder import copy_light, open_bundle
+    from ottenok.bundle.copies import copy_light
+    from ottenok.bundle.folder import open_bundle
     from ottenok.bundle.manifest import ONNX, ONNX_INT8
     from ottenok.cli.bars import Bars
     from ottenok.core.lazy import need

@@ -46,9 +46,9 @@ def load(
     """Load a classifier.
 
     Args:
-        model: A bundle folder; a folder or hub name (`owner/name`) of a sequence classifier of transformers with
-            safetensors, which is converted to ONNX on first use (extra `train`); None or `default`: the one that
-            ottenok ships.
+        model: A bundle folder; a folder or hub name (`owner/name`, or `owner/name@revision`) of a sequence classifier
+            of transformers with safetensors, which is converted to ONNX on first use (extra `train`); None or
+            `default`: the one that ottenok ships.
         precision: `int8`, `fp32`, or `auto`: int8 where the bundle has it.
         threads: Batches that are computed at once, at least 1; None: as many as there are processors to use.
         max_windows: Most windows that are read of a long text, at least 1; None: all. What is left unread is said in
@@ -88,7 +88,14 @@ def load(
     bundle = replace(bundle, manifest=bundle.manifest.model_copy(update=changes))
     # A folder may be named by a path that means another from elsewhere.
     place = str(Path(model).resolve()) if model not in {None, EMBEDDED} and Path(str(model)).is_dir() else model
-    again = {"model": place, "precision": precision, "read": read, "tasks": tasks, "cache": cache, **numbers}
+    again = {
+        "model": place,
+        "precision": precision,
+        "read": read,
+        "tasks": tasks,
+        "cache": cache,
+        **numbers,
+    }
     return _classifier(bundle, precision, threads=threads, max_windows=max_windows, loaded=again)
 
 
@@ -164,7 +171,14 @@ def classifier_of(
             read_end=manifest.window.read == "end",
         )
         backend = opened.result()
-    return Classifier(manifest=manifest, tokeniser=tokeniser, backend=backend, workers=workers, loaded=loaded)
+    return Classifier(
+        manifest=manifest,
+        tokeniser=tokeniser,
+        backend=backend,
+        workers=workers,
+        loaded=loaded,
+        folder=bundle.folder,
+    )
 
 
 def available_processors() -> int:

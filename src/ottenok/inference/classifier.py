@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
 
-from ottenok.core.errors import ConfigError, InputError, ModelError
+from ottenok.core.errors import BundleError, ConfigError, InputError, ModelError
 from ottenok.core.progress import SILENT
 from ottenok.core.suggest import suggest
 from ottenok.explain.explanation import Explanation
@@ -79,6 +80,7 @@ class Classifier:
         workers: Batches that are computed at once, each in a thread of its own.
         batch_tokens: Most tokens of a batch.
         loaded: The arguments of `ottenok.load` that give the same classifier; None: it can't be pickled.
+        folder: The bundle that it was loaded from; None: it can't be saved.
 
     Raises:
         ModelError: The backend has another number of outputs than the tasks need.
@@ -99,6 +101,7 @@ class Classifier:
         workers: int = 1,
         batch_tokens: int = BATCH_TOKENS,
         loaded: Mapping[str, Any] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.manifest = manifest
         self.tasks: tuple[Task, ...] = manifest.task_list()
@@ -107,6 +110,7 @@ class Classifier:
         self._workers = workers
         self._batch_tokens = batch_tokens
         self._loaded = loaded
+        self._folder = folder
         self._columns = columns(self.tasks)
         self._outputs = sum(task.outputs for task in self.tasks)
         if backend.outputs != self._outputs:
@@ -136,6 +140,81 @@ class Classifier:
     def identity(self) -> str:
         """What decides the logits besides the manifest: graphs of equal identity and manifest give equal answers."""
         return f"{self.backend.identity} {self._tokeniser.identity}"
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path, *, revision: str | None = None, **options: Any) -> Classifier:  # noqa: ANN401 - those of load
+        """Load a classifier from a folder or the hub: `ottenok.load` by the name that transformers has for it.
+
+        Args:
+            model: A folder, or a name on the hub (`owner/name`).
+            revision: Branch, tag or commit of a model on the hub; None: its main branch.
+            options: Those of `ottenok.load`, such as `precision`.
+        """
+        from ottenok.inference.api import load
+
+        return load(model if revision is None else f"{model}@{revision}", **options)
+
+    def save_pretrained(self, folder: str | Path, *, light: bool = False) -> Path:
+        """Copy the bundle that this classifier was loaded from, so that `from_pretrained(folder)` loads it.
+
+        Args:
+            folder: A new or an empty folder; an older light copy is replaced.
+            light: Without torch's weights: what prediction needs, and what browsers fetch.
+
+        Returns:
+            The folder.
+
+        Raises:
+            BundleError: There is something else in the folder, the bundle was altered, or this classifier was not
+                loaded from a folder.
+        """
+        from ottenok.inference.hub import save
+
+        return save(self._source(), Path(folder), light=light).folder
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        revision: str | None = None,
+        commit_message: str | None = None,
+        light: bool = False,
+    ) -> str:
+        """Upload the bundle that this classifier was loaded from to the hub (extra `data`).
+
+        Args:
+            repo_id: `owner/name`; made if it is not there.
+            private: Whether a new repository is private; None: as the account has it.
+            token: The account's; None: that of `hf auth login` or the variable HF_TOKEN.
+            revision: A branch, made if it is not there; None: the main one.
+            commit_message: What the commit says.
+            light: As in `save_pretrained`. transformers.js opens a light copy by the repository's name alone.
+
+        Returns:
+            The commit's address.
+
+        Raises:
+            BundleError: The upload fails, or as `save_pretrained`.
+            MissingExtraError: huggingface_hub is not installed.
+        """
+        from ottenok.inference.hub import push
+
+        return push(
+            self._source(),
+            repo_id,
+            private=private,
+            token=token,
+            revision=revision,
+            commit_message=commit_message,
+            light=light,
+        )
+
+    def _source(self) -> Path:
+        if self._folder is None:
+            raise BundleError("this classifier was not loaded from a folder, so there is nothing to save")
+        return self._folder
 
     def __repr__(self) -> str:
         tasks = ", ".join(f"{task.name}: {'/'.join(task.scheme.labels)}" for task in self.tasks)

@@ -25,7 +25,7 @@ __all__ = ["EMBEDDED", "embedded_folder", "find_folder"]
 # The name of the classifier that ottenok ships.
 EMBEDDED = "default"
 
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")
+_HUB_NAME = re.compile(r"([A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*)(?:@([\w.\-/]+))?")
 # What is fetched of a repository: never pickles, nor weights for other frameworks.
 _GRAPHS = tuple(name for names in GRAPHS.values() for name in names)
 _WANTED = ("*.json", "*.txt", "*.model", "model*.safetensors", *_GRAPHS, "README.md")
@@ -54,7 +54,8 @@ def find_folder(model: str | Path | None, *, cache: Path | None, progress: Progr
     """Return a folder with everything that prediction needs.
 
     Args:
-        model: None or `default` for the embedded classifier, a folder, or a hub name `owner/name`.
+        model: None or `default` for the embedded classifier, a folder, or a hub name `owner/name`, which `@` and a
+            branch, tag or commit may follow.
         cache: Folder for what is fetched and converted; None: the user's cache folder.
         progress: Hears of fetching and converting.
 
@@ -69,7 +70,7 @@ def find_folder(model: str | Path | None, *, cache: Path | None, progress: Progr
     progress = progress or SILENT
     folder, name = Path(model), Path(model).name
     if not folder.is_dir():
-        folder, name = _from_hub(str(model), cache, progress), str(model).replace("/", "--")
+        folder, name = _from_hub(str(model), cache, progress), re.sub("[/@]", "--", str(model))
     own = (folder / MANIFEST).is_file()
     if not own and (folder / CONFIG).is_file() and not _is_ready(folder):
         folder = _convert(folder, name, cache, progress)
@@ -86,7 +87,8 @@ def _is_ready(folder: Path) -> bool:
 
 def _from_hub(name: str, cache: Path, progress: Progress) -> Path:
     """Return the folder of a hub model: where other tools have it already, or in the cache, or fetched into it."""
-    if _HUB_NAME.fullmatch(name) is None:
+    parts = _HUB_NAME.fullmatch(name)
+    if parts is None:
         raise BundleError(
             "there is no such folder",
             hint="Give the folder of a trained classifier, or a name on the hub such as owner/name.",
@@ -95,15 +97,18 @@ def _from_hub(name: str, cache: Path, progress: Progress) -> Path:
     with need("data"):
         import huggingface_hub as hub
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    repo, revision = parts[1], parts[2]
     for home in (cache / "hub", hub_home()):
         with suppress(LocalEntryNotFoundError, OSError, ValueError):
-            found = Path(hub.snapshot_download(name, cache_dir=home, local_files_only=True))
+            found = Path(hub.snapshot_download(repo, revision=revision, cache_dir=home, local_files_only=True))
             whole = _is_ready(found) or any(found.glob("model*.safetensors"))
             if (found / MANIFEST).is_file() or ((found / CONFIG).is_file() and whole):
                 return found
     progress.start(f"fetch {name}", total=None, unit="files")
     try:
-        return Path(hub.snapshot_download(name, cache_dir=cache / "hub", allow_patterns=list(_WANTED)))
+        return Path(
+            hub.snapshot_download(repo, revision=revision, cache_dir=cache / "hub", allow_patterns=list(_WANTED))
+        )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise BundleError(
             f"the model {name!r} can't be fetched: {str(error).strip().splitlines()[0][:200]}",

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ottenok.bundle.card import EARLIER
-from ottenok.bundle.folder import Bundle, check_place, copy_light, open_bundle, write_manifest
+from ottenok.bundle.copies import check_place, copy_light
+from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
 from ottenok.bundle.manifest import MANIFEST
 from ottenok.core.errors import BundleError, ConfigError, DataError, SchemeError
 from ottenok.core.files import sha256_file
