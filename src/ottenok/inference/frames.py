@@ -64,7 +64,7 @@ def classify_frame(
             hint="Give a frame of pandas, Polars or Arrow; a list of texts goes to the classifier itself.",
         ) from error
     there = table.collect_schema().names()
-    if len(set(there)) < len(there):
+    if not isinstance(table, nw.LazyFrame) and len(frame.columns) > len(there):
         raise InputError("the frame has two columns of the same name", hint="Rename one of them.")
     if text not in there:
         raise InputError(f"the frame has no column {text!r}", hint=suggest(str(text), map(str, there)), key=str(text))
