@@ -63,9 +63,9 @@ def classify_frame(
             f"expected a data frame, found {type(frame).__name__}",
             hint="Give a frame of pandas, Polars or Arrow; a list of texts goes to the classifier itself.",
         ) from error
+    except nw.exceptions.DuplicateError as error:
+        raise InputError("the frame has two columns of the same name", hint="Rename one of them.") from error
     there = table.collect_schema().names()
-    if not isinstance(table, nw.LazyFrame) and len(frame.columns) > len(there):
-        raise InputError("the frame has two columns of the same name", hint="Rename one of them.")
     if text not in there:
         raise InputError(f"the frame has no column {text!r}", hint=suggest(str(text), map(str, there)), key=str(text))
     if isinstance(table, nw.LazyFrame):
