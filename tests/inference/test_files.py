@@ -7,6 +7,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from ottenok.core.errors import DataError, InputError
 from ottenok.inference import files
+from ottenok.inference.api import load
 from ottenok.inference.files import FileOptions, classify_file
 from ottenok.tables.options import TableOptions
 from toys import FakeBackend, fake_classifier
@@ -22,6 +24,8 @@ from toys import FakeBackend, fake_classifier
 if TYPE_CHECKING:
     from pathlib import Path
     from random import Random
+
+    import numpy.typing as npt
 
     from ottenok.inference.tokens import TokenBatch
 
@@ -369,3 +373,39 @@ def read(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     with path.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
+
+
+def test_equal_texts_of_a_file_are_scored_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that comes again, chunks later, gets the same answer without being run, and the bytes are the same."""
+    path, out, apart = tmp_path / "in.csv", tmp_path / "out.csv", tmp_path / "apart.csv"
+    write(path, [f"текст {number % 7}" for number in range(40)])
+    run(path, apart)
+    monkeypatch.setattr(files, "CHUNK_ROWS", 4)
+    counting = fake_classifier()
+    counting.backend = seen = _Counting(len(counting.labels))
+
+    report = classify_file(path, out, text="text", classifier=counting)
+
+    assert report.rows == 40
+    assert out.read_bytes() == apart.read_bytes()
+    tried = len(files._TRIED)
+    assert seen.rows <= 2 * (7 + tried + 7 * tried)
+
+
+def test_a_text_has_the_same_bits_in_any_company() -> None:
+    """With pairs, the embedded model's logits of a text do not depend on what it is run with."""
+    classifier = load(threads=2)
+    texts = ["хорошо", "Какая гадость эта ваша заливная рыба!", "服务态度很差，再也不来了", "так " * 200]
+    alone = [classifier.run(classifier.prepare([text], pairs=True)) for text in texts]
+
+    together = classifier.run(classifier.prepare([*texts * 3, "ещё один текст"], pairs=True))
+
+    np.testing.assert_array_equal(together[: sum(map(len, alone))], np.concatenate(alone))
+
+
+class _Counting(FakeBackend):
+    rows = 0
+
+    def run(self, batch: TokenBatch) -> npt.NDArray[np.float32]:
+        self.rows += len(batch.ids)
+        return super().run(batch)

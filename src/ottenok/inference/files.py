@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import marshal
 import queue
 import threading
 import time
@@ -30,11 +31,11 @@ from ottenok.tables.streams import Source
 from ottenok.tables.table import open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ottenok.core.progress import Progress
-    from ottenok.inference.classifier import Classifier
+    from ottenok.inference.classifier import Classifier, Prepared
     from ottenok.inference.outputs import Writer
     from ottenok.tables.table import Block, Table
 
@@ -47,6 +48,11 @@ PART_SECONDS = 15.0
 # chunks are cut by the input alone: the answers of an interrupted run are those of an undisturbed one.
 CHUNK_ROWS = 4096
 CHUNK_CHARACTERS = 1 << 19
+# Bytes by which it is known which texts come again, and answers of such texts that are kept: 300 bytes each.
+_SLOTS = 1 << 24
+_MOST_KEPT = 1 << 18
+# Texts of several lengths, by which it is tried whether company changes a digit.
+_TRIED = ["да", "хорошо", "服务态度很差", "Какая гадость эта ваша заливная рыба!"]
 _STATE = "run.json"
 _LOCK = "lock"
 _T = TypeVar("_T")
@@ -129,9 +135,17 @@ def classify_file(
     writer = open_writer(table, columns, out, header=options.table.header)
     place = table.find(text)
     digest = _digest(opened)
-    total = _count(table, place, options, progress)
+    repeats = _Repeats()
+    total = _count(table, place, options, repeats, progress)
     run = _Run(
-        table=table, place=place, writer=writer, columns=columns, classifier=classifier, options=options, out=out
+        table=table,
+        place=place,
+        writer=writer,
+        columns=columns,
+        classifier=classifier,
+        options=options,
+        out=out,
+        repeats=repeats,
     )
     with _folder_of(out) as parts:
         # Looked at only now: another run may have written it while this one waited.
@@ -209,7 +223,15 @@ def _digest(source: Source) -> str:
     return digest.hexdigest()
 
 
-def _count(table: Table, place: int, options: FileOptions, progress: Progress) -> int:
+def _is_alike(classifier: Classifier) -> bool:
+    """Whether a text's logits are the same bits in any company, as they are with onnxruntime on a processor."""
+    few = classifier.prepare(_TRIED, pairs=True)
+    many = classifier.prepare(_TRIED * 7, pairs=True)
+    logits = classifier.run(few)
+    return bool((logits == classifier.run(many)[: len(logits)]).all())
+
+
+def _count(table: Table, place: int, options: FileOptions, repeats: _Repeats, progress: Progress) -> int:
     """Read the texts once before the long work: for the total, and so that a fault shows at once.
 
     Raises:
@@ -222,7 +244,9 @@ def _count(table: Table, place: int, options: FileOptions, progress: Progress) -
         for block in table.blocks([place], rows=CHUNK_ROWS):
             rows += block.rows
             reasons.update(reject.reason for reject in block.rejects)
-            reasons.update(filter(None, read_texts(block, 0, table, options.table.max_record)[1]))
+            texts, faults = read_texts(block, 0, table, options.table.max_record)
+            reasons.update(filter(None, faults))
+            repeats.count(filter(None, texts))
             progress.advance(block.rows)
     finally:
         progress.finish()
@@ -272,6 +296,53 @@ def cut_rows(texts: Sequence[str | None]) -> Iterator[slice]:
             first, size = place, 0
 
 
+class _Repeats:
+    """Answers of the texts that a file holds more than once, far apart; memory is bounded.
+
+    A table of bytes knows which texts may come again; only their answers are kept, and no more than `_MOST_KEPT`.
+
+    Attributes:
+        used: Whether answers are taken from other chunks: only where they are the same to the last bit.
+    """
+
+    def __init__(self) -> None:
+        self.used = False
+        self._times = bytearray(_SLOTS)
+        self._answers: dict[bytes, bytes] = {}
+
+    def count(self, texts: Iterable[str]) -> None:
+        """Take notice of texts; all of them before any is asked for."""
+        for text in texts:
+            slot = hash(text) % _SLOTS
+            self._times[slot] = min(2, self._times[slot] + 1)
+
+    def key(self, text: str) -> bytes | None:
+        """Return the key of a text that may come again."""
+        if not self.used or self._times[hash(text) % _SLOTS] < 2:
+            return None
+        return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
+
+    def known(self, key: bytes | None) -> bool:
+        """Whether the answer is kept, or will be before it is needed."""
+        return key in self._answers
+
+    def expect(self, key: bytes | None) -> bytes | None:
+        """Promise to keep the answer of a text that is run now; None where there is no room."""
+        if key is None or len(self._answers) >= _MOST_KEPT:
+            return None
+        self._answers[key] = b""
+        return key
+
+    def keep(self, key: bytes, cells: list[Any]) -> None:
+        """Keep an answer, packed: a list of numbers would take four times as much memory."""
+        self._answers[key] = marshal.dumps(cells)
+
+    def answer(self, text: str) -> list[Any]:
+        """Return the answer of an earlier chunk."""
+        found: list[Any] = marshal.loads(self._answers[self.key(text) or b""])  # noqa: S302 - our own bytes, of this run
+        return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
     """Everything that one call works with."""
@@ -283,6 +354,7 @@ class _Run:
     classifier: Classifier
     options: FileOptions
     out: Path
+    repeats: _Repeats
 
     def identity(self, digest: str, text: str) -> dict[str, Any]:
         """Return what the output depends on; a run goes on only with parts of the very same."""
@@ -304,13 +376,15 @@ class _Run:
     def classify(self, parts: _Parts, total: int, progress: Progress) -> None:
         """Write every part that is not there yet. Reading, computing and writing overlap, each in its own thread."""
         stopped = threading.Event()
+        self.repeats.used = total > CHUNK_ROWS and _is_alike(self.classifier)
         progress.start("classify", total=total, unit="rows")
         progress.advance(parts.resumed)
         prepared = _ahead(self._prepared(parts.resumed), stopped)
         computed = _ahead(self._computed(prepared, progress, stopped), stopped)
-        with closing(prepared), closing(computed):
+        finished = _ahead(self._finished(computed), stopped)
+        with closing(prepared), closing(computed), closing(finished):
             try:
-                self._write(computed, parts)
+                self._write(finished, parts)
             finally:
                 stopped.set()
                 progress.finish()
@@ -373,23 +447,47 @@ class _Run:
             rejects=sorted(rejects, key=lambda reject: int(reject["row"])),
         )
 
-    def _prepared(self, done: int) -> Iterator[tuple[Chunk, list[int], Any]]:
-        """Yield chunks with their texts ready to be run; equal texts are run once."""
+    def _prepared(self, done: int) -> Iterator[tuple[Chunk, dict[str, bytes | None], Prepared]]:
+        """Yield chunks with those of their texts that are to be run; equal texts are run once.
+
+        What is run is told with the key under which its answer is kept, or None.
+        """
         for chunk in self._chunks(done):
-            places: dict[str, int] = {}
-            which = [places.setdefault(text, len(places)) for text in chunk.texts]
-            yield chunk, which, self.classifier.prepare(list(places))
+            new: dict[str, bytes | None] = {}
+            for text in chunk.texts:
+                if text not in new:
+                    key = self.repeats.key(text)
+                    if not self.repeats.known(key):
+                        new[text] = key
+            for text, key in new.items():
+                new[text] = self.repeats.expect(key)
+            yield chunk, new, self.classifier.prepare(list(new), pairs=True)
 
     def _computed(
-        self, prepared: Iterator[tuple[Chunk, list[int], Any]], progress: Progress, stopped: threading.Event
-    ) -> Iterator[tuple[Chunk, Any]]:
-        """Yield chunks as pieces of the output."""
-        for chunk, which, ready in prepared:
+        self,
+        prepared: Iterator[tuple[Chunk, dict[str, bytes | None], Prepared]],
+        progress: Progress,
+        stopped: threading.Event,
+    ) -> Iterator[tuple[Chunk, dict[str, bytes | None], Prepared, Any]]:
+        """Yield chunks with their logits."""
+        for chunk, new, ready in prepared:
             watch = _Watch(progress, stopped)
             logits = self.classifier.run(ready, progress=watch)
             progress.advance(chunk.rows - watch.advanced)
-            answers = [self.columns.values(answer) for answer in self.classifier.finish(ready, logits)]
-            yield chunk, self.writer.piece(chunk, [answers[place] for place in which])
+            yield chunk, new, ready, logits
+
+    def _finished(
+        self, computed: Iterator[tuple[Chunk, dict[str, bytes | None], Prepared, Any]]
+    ) -> Iterator[tuple[Chunk, Any]]:
+        """Yield chunks as pieces of the output."""
+        for chunk, new, ready, logits in computed:
+            answers: dict[str, list[Any]] = {}
+            for (text, key), answer in zip(new.items(), self.classifier.finish(ready, logits), strict=True):
+                answers[text] = self.columns.values(answer)
+                if key is not None:
+                    self.repeats.keep(key, answers[text])
+            rows = [answers[text] if text in answers else self.repeats.answer(text) for text in chunk.texts]
+            yield chunk, self.writer.piece(chunk, rows)
 
     def _write(self, computed: Iterator[tuple[Chunk, Any]], parts: _Parts) -> None:
         """Put pieces together to parts; what is there when the work is interrupted becomes a part too."""

@@ -47,7 +47,7 @@ class TokenBatch:
 
     Attributes:
         ids: int64 `[rows, tokens]`, special tokens included.
-        rows: int64 `[rows]`: each row's place among the windows of the request.
+        rows: int64 `[rows]`: each row's place among the windows of the request; two rows may be the same window.
     """
 
     ids: npt.NDArray[np.int64]
@@ -345,12 +345,13 @@ def slices(items: Iterable[_T], size: int, *, characters: int = _MOST_CHARACTERS
         yield block
 
 
-def cut_batches(windows: Windows, *, tokens: int) -> Iterator[TokenBatch]:
-    """Yield batches of at most `tokens` tokens (or of one window), short windows first.
+def cut_batches(windows: Windows, *, tokens: int, pairs: bool = False) -> Iterator[TokenBatch]:
+    """Yield batches of at most `tokens` tokens (or of one or two windows), short windows first.
 
     Args:
         windows: What to divide.
         tokens: Budget of a batch.
+        pairs: Whether no batch has a single row: a window that would be alone is in its batch twice.
     """
     lengths = np.array([len(ids) for ids in windows.ids], dtype=np.int64)
     order = np.argsort(lengths, kind="stable")
@@ -358,7 +359,8 @@ def cut_batches(windows: Windows, *, tokens: int) -> Iterator[TokenBatch]:
     for alike in np.split(order, edges):
         if not len(alike):
             return
-        size = max(1, tokens // int(lengths[alike[0]]))
+        size = max(1 + pairs, tokens // int(lengths[alike[0]]))
         for start in range(0, len(alike), size):
             rows = alike[start : start + size]
+            rows = np.repeat(rows, 2) if pairs and len(rows) == 1 else rows
             yield TokenBatch(ids=np.array([windows.ids[row] for row in rows], dtype=np.int64), rows=rows)
