@@ -272,7 +272,7 @@ def test_a_part_that_is_damaged_while_the_run_goes_on_is_noticed(tmp_path: Path)
 @pytest.mark.parametrize("harm", ["grown", "same size and time"])
 def test_an_input_that_changes_during_the_run_is_refused(tmp_path: Path, harm: str) -> None:
     """A log that grows, and a file whose bytes are changed behind its size and time."""
-    path, out = table(tmp_path / "in.csv", ["раз", "два", "три"] * 60), tmp_path / "out.csv"
+    path, out = table(tmp_path / "in.csv", ["раз", "два", "три"] * 400), tmp_path / "out.csv"
 
     class _Harmful(Silent):
         told = False
@@ -298,7 +298,7 @@ def test_an_input_that_changes_during_the_run_is_refused(tmp_path: Path, harm: s
 @pytest.mark.usefixtures("small")
 def test_an_input_that_changed_between_runs_begins_again(tmp_path: Path) -> None:
     """Behind the same size and time too; what was done before is not mixed in."""
-    path, out = table(tmp_path / "in.csv", ["раз", "два", "три"] * 60), tmp_path / "out.csv"
+    path, out = table(tmp_path / "in.csv", ["раз", "два", "три"] * 400), tmp_path / "out.csv"
     stop(path, out, after=60)
     facts = path.stat()
     path.write_bytes(path.read_bytes().replace("раз".encode(), "газ".encode()))

@@ -549,7 +549,7 @@ def _answered(group: pa.Table, classifier: Classifier, prefix: str) -> pa.Table:
     columns = AnswerColumns(classifier.tasks, prefix)
 
     def values(texts: list[str]) -> list[list[Any]]:
-        prepared = classifier.prepare(texts)
+        prepared = classifier.prepare(texts, pairs=True)
         return [columns.values(one) for one in classifier.finish(prepared, classifier.run(prepared))]
 
     texts: list[str | None] = group.column(f"{prefix}text").to_pylist()
