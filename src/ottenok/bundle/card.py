@@ -79,8 +79,8 @@ def warning(manifest: BundleManifest, *, plain: bool = False) -> str | None:
     )
 
 
-# In the names of reports on an earlier decision, before the number of the tuning that replaced it.
-EARLIER = ", before tuning "
+# In the names of reports on an earlier state, before what replaced it: a tuning with its number, a compression.
+EARLIER = ", before "
 
 _LANGUAGES = {"ru": "Russian", "zh": "Chinese", "en": "English"}
 # Labels that people did not give: what a model learns from them is partly something else.

@@ -26,6 +26,7 @@ __all__ = ["cli", "main", "run"]
 _COMMANDS = {
     "classify": ("ottenok.cli.classify:classify", "Label a text, lines from standard input, or a whole file."),
     "compare": ("ottenok.cli.compare:compare", "Put trained classifiers side by side, with paired tests."),
+    "compress": ("ottenok.cli.compress:compress", "Make a classifier smaller, and say what each step costs."),
     "data": ("ottenok.cli.data:data", "Data sets, and corpora made of them."),
     "distil": ("ottenok.cli.distil:distil", "Train a small classifier on what larger ones think."),
     "evaluate": ("ottenok.cli.evaluate:evaluate", "Measure a classifier beside its baselines."),

@@ -19,6 +19,7 @@ __all__ = ["CONTRIB", "Editor", "strip"]
 
 # The domain of onnxruntime's own operators.
 CONTRIB = "com.microsoft"
+_OURS = "ottenok."
 
 
 class Editor:
@@ -33,7 +34,10 @@ class Editor:
         self._constants = {entry.name: entry for entry in model.graph.initializer}
         self._makers = {name: node for node in model.graph.node for name in node.output}
         self._nodes: list[NodeProto] = []
-        self._count = 0
+        # A graph that was rewritten before has such names already.
+        self._count = sum(
+            name.startswith(_OURS) for name in (*self._constants, *(node.name for node in model.graph.node))
+        )
 
     def constant(self, name: str) -> Array | None:
         """Return the value of a constant input; None if it is computed."""
@@ -68,7 +72,7 @@ class Editor:
 
     def _unique(self, name: str) -> str:
         self._count += 1
-        return f"ottenok.{name}.{self._count}"
+        return f"{_OURS}{name}.{self._count}"
 
     def rewrite(self, replace: Replacer) -> None:
         """Offer every node to `replace`, which adds what stands for it and returns True, or returns False to keep it.

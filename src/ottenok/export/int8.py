@@ -56,11 +56,11 @@ def quantise_tables(model: ModelProto) -> None:
 
 
 def _look_up(editor: Editor, node: NodeProto) -> bool:
-    """Store a table in int8 with a scale for each row, and read rows back at the look-up."""
+    """Store a table in int8 with a scale for each row, and read rows back at the look-up; scales alone stay."""
     from onnx import TensorProto
 
     table = editor.constant(node.input[0]) if node.op_type == "Gather" else None
-    if table is None or table.ndim != 2 or table.dtype != np.float32 or len(table) < _LEAST_ROWS:
+    if table is None or table.ndim != 2 or table.dtype != np.float32 or len(table) < _LEAST_ROWS or table.shape[1] == 1:
         return False
     steps, scales = _steps(table, axis=1)
     rows = editor.add("Gather", [editor.new_constant(steps, "table"), node.input[1]])

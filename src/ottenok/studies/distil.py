@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ottenok.bundle.folder import open_bundle, write_manifest
 from ottenok.core.config import merge, parse
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.files import atomic_write_text, sha256_file
@@ -15,6 +16,7 @@ from ottenok.core.lazy import check_extra, need
 from ottenok.core.progress import SILENT, Progress
 from ottenok.data.corpus import CORPUS_FILE
 from ottenok.recipes.train import TeacherOptions, TrainRecipe, load_recipe
+from ottenok.studies.cards import rewrite_card
 from ottenok.studies.training import Trained, train
 from ottenok.training.inputs import Places, corpus_of
 
@@ -36,8 +38,8 @@ class Distilled:
 
     Attributes:
         trained: The student, with ONNX graphs and card.
-        rows: Teacher and student on test rows (without those, on validation rows): `task`, `part`, `rows`, `teacher`,
-            `student` (macro F1), as `distil.json` in the student's folder has them; empty where there are no such rows.
+        rows: Teacher and student on test rows (without those, on validation rows), as `distil.json` in the student's
+            folder has them: the fields of `ottenok.training.distil.Compared`; empty where there are no such rows.
         table: The same to be read.
     """
 
@@ -113,11 +115,22 @@ def distil(
     if trained is None:
         return None
     split: Split = "test" if "test" in trained.reports else "validation"
-    found = []
-    # A sample of the validation rows is the student's alone.
-    if split in trained.reports and (split == "test" or resolved.data.validation_rows is None):
-        found = compared(teachers, trained.reports[split], corpus, split=split, size=size)
+    bundle = trained.bundle
+    learned = bundle.manifest.task_list(canonical=True)
+    found = compared(teachers, bundle.folder, learned, corpus, split=split, size=size, progress=progress)
     rows = [asdict(one) for one in found]
-    told = {"teachers": [Path(name).name for name in options.teachers], "split": split, "rows": rows}
-    atomic_write_text(Path(out) / RESULTS_FILE, json.dumps(told, ensure_ascii=False, indent=2) + "\n")
+    told: dict[str, Any] = {"teachers": [Path(name).name for name in options.teachers], "split": split, "rows": rows}
+    atomic_write_text(bundle.folder / RESULTS_FILE, json.dumps(told, ensure_ascii=False, indent=2) + "\n")
+    names = ", ".join(told["teachers"])
+    notes = [
+        f"{one.task}: macro F1 {one.teacher:.3f} of the teacher ({names}) and {one.student:.3f} of this student on "
+        f"{one.rows:,} {split} rows: {one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]."
+        for one in found
+        if one.part == "all"
+    ]
+    old = [note for note in bundle.manifest.notes if note not in notes]
+    write_manifest(bundle.folder, bundle.manifest.model_copy(update={"notes": (*old, *notes)}))
+    bundle = open_bundle(bundle.folder)
+    rewrite_card(bundle)
+    trained = replace(trained, bundle=bundle)
     return Distilled(trained=trained, rows=rows, table=comparison_table(found))

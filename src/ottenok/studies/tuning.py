@@ -40,7 +40,7 @@ __all__ = ["Retuned", "tune"]
 _USUAL = Columns()
 _HOME = Places()
 # Names of reports on an earlier decision.
-_OLD = re.compile(EARLIER + r"(\d+)$")
+_OLD = re.compile(EARLIER + r"tuning (\d+)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +218,7 @@ def _write(bundle: Bundle, fits: Mapping[str, DecisionFit]) -> Bundle:
         notes += [_named(line, name, several) for line in tuning_sentences(fit.report)]
     number = 1 + max((int(found[1]) for found in map(_OLD.search, manifest.metrics) if found), default=0)
     names = {*manifest.metrics, *manifest.baselines}
-    kept = {name: name if _OLD.search(name) else f"{name}{EARLIER}{number}" for name in names}
+    kept = {name: name if _OLD.search(name) else f"{name}{EARLIER}tuning {number}" for name in names}
     changed = manifest.with_decisions({name: fit.decision for name, fit in fits.items()}).model_copy(
         update={
             "tuning": {**manifest.tuning, **{name: fit.report.to_json() for name, fit in fits.items()}},

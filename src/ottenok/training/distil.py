@@ -17,13 +17,14 @@ from ottenok.bundle.manifest import MANIFEST
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.files import atomic_folder, atomic_path, atomic_write_text, sha256_file
 from ottenok.core.language import detect_language
-from ottenok.core.progress import SILENT, Progress, stage
+from ottenok.core.progress import SILENT, Progress, stage, tracked
 from ottenok.data.corpus import CORPUS_FILE, MANIFEST_FILE, Corpus, open_corpus
 from ottenok.inference.api import load as load_classifier
 from ottenok.models.network import Network, load, load_saved_tokenizer
 from ottenok.tables.table import open_table
-from ottenok.tasks.decision import indicator
-from ottenok.tasks.report import EvaluationOptions, evaluate
+from ottenok.tasks.metrics import Kind
+from ottenok.tasks.paired import PairedOptions, Rows, System
+from ottenok.tasks.predictions import load_predictions, prediction_files
 from ottenok.tasks.tables import Grid
 from ottenok.text.normalise import dedupe_key, normalise
 from ottenok.training.dataset import encode_texts, token_table
@@ -33,22 +34,26 @@ from ottenok.training.loop import autocast
 from ottenok.training.measure import score
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
     from ottenok.data.corpus import CorpusTask, Split
     from ottenok.recipes.train import RunOptions, TrainRecipe
-    from ottenok.tasks.report import Report
+    from ottenok.tasks.predictions import Predictions
+    from ottenok.tasks.task import Task
     from ottenok.training.dataset import Batch
     from ottenok.training.hardware import Precision
 
     Probabilities = dict[str, npt.NDArray[np.float32]]
+    Mask = npt.NDArray[np.bool_]
 
 __all__ = ["Compared", "HiddenLoss", "Teacher", "compared", "comparison_table", "soft_targets", "with_unlabelled"]
 
 # Texts that are scored and written at once: what a killed run loses at most.
-_SHARD = 20_000
+_SHARD = 4_000
+# Labels of a language with fewer rows are no row of the comparison: they rise and fall by chance.
+_LEAST_CELL = 20
 _SOURCE = "unlabelled"
 
 
@@ -90,14 +95,16 @@ class Teacher:
         self.tasks = self._manifest.task_list(canonical=True)
 
     def identity(self) -> str:
-        """Return what tells it from another: the sums of its weights, or its name."""
+        """Return what tells its answers from another's: the sums of its weights, and its decisions."""
         weights = Path(self.name) / "model.safetensors"
-        return sha256_file(weights) if weights.is_file() else self.name
+        decisions = json.dumps([task.decision.to_json() for task in self.tasks], sort_keys=True)
+        return f"{sha256_file(weights) if self._network else self._classifier.identity} {decisions}"
 
     def __call__(self, texts: list[str], *, size: int = 64, progress: Progress = SILENT) -> Probabilities:
         """Return task to float32 `[texts, labels]`."""
         if self._network is None:
-            answers = list(self._classifier.stream(texts))
+            stream = self._classifier.stream(texts)
+            answers = list(tracked(stream, progress, "the teacher reads", total=len(texts), unit="texts"))
             return {
                 task.name: np.array(
                     [list(answer.tasks[own.name].probabilities.values()) for answer in answers], dtype=np.float32
@@ -301,90 +308,141 @@ class HiddenLoss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """Teacher and student on the same rows.
+    """Teacher and student on the same rows, with 95 % bootstrap intervals.
 
     Attributes:
         task: Name of the task.
-        part: `all`, `source NAME` or `language NAME`.
-        rows: How many.
-        teacher: Macro F1; for a language, the mean F1 of its labels.
+        part: `all`, `source NAME`, `language NAME`, or a cell of at least 20 rows, `NAME, LABEL`.
+        rows: How many; of a cell those that have the label.
+        teacher: Macro F1 (of one-label tasks' sources and languages over the labels that they have); of a cell its F1.
         student: The same.
+        teacher_low: Lower end of the teacher's interval.
+        teacher_high: Upper end.
+        student_low: Lower end of the student's interval.
+        student_high: Upper end.
+        difference: Student less teacher.
+        low: Lower end of the difference's interval, both on the same resamples.
+        high: Upper end.
     """
 
     task: str
     part: str
     rows: int
     teacher: float
+    teacher_low: float
+    teacher_high: float
     student: float
-
-
-def _side_by_side(teacher: Report, student: Report) -> list[Compared]:
-    """Return two reports on the same rows side by side: all rows, each source, each language."""
-    parts: list[tuple[str, int, float, float]] = [
-        ("all", teacher.rows, teacher.value("macro_f1"), student.value("macro_f1"))
-    ]
-    name = "macro_f1" if teacher.kind == "multi-label" else "macro_f1_present"
-    own = {one.source: one for one in student.sources}
-    parts += [
-        (f"source {one.source}", one.rows, one.metrics[name].value, own[one.source].metrics[name].value)
-        for one in teacher.sources
-    ]
-    for language in dict.fromkeys(cell.language for cell in teacher.cells):
-        f1 = [
-            [cell.f1 for cell in report.cells if cell.language == language and cell.rows]
-            for report in (teacher, student)
-        ]
-        rows = sum(cell.rows for cell in teacher.cells if cell.language == language)
-        if rows:
-            parts.append((f"language {language}", rows, float(np.mean(f1[0])), float(np.mean(f1[1]))))
-    return [
-        Compared(task=teacher.task, part=part, rows=rows, teacher=first, student=second)
-        for part, rows, first, second in parts
-    ]
+    student_low: float
+    student_high: float
+    difference: float
+    low: float
+    high: float
 
 
 def compared(
-    teachers: Sequence[Teacher], student: dict[str, Report], corpus: Corpus, *, split: Split, size: int
+    teachers: Sequence[Teacher],
+    folder: Path,
+    tasks: Sequence[Task],
+    corpus: Corpus,
+    *,
+    split: Split,
+    size: int,
+    progress: Progress = SILENT,
 ) -> list[Compared]:
-    """Measure the teachers (averaged) on a split's rows and put them beside the student's reports.
+    """Measure the teachers (averaged) on the rows of a split that the student was measured on.
 
     Args:
         teachers: One or more.
-        student: Task to its report on the same rows.
+        folder: The student's, with the predictions that training kept.
+        tasks: The student's.
         corpus: Whose rows.
         split: `test` or `validation`.
         size: Texts in a batch.
+        progress: Is told of texts.
     """
-    rows = corpus.table(split)
-    answers = [teacher(rows.column("text").to_pylist(), size=size) for teacher in teachers]
+    files = {name: file for name, file in prediction_files(folder, split, tasks).items() if file.is_file()}
+    students = {
+        task.name: load_predictions(files[task.name]).in_order(task.scheme.labels)
+        for task in tasks
+        if task.name in files
+    }
+    wanted = {id_ for one in students.values() for id_ in one.ids}
+    read = corpus.table(split, columns=("id", "text"))
+    texts = {
+        id_: text
+        for id_, text in zip(*(read.column(name).to_pylist() for name in ("id", "text")), strict=True)
+        if id_ in wanted
+    }
+    places = {id_: place for place, id_ in enumerate(texts)}
+    answers = [teacher(list(texts.values()), size=size, progress=progress) for teacher in teachers]
     found: list[Compared] = []
-    for task in corpus.tasks:
+    for task in tasks:
         owners = [
-            (answer, next(one for one in teacher.tasks if one.name == task.name))
+            (answer[task.name], one)
             for teacher, answer in zip(teachers, answers, strict=True)
-            if any((one.name, one.scheme.labels) == (task.name, task.scheme.labels) for one in teacher.tasks)
+            for one in teacher.tasks
+            if (one.name, one.scheme.labels) == (task.name, task.scheme.labels)
         ]
-        if not owners or task.name not in student:
+        if not owners or task.name not in students:
             continue
-        labels = rows.column(task.column).to_pylist()
-        places = [place for place, one in enumerate(labels) if one is not None]
-        probs = np.mean([answer[task.name] for answer, _ in owners], axis=0)[places]
-        report = evaluate(
-            owners[0][1],
-            indicator([labels[place] for place in places], task.scheme),
-            probs,
-            sources=[rows.column("source")[place].as_py() for place in places],
-            languages=[rows.column("language")[place].as_py() or "" for place in places],
-            options=EvaluationOptions(resamples=0),
-        )
-        found += _side_by_side(report, student[task.name])
+        student = students[task.name]
+        probs = np.mean([answer for answer, _ in owners], axis=0)[[places[id_] for id_ in student.ids]]
+        found += _side_by_side(task, student, owners[0][1].chosen(probs), task.chosen(student.probs))
     return found
+
+
+def _side_by_side(task: Task, rows: Predictions, teacher: Mask, student: Mask) -> Iterator[Compared]:
+    """Yield both on all rows, on each source, each language and each label of a language."""
+    kind, each = Kind.of(task.scheme), Kind(one_label=False, ranks=None)
+    part_metric = "macro_f1_present" if kind.one_label else "macro_f1"
+    sources, languages, every = np.array(rows.sources), np.array(rows.languages), slice(None)
+    parts: list[tuple[str, Mask, slice, str, Kind]] = [("all", np.ones(len(rows), dtype=bool), every, "macro_f1", kind)]
+    parts += [(f"source {name}", sources == name, every, part_metric, kind) for name in np.unique(sources)]
+    for language in np.unique(languages):
+        inside = languages == language
+        parts.append((f"language {language or '?'}", inside, every, part_metric, kind))
+        parts += [
+            (f"{language or '?'}, {label}", inside, slice(place, place + 1), "macro_f1", each)
+            for place, label in enumerate(task.scheme.labels)
+            if rows.truth[inside, place].sum() >= _LEAST_CELL
+        ]
+    for part, inside, labels, metric, how in parts:
+        truth = rows.truth[inside, labels]
+        both = [System(answers=(answer[inside, labels],), probs=()) for answer in (teacher, student)]
+        common = Rows(truth, how, (metric,), PairedOptions(permutations=0))
+        first, second = (common.estimates(one)[metric] for one in both)
+        far = common.differences(both[1], both[0])[metric]
+        yield Compared(
+            task=task.name,
+            part=part,
+            rows=len(truth) if labels == every else int(truth.sum()),
+            teacher=first.value,
+            teacher_low=first.low or 0.0,
+            teacher_high=first.high or 0.0,
+            student=second.value,
+            student_low=second.low or 0.0,
+            student_high=second.high or 0.0,
+            difference=far.value,
+            low=far.low or 0.0,
+            high=far.high or 0.0,
+        )
 
 
 def comparison_table(rows: Sequence[Compared]) -> Grid:
     """Return the table of teacher and student."""
-    cells = []
-    for one in rows:
-        numbers = f"{one.teacher:.3f}", f"{one.student:.3f}", f"{one.student - one.teacher:+.3f}"
-        cells.append((one.task, one.part, f"{one.rows:,}", *numbers))
+
+    def told(value: float, low: float, high: float, sign: str = "") -> str:
+        return f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+
+    cells = [
+        (
+            one.task,
+            one.part,
+            f"{one.rows:,}",
+            told(one.teacher, one.teacher_low, one.teacher_high),
+            told(one.student, one.student_low, one.student_high),
+            told(one.difference, one.low, one.high, "+"),
+        )
+        for one in rows
+    ]
     return Grid(header=("task", "part", "rows", "teacher", "student", "difference"), rows=tuple(cells))

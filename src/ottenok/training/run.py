@@ -134,6 +134,7 @@ def train(
         if weights is None:
             return _finish(parts, folder, fit(parts, folder))
         took = _take_weights(parts, weights, weights_facts)
+        parts.network.model.to(device_of(recipe.run))
         return _finish(parts, folder, History(None, progress, metric=recipe.run.metric), took)
 
 
