@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ottenok.bundle.card import EARLIER
-from ottenok.bundle.folder import Bundle, check_place, open_bundle, write_manifest
+from ottenok.bundle.copies import check_place
+from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
 from ottenok.bundle.foreign import tokenizer_text
 from ottenok.bundle.manifest import CONFIG, ONNX, ONNX_INT8, TOKENIZER, read_json
 from ottenok.core.errors import BundleError, ConfigError, DataError, ModelError
