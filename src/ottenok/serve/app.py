@@ -245,11 +245,14 @@ class Service:
     # ---- Hugging Face ----
 
     async def root(self, request: Request) -> Response:
-        """`POST /`: Hugging Face's shape where its clients ask, who always send `parameters`; else that of TEI."""
+        """`POST /`: Hugging Face's shape where its clients ask, else that of text-embeddings-inference.
+
+        The Python client always sends `parameters`, the JavaScript one only where there are some; it says its name.
+        """
         raw = await read_body(request, self.settings)
         model, task = self._asked(request)
         task = task or model.tasks[0]
-        if b'"parameters"' in raw:
+        if b'"parameters"' in raw or "@huggingface/inference" in request.headers.get("user-agent", ""):
             return await self._hub(request, _parsed(raw, formats.HubRequest), model, task)
         return await self._predicted(request, _parsed(raw, formats.PredictRequest), model, task)
 

@@ -104,6 +104,14 @@ class Protocol(HttpToolsProtocol):
         self._enough()
         super().on_headers_complete()
 
+    def shutdown(self) -> None:
+        """End the connection when its request is answered; one that is new may still send its first."""
+        if self.cycle is None and self._patience is not None:
+            self._patience.cancel()
+            self._patience = self.loop.call_later(min(1.0, self._seconds), self._give_up)
+        else:
+            super().shutdown()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._enough()
