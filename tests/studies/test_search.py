@@ -306,14 +306,14 @@ def test_hopeless_trials_are_stopped(recipe: Path, tmp_path: Path, pruner: str, 
     options = parse(SearchOptions, {"space": {"optim.learning_rate": {"low": 0.001, "high": 0.01}}, "pruner": pruner})
     study = optuna.create_study(direction="maximize")
     own = load_recipe(recipe, {"schedule": {"epochs": 5}})
-    here = search_module._Search(study, Space(options.space, metric="macro_f1"), options, own, tmp_path)
+    search_module._Search(study, Space(options.space, metric="macro_f1"), options, own, tmp_path)
     for _ in range(6):
         trial = study.ask()
-        watch = here.watcher(trial, epochs=5)
+        watch = search_module._Watcher(trial, own)
         told = [watch([{"macro_f1": 0.7 + 0.01 * step} for step in range(epoch)]) for epoch in range(1, 6)]
         assert all(told) or pruner == "hyperband"
         study.tell(trial, 0.74)
-    watch = here.watcher(study.ask(), epochs=5)
+    watch = search_module._Watcher(study.ask(), own)
     told = [watch([{"macro_f1": 0.1}] * epoch) for epoch in range(1, 6)]
     assert all(told) == goes_on
     assert told[-1]  # nothing is saved by stopping after the last epoch

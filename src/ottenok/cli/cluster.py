@@ -1,17 +1,42 @@
-"""`ottenok classify --cluster`: a job on Ray, and what it tells."""
+"""`--cluster` of several commands: a crew on Ray, and what a job of `ottenok classify` tells."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from ottenok.cli.screen import harmless, tell, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ottenok.cluster.start import RayCrew
     from ottenok.core.progress import Progress
     from ottenok.inference.files import FileOptions
 
-__all__ = ["classify_cluster"]
+__all__ = ["classify_cluster", "crew_of"]
+
+
+@contextmanager
+def crew_of(cluster: str | None, workers: int | None) -> Iterator[RayCrew | None]:
+    """Give what trains several things at once on a cluster; None where none is named.
+
+    Raises:
+        UsageError: Workers are wanted, and no cluster.
+        ConfigError: No cluster answers.
+    """
+    if cluster is None:
+        if workers is not None:
+            raise click.UsageError("--workers belongs to --cluster: --cluster local starts Ray on this machine")
+        yield None
+        return
+    from ottenok.cluster.start import RayCrew, started
+
+    with started(cluster, workers=workers) as ray:
+        yield RayCrew.for_training(ray, workers)
 
 
 def classify_cluster(  # noqa: PLR0913 - what the command was given

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ottenok.cli.options import json_option, keys_argument, out_option, places_options, recipe_keys
+from ottenok.cli.options import cluster_option, json_option, keys_argument, out_option, places_options, recipe_keys
 from ottenok.cli.screen import heading, say, show_table, write_json
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _SHOWN = 10
     help="TOML file with a [search] table, for the recipe's.",
 )
 @click.option("--corpus", type=click.Path(path_type=Path), help="A built corpus to learn from.")
+@cluster_option
 @json_option
 @places_options(tracking=True)
 @keys_argument
@@ -46,6 +47,8 @@ def search(  # noqa: PLR0913 - click passes each option by name
     resume: bool,
     space: Path | None,
     corpus: Path | None,
+    cluster: str | None,
+    workers: int | None,
     as_json: bool,
     places: Places,
 ) -> None:
@@ -55,10 +58,14 @@ def search(  # noqa: PLR0913 - click passes each option by name
     learning rate, pooling and loss. Trials are compared by the recipe's run.metric on the validation rows; the test
     rows are never looked at. Weights of trials that lose are deleted.
 
+    With --cluster as many trials as there are workers are tried at once, in rounds; OUT and the data have to be on a
+    disk that all machines share.
+
     Leaves best.toml (for `ottenok train`), trials.csv, trials.json and plots. A search that was stopped or killed goes
     on with --resume.
     """
     from ottenok.cli.bars import TrialBars
+    from ottenok.cli.cluster import crew_of
     from ottenok.core.config import merge, read_toml
     from ottenok.core.errors import ConfigError
     from ottenok.core.lazy import require
@@ -77,14 +84,16 @@ def search(  # noqa: PLR0913 - click passes each option by name
     resolved = load_recipe(recipe, over, variant=variant)
     bars = TrialBars()
     try:
-        found = run(
-            resolved,
-            out,
-            budget=Budget(trials=trials, minutes=timeout),
-            resume=resume,
-            places=places,
-            progress=(bars.outer, bars.inner),
-        )
+        with crew_of(cluster, workers) as crew:
+            found = run(
+                resolved,
+                out,
+                budget=Budget(trials=trials, minutes=timeout),
+                resume=resume,
+                places=places,
+                progress=(bars.outer, bars.inner),
+                crew=crew,
+            )
     except KeyboardInterrupt:
         bars.tell("The search goes on from here with --resume.")
         raise

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ottenok.cli.options import json_option, keys_argument, out_option, places_options, recipe_keys
+from ottenok.cli.options import cluster_option, json_option, keys_argument, out_option, places_options, recipe_keys
 from ottenok.cli.screen import say, write_json
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = ["study"]
 @click.option(
     "--baseline", metavar="VARIANT", help="Variant to test the others against.  [default: the recipe's, or the best]"
 )
+@cluster_option
 @json_option
 @places_options(tracking=True)
 @keys_argument
@@ -47,6 +48,8 @@ def study(  # noqa: PLR0913 - click passes each option by name
     common: bool,
     metrics: tuple[str, ...],
     baseline: str | None,
+    cluster: str | None,
+    workers: int | None,
     as_json: bool,
     places: Places,
 ) -> None:
@@ -57,27 +60,33 @@ def study(  # noqa: PLR0913 - click passes each option by name
     trained is a row with its reason. Keys of the recipe can be given here for all variants, for example:
     --schedule.num_train_epochs 1
 
+    With --cluster runs are trained at once, as many as there are workers; OUT and the data have to be on a disk that
+    all machines share.
+
     Leaves results.md and results.json: figures with intervals, paired tests, costs, the epochs of every variant.
     """
     from ottenok.cli.bars import Bars
+    from ottenok.cli.cluster import crew_of
     from ottenok.core.errors import ModelError
     from ottenok.recipes.train import TrainRecipe
     from ottenok.studies.compare_tables import as_text
     from ottenok.studies.study import study as run
 
-    found = run(
-        recipe,
-        out,
-        over=recipe_keys(keys, top=(*TrainRecipe.model_fields, "seeds")),
-        only=only,
-        corpus=corpus,
-        weights=weights,
-        common=common,
-        metrics=metrics,
-        baseline=baseline,
-        places=places,
-        progress=Bars(),
-    )
+    with crew_of(cluster, workers) as crew:
+        found = run(
+            recipe,
+            out,
+            over=recipe_keys(keys, top=(*TrainRecipe.model_fields, "seeds")),
+            only=only,
+            corpus=corpus,
+            weights=weights,
+            common=common,
+            metrics=metrics,
+            baseline=baseline,
+            places=places,
+            progress=Bars(),
+            crew=crew,
+        )
     if found.comparison is None:
         raise ModelError(
             f"none of the {len(found.failed) + len(found.waiting)} runs could be trained",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ottenok.cli.options import keys_argument, out_option, places_options, recipe_keys
+from ottenok.cli.options import cluster_option, keys_argument, out_option, places_options, recipe_keys
 from ottenok.cli.screen import say
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ __all__ = ["train"]
     help="JSON of what learning --weights took: texts, tokens, seconds, epochs, device, precision, elsewhere.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run that is in the folder.")
+@cluster_option
 @places_options(tracking=True)
 @keys_argument
 def train(  # noqa: PLR0913 - click passes each option by name
@@ -44,6 +45,8 @@ def train(  # noqa: PLR0913 - click passes each option by name
     weights: Path | None,
     weights_facts: Path | None,
     resume: bool,
+    cluster: str | None,
+    workers: int | None,
     places: Places,
 ) -> None:
     """Train a classifier from RECIPE, a TOML file or the name of a recipe.
@@ -51,7 +54,8 @@ def train(  # noqa: PLR0913 - click passes each option by name
     Every key of the recipe can be given here, for example: --model.encoder FOLDER --optim.learning_rate 3e-5
 
     Shows a table of epochs, and leaves a folder with the weights, ONNX graphs in full and in int8, and a model card. A
-    run that was stopped or killed goes on with --resume, and ends as if it had not been.
+    run that was stopped or killed goes on with --resume, and ends as if it had not been. With --cluster several workers
+    train it together, each with batch.batch_size rows in a step; folders have to be on a disk that all machines share.
     """
     from ottenok.core.lazy import check_extra
 
@@ -69,6 +73,16 @@ def train(  # noqa: PLR0913 - click passes each option by name
         over = merge(over, {"data": {"corpus": str(corpus)}})
     bars = Bars()
     resolved = load_recipe(recipe, over, variant=variant, note=bars.note)
+    if cluster is not None:
+        from ottenok.cluster.training import train_together
+
+        if weights is not None:
+            raise click.UsageError("--weights leaves nothing to train: give it without --cluster.")
+        bundle = train_together(
+            resolved, out, places=places, resume=resume, cluster=cluster, workers=workers, progress=bars
+        )
+        say(f"The classifier is in {bundle.folder}")
+        return
     trained = run(
         resolved, out, resume=resume, weights=weights, weights_facts=weights_facts, places=places, progress=bars
     )

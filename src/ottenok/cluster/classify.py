@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ottenok.cluster.places import Folder, find_inputs, open_folder
-from ottenok.cluster.start import LOCAL, processors, spread, started
+from ottenok.cluster.start import LOCAL, RayCrew, started
 from ottenok.core.errors import InputError, ModelError
 from ottenok.core.files import LockedError, locked
 from ottenok.core.progress import SILENT, stage
@@ -155,10 +155,10 @@ def classify_folder(
             begun = {"format": _FORMAT, "identity": identity, "state": "begun"}
             folder.write_text(_STATE, json.dumps(begun, indent=1))
         with started(cluster, workers=workers) as ray:
-            count = workers or processors(ray)
-            job = _Job(ray, folder, identity, options, progress)
-            job.read(inputs, count, text=text, tasks=classifier.tasks)
-            resumed = job.classify(count, wanted, _model_identity(classifier))
+            crew = RayCrew.of(ray, workers)
+            job = _Job(crew, folder, identity, options, progress)
+            job.read(inputs, text=text, tasks=classifier.tasks)
+            resumed = job.classify(wanted, _model_identity(classifier))
             if _identity(find_inputs(place), classifier, text, options) != identity:
                 hint = "Give the same command again when nothing writes to them."
                 raise InputError("the inputs were changed while they were read", hint=hint, file=place)
@@ -172,7 +172,7 @@ def classify_folder(
             finished=False,
             files=len(inputs),
             parts=len(job.pieces),
-            workers=count,
+            workers=crew.size,
         )
         done = {"format": _FORMAT, "identity": identity, "state": "done", "report": asdict(report)}
         folder.write_text(_STATE, json.dumps(done, ensure_ascii=False, indent=1))
@@ -261,19 +261,12 @@ class _Job:
         pieces: What all inputs became; known after `read`.
     """
 
-    def __init__(
-        self,
-        ray: Any,  # noqa: ANN401 - ray has no narrower type
-        folder: Folder,
-        identity: str,
-        options: FileOptions,
-        progress: Progress,
-    ) -> None:
-        self._ray, self._folder, self._identity = ray, folder, identity
+    def __init__(self, crew: RayCrew, folder: Folder, identity: str, options: FileOptions, progress: Progress) -> None:
+        self._crew, self._folder, self._identity = crew, folder, identity
         self._options, self._progress = options, progress
         self.pieces: list[_Piece] = []
 
-    def read(self, inputs: list[Input], workers: int, *, text: str, tasks: tuple[Task, ...]) -> None:
+    def read(self, inputs: list[Input], *, text: str, tasks: tuple[Task, ...]) -> None:
         """Make pieces of the inputs that have none yet, each input by one processor.
 
         Raises:
@@ -287,7 +280,7 @@ class _Job:
         calls = ((inputs[number], number, self._folder, text, tasks, self._options, rows) for number in left)
         with stage(self._progress, "read", total=len(inputs), unit="files"):
             self._progress.advance(len(inputs) - len(left))
-            for _ in spread(self._ray, _read_input, calls, workers):
+            for _ in self._crew.spread(_read_input, calls):
                 self._progress.advance()
         with ThreadPoolExecutor(16) as pool:
             texts = pool.map(lambda name: self._folder.read_text(f"{_PIECES}/{name}") or "{}", names.values())
@@ -322,7 +315,7 @@ class _Job:
                 key="--text",
             )
 
-    def classify(self, workers: int, model: dict[str, Any], expected: str) -> int:
+    def classify(self, model: dict[str, Any], expected: str) -> int:
         """Write every part that is not there; return the rows of those that were.
 
         Raises:
@@ -335,7 +328,7 @@ class _Job:
         calls = ((piece, loaded, expected, self._folder, self._identity, self._options.prefix) for piece in missing)
         with stage(self._progress, "classify", total=resumed + left, unit="rows"):
             self._progress.advance(resumed)
-            for piece, *_ in spread(self._ray, _classify_piece, calls, workers):
+            for (piece, *_), _ in self._crew.spread(_classify_piece, calls):
                 self._progress.advance(piece.rows)
         return resumed
 

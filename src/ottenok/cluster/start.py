@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from ottenok.inference.api import available_processors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["LOCAL", "processors", "spread", "started"]
+__all__ = ["LOCAL", "RayCrew", "started"]
 
 # The address that means: start Ray here.
 LOCAL = "local"
@@ -85,48 +86,80 @@ def started(address: str = LOCAL, *, workers: int | None = None) -> Iterator[Any
         shutil.rmtree(home, ignore_errors=True)
 
 
-def processors(ray: Any) -> int:  # noqa: ANN401 - ray has no narrower type
-    """Return how many processors the cluster has, at least 1."""
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayCrew:
+    """Processes on a cluster that work at once.
 
-
-def spread(
-    ray: Any,  # noqa: ANN401 - ray has no narrower type
-    work: Callable[..., Any],
-    calls: Iterable[tuple[Any, ...]],
-    workers: int,
-) -> Iterator[tuple[Any, ...]]:
-    """Call a function once for each tuple of arguments, on so many processors at once; yield the tuples as they end.
-
-    A call whose process died is made again; Ray keeps the processes, so what they have loaded stays.
-
-    Raises:
-        OttenokError: A call raised it; the others are let go.
-        ModelError: A call ended with another error, or its process died again and again.
+    Attributes:
+        ray: The module, connected.
+        size: How many work at once.
+        cpus: Processors of each.
+        gpus: GPUs of each.
+        retries: Times that work whose process died is begun again.
     """
-    remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(work)
-    waiting, running = iter(calls), dict[Any, tuple[Any, ...]]()
-    try:
-        while True:
-            while len(running) < workers and (call := next(waiting, None)) is not None:
-                running[remote.remote(*call)] = call
-            if not running:
-                return
-            (ready,), _ = ray.wait(list(running))
-            call = running.pop(ready)
-            try:
-                ray.get(ready)
-            except ray.exceptions.RayTaskError as error:
-                if isinstance(error.cause, OttenokError):
-                    raise error.cause from None
-                raise ModelError(f"a worker failed: {type(error.cause).__name__}: {error.cause}") from error
-            except ray.exceptions.RayError as error:
-                told = str(error).strip().splitlines()
-                raise ModelError(
-                    f"a worker was lost {_RETRIES + 1} times: {told[0][:300] if told else error!r}",
-                    hint="What was done is kept. Memory is the commonest cause: give fewer --workers.",
-                ) from error
-            yield call
-    finally:
-        for reference in running:
-            ray.cancel(reference, force=True)
+
+    ray: Any
+    size: int
+    cpus: int = 1
+    gpus: int = 0
+    retries: int = _RETRIES
+
+    @classmethod
+    def of(cls, ray: Any, workers: int | None = None) -> RayCrew:  # noqa: ANN401 - ray has no narrower type
+        """Return a crew of single processors; None: all of the cluster."""
+        return cls(ray=ray, size=workers or max(1, int(ray.cluster_resources().get("CPU", 1))))
+
+    @classmethod
+    def for_training(cls, ray: Any, workers: int | None = None) -> RayCrew:  # noqa: ANN401 - as above
+        """Return a crew that shares the cluster's processors and GPUs; None: one for each GPU, or for each machine."""
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        gpus = int(sum(one.get("GPU", 0) for one in machines))
+        size = workers or gpus or len(machines)
+        largest = max((one.get("CPU", 1) for one in machines), default=1)
+        share = sum(one.get("CPU", 1) for one in machines) // size
+        return cls(ray=ray, size=size, cpus=int(max(1, min(share, largest))), gpus=min(1, gpus // size), retries=1)
+
+    def spread(
+        self,
+        work: Callable[..., Any],
+        calls: Iterable[tuple[Any, ...]],
+        *,
+        lost: Callable[[str], Any] | None = None,
+    ) -> Iterator[tuple[tuple[Any, ...], Any]]:
+        """Call a function once for each tuple of arguments; yield the tuples with what came out, as they end.
+
+        Ray keeps the processes, so what they have loaded stays. See `ottenok.studies.spread.Crew`.
+
+        Raises:
+            OttenokError: A call raised it; the others are let go.
+            ModelError: A call ended with another error, or its process died again and again.
+        """
+        ray = self.ray
+        remote = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.retries)(work)
+        waiting, running = iter(calls), dict[Any, tuple[Any, ...]]()
+        try:
+            while True:
+                while len(running) < self.size and (call := next(waiting, None)) is not None:
+                    running[remote.remote(*call)] = call
+                if not running:
+                    return
+                (ready,), _ = ray.wait(list(running))
+                call = running.pop(ready)
+                try:
+                    result = ray.get(ready)
+                except ray.exceptions.RayTaskError as error:
+                    if isinstance(error.cause, OttenokError):
+                        raise error.cause from None
+                    raise ModelError(f"a worker failed: {type(error.cause).__name__}: {error.cause}") from error
+                except ray.exceptions.RayError as error:
+                    told = (
+                        f"its process died {self.retries + 1} times: {str(error).strip().partition(chr(10))[0][:300]}"
+                    )
+                    if lost is None:
+                        hint = "What was done is kept. Memory is the commonest cause: give fewer --workers."
+                        raise ModelError(f"a worker is lost: {told}", hint=hint) from error
+                    result = lost(told)
+                yield call, result
+        finally:
+            for reference in running:
+                ray.cancel(reference, force=True)

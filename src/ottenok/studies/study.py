@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ottenok.data.corpus import Corpus
+    from ottenok.studies.spread import Crew
 
 __all__ = ["Entry", "Studied", "StudyPlan", "VariantRun", "read_study", "study"]
 
@@ -99,7 +100,7 @@ class Entry:
         folder: Name of its folder.
         state: `waiting` (also where it was stopped half-done), `done` or `failed`.
         reason: Why it failed.
-        minutes: That it took, export and all, over all its attempts.
+        minutes: That it took, export and all, over all its attempts that were not interrupted.
     """
 
     name: str
@@ -186,6 +187,7 @@ def study(  # noqa: PLR0913 - an option each
     tests: PairedOptions = _TESTS,
     places: Places = _HOME,
     progress: Progress = SILENT,
+    crew: Crew | None = None,
 ) -> Studied:
     """Train every variant of a recipe with every seed, and compare them.
 
@@ -206,6 +208,7 @@ def study(  # noqa: PLR0913 - an option each
         tests: Resamples, permutations and their seed.
         places: Where data is.
         progress: Whom to tell.
+        crew: Trains several runs at once, to the same results; None: one after the other, in this process.
 
     Raises:
         ConfigError: The recipe is wrong, two variants are the same, test rows differ, or a folder holds something else.
@@ -228,17 +231,61 @@ def study(  # noqa: PLR0913 - an option each
         tests=tests,
         places=places,
         progress=progress,
+        at_once=1 if crew is None else crew.size,
     )
     runs = work.prepare([run for run in plan.runs if not only or run.variant.name in only])
+    names = {
+        run.folder: f"run {n} of {len(runs)}, {run.variant.name}, seed {run.seed}" for n, run in enumerate(runs, 1)
+    }
+    # What is asked for when somebody can do it: a run begins when it is given away.
+    calls = ((run.recipe, work.folder / run.folder, places, run) for run in runs if work.begins(run, names[run.folder]))
     try:
-        taken: list[float] = []
-        for place, run in enumerate(runs):
-            name = f"run {place + 1} of {len(runs)}, {run.variant.name}, seed {run.seed}"
-            work.train(run, name, taken, left=len(runs) - place - 1)
+        if crew is None:
+            for call in calls:
+                work.ended(call[3], names[call[3].folder], attempt(*call, progress=progress))
+        else:
+            for call, outcome in crew.spread(attempt, calls, lost=lambda told: Outcome(reason=told)):
+                work.ended(call[3], names[call[3].folder], outcome)
     finally:
         # Also after Ctrl-C: hours of training are worth being written down.
         found = work.results()
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of an attempt to train one run.
+
+    Attributes:
+        reason: Why it failed; empty if it did not.
+        trace: The traceback of an error that nobody foresaw.
+        minutes: That it took, export and all.
+    """
+
+    reason: str = ""
+    trace: str = ""
+    minutes: float = 0.0
+
+
+def attempt(
+    recipe: TrainRecipe, folder: Path, places: Places, _run: VariantRun | None = None, *, progress: Progress = SILENT
+) -> Outcome:
+    """Train one run, or go on with it, in this process; no error gets out of it."""
+    reason = trace = ""
+    begun = time.monotonic()
+    try:
+        train(recipe, folder, resume=True, places=places, progress=progress)
+    except OttenokError as error:
+        reason = error.message
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other variants have nothing to do with it
+        said = str(error).strip().splitlines()
+        # Where torch can get no memory it has an error of its own on a GPU, and a RuntimeError on a CPU.
+        short = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+        reason = "out of memory" if short or "can't allocate memory" in str(error) else type(error).__name__
+        reason += f": {said[0][:200]}" if said else ""
+        trace = "".join(traceback.format_exception(error))
+    gc.collect()
+    return Outcome(reason=reason, trace=trace, minutes=(time.monotonic() - begun) / 60.0)
 
 
 class _Work:
@@ -256,8 +303,12 @@ class _Work:
         tests: PairedOptions,
         places: Places,
         progress: Progress,
+        at_once: int,
     ) -> None:
-        self._plan, self._folder, self._weights, self._common = plan, folder, weights, common
+        self._plan, self.folder, self._weights, self._common = plan, folder, weights, common
+        # Runs that are under way, how many are left, and the minutes of those that ended.
+        self._running, self._left, self._at_once = set[str](), 0, at_once
+        self._taken: list[float] = []
         self._metrics, self._baseline, self._tests = metrics, baseline, tests
         self._places, self._progress = places, progress
         self._split: Literal["test", "validation"] = (
@@ -295,7 +346,7 @@ class _Work:
             self.entries[folder] = replace(self.entries[folder], **changes)
         variants = [asdict(entry) for entry in self.entries.values()]
         tree = {"format": _FORMAT, "name": self._plan.name, "variants": variants}
-        atomic_write_text(self._folder / STUDY_FILE, json.dumps(tree, ensure_ascii=False, indent=1) + "\n")
+        atomic_write_text(self.folder / STUDY_FILE, json.dumps(tree, ensure_ascii=False, indent=1) + "\n")
 
     def prepare(self, chosen: Sequence[VariantRun]) -> list[VariantRun]:
         """Check folders, build every corpus once, and return the runs whose data is there.
@@ -306,7 +357,7 @@ class _Work:
         """
         for run in chosen:
             # Before hours are spent on the variants before it.
-            file = self._folder / run.folder / RUN_FILE
+            file = self.folder / run.folder / RUN_FILE
             if file.is_file():
                 there = read_identity(file)
                 asked = {"recipe": public_recipe(run.recipe), "corpus": there["corpus"]}
@@ -351,11 +402,12 @@ class _Work:
                 f"{two.manifest.get('name')} ({second:,}) have other rows to compare on",
                 hint="Give their recipes the same test rows, or compare on the rows that all have: --common",
             )
+        self._left = len(ready)
         return ready
 
-    def train(self, run: VariantRun, name: str, taken: list[float], *, left: int) -> None:
-        """Train one run if it is not finished; `taken` are the minutes of those before it, `left` how many follow."""
-        folder, entry = self._folder / run.folder, self.entries[run.folder]
+    def begins(self, run: VariantRun, name: str) -> bool:
+        """Note that a run begins; False if it is finished already."""
+        folder = self.folder / run.folder
         if (folder / MANIFEST).is_file():
             manifest = read_manifest(folder)
             # A run whose weights were deleted can't be exported any more.
@@ -363,61 +415,62 @@ class _Work:
             if not run.recipe.run.export or not whole or ONNX in manifest.files:
                 self._change(run.folder, state="done", reason="")
                 self._progress.note(f"{name}: finished before")
-                return
+                self._left -= 1
+                return False
         self._change(run.folder, state="waiting", reason="")
         self._progress.note(f"{name}: begins")
-        begun = time.monotonic()
-        try:
-            train(run.recipe, folder, resume=True, places=self._places, progress=self._progress)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other variants have nothing to do with it
-            if isinstance(error, OttenokError):
-                reason = error.message
-            else:
-                said = str(error).strip().splitlines()
-                # Where torch can get no memory it has an error of its own on a GPU, and a RuntimeError on a CPU.
-                short = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-                reason = "out of memory" if short or "can't allocate memory" in str(error) else type(error).__name__
-                reason += f": {said[0][:200]}" if said else ""
-            self._change(run.folder, state="failed", reason=reason)
-            if not isinstance(error, OttenokError):
-                # What nobody foresaw can only be understood from its traceback.
-                text = "".join(traceback.format_exception(error))
-                atomic_write_text(folder / _ERROR_FILE, text)
+        self._running.add(run.folder)
+        return True
+
+    def ended(self, run: VariantRun, name: str, outcome: Outcome) -> None:
+        """Note what became of a run, and let go of the weights that the study does not keep."""
+        folder, minutes = self.folder / run.folder, self.entries[run.folder].minutes + outcome.minutes
+        self._running.discard(run.folder)
+        self._left -= 1
+        reason = outcome.reason
+        if not reason and not (folder / MANIFEST).is_file():
+            reason = f"its folder is not seen here: {folder} has to be on a disk that all machines share"
+        state: Literal["done", "failed"] = "failed" if reason else "done"
+        self._change(run.folder, state=state, reason=reason, minutes=round(minutes, 3))
+        if outcome.trace:
+            # What nobody foresaw can only be understood from its traceback.
+            atomic_write_text(folder / _ERROR_FILE, outcome.trace)
+        if reason:
             self._progress.note(f"{name}: {reason}")
-        else:
-            self._change(run.folder, state="done")
-            taken.append((time.monotonic() - begun) / 60.0)
-            rest = f"; about {left * sum(taken) / len(taken):.1f} minutes left for {left} more" if left else ""
-            self._progress.note(f"{name}: {taken[-1]:.1f} minutes{rest}")
-            # Weights and graphs that the study does not keep go; manifests, predictions and metrics stay.
-            done = [run for run in self._plan.runs if (self._folder / run.folder / MANIFEST).is_file()]
-            values: dict[str, float] = {}
-            for other in done:
-                place, metric = self._folder / other.folder, other.recipe.run.metric
-                best = best_epoch(place, metric)
-                if best is not None:
-                    values[other.folder] = goodness(metric, read_history(place)[best][metric])
-            kept = max(values, key=values.__getitem__, default=None)
-            for other in done:
-                if self._weights == "none" or (self._weights == "best" and other.folder != kept):
-                    place = self._folder / other.folder
-                    for file in read_manifest(place).files:
-                        if file.endswith(_WEIGHTS):
-                            (place / file).unlink(missing_ok=True)
-        finally:
-            self._change(run.folder, minutes=round(entry.minutes + (time.monotonic() - begun) / 60.0, 3))
-            gc.collect()
+            return
+        self._taken.append(outcome.minutes)
+        mean = sum(self._taken) / len(self._taken)
+        rest = (
+            f"; about {self._left * mean / self._at_once:.1f} minutes left for {self._left} more" if self._left else ""
+        )
+        self._progress.note(f"{name}: {outcome.minutes:.1f} minutes{rest}")
+        # Weights and graphs that the study does not keep go; manifests, predictions and metrics stay.
+        whole = [one for one in self._plan.runs if (self.folder / one.folder / MANIFEST).is_file()]
+        done = [one for one in whole if one.folder not in self._running]
+        values: dict[str, float] = {}
+        for other in done:
+            place, metric = self.folder / other.folder, other.recipe.run.metric
+            best = best_epoch(place, metric)
+            if best is not None:
+                values[other.folder] = goodness(metric, read_history(place)[best][metric])
+        kept = max(values, key=values.__getitem__, default=None)
+        for other in done:
+            if self._weights == "none" or (self._weights == "best" and other.folder != kept):
+                place = self.folder / other.folder
+                for file in read_manifest(place).files:
+                    if file.endswith(_WEIGHTS):
+                        (place / file).unlink(missing_ok=True)
 
     def results(self) -> Studied:
         """Compare what is finished, and write it down."""
         entries = list(self.entries.values())
-        done = [entry for entry in entries if (self._folder / entry.folder / MANIFEST).is_file()]
+        done = [entry for entry in entries if (self.folder / entry.folder / MANIFEST).is_file()]
         failed = {entry.folder: entry.reason for entry in entries if entry.state == "failed" and entry not in done}
         waiting = tuple(entry.folder for entry in entries if entry not in done and entry.folder not in failed)
         comparison = None
         if done:
             found = compare(
-                [self._folder / entry.folder for entry in done],
+                [self.folder / entry.folder for entry in done],
                 metrics=self._metrics,
                 baseline=self._baseline if self._baseline in {entry.title for entry in done} else None,
                 split=self._split,
@@ -432,9 +485,9 @@ class _Work:
                 several = sum(other.name == entry.name for other in entries) > 1
                 rows.append(Failed(name=f"{entry.title}, seed {entry.seed}" if several else entry.title, reason=reason))
             comparison = replace(found, failed=tuple(rows))
-        write_results(self._folder, self._plan, self.entries, comparison)
+        write_results(self.folder, self._plan, self.entries, comparison)
         return Studied(
-            folder=self._folder,
+            folder=self.folder,
             comparison=comparison,
             done=tuple(entry.folder for entry in done),
             failed=failed,

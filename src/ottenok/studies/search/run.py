@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import tomllib
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,7 @@ from ottenok.core.errors import ConfigError, OttenokError
 from ottenok.core.files import atomic_path, atomic_write_text, sha256_file
 from ottenok.core.lazy import check_extra, require
 from ottenok.core.progress import SILENT, Progress
-from ottenok.data.corpus import CORPUS_FILE
+from ottenok.data.corpus import CORPUS_FILE, open_corpus
 from ottenok.recipes.model import LOSSES, resolve_loss, resolve_problem
 from ottenok.recipes.space import SearchOptions
 from ottenok.recipes.train import TrainRecipe, load_recipe
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pandas import DataFrame
+
+    from ottenok.studies.spread import Crew
 
 
 __all__ = ["Budget", "Found", "search"]
@@ -105,6 +109,7 @@ def search(
     resume: bool = False,
     places: Places = _HOME,
     progress: tuple[Progress, Progress] = (SILENT, SILENT),
+    crew: Crew | None = None,
 ) -> Found:
     """Look for a better recipe.
 
@@ -121,6 +126,9 @@ def search(
             taken by one with the same values that goes on from the last checkpoint.
         places: Where data is.
         progress: Whom to tell of trials, and whom of the training within a trial.
+        crew: Tries several values at once, in rounds: as many trials as it is large are given values one after the
+            other, none of which knows what comes of the others of its round. With a crew of one, and in the random
+            trials at the start (`startup`) with any, that is what a search in one process tries.
 
     Raises:
         OttenokError: The recipe, the data or the search space is wrong. A combination of the space that the recipe
@@ -162,7 +170,7 @@ def search(
         # Together, so that MLflow can compare them.
         tracking = places.tracking or f"sqlite:///{(folder / 'mlflow.db').absolute()}"
         shared = Shared(corpus=corpus, memory=TokenMemory(), tracking=tracking, progress=progress[1])
-        return _Search(study, space, options, resolved, folder).run(budget, shared, progress[0])
+        return _Search(study, space, options, resolved, folder).run(budget, shared, progress[0], crew)
 
 
 @contextmanager
@@ -208,15 +216,9 @@ class _Search:
         self.optuna, self.study, self.space, self.options = optuna, study, space, options
         self.recipe, self.folder = recipe, folder
         self.higher = study.direction == optuna.study.StudyDirection.MAXIMIZE
-        if options.pruner == "hyperband":
-            study.pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=recipe.schedule.num_train_epochs)
-        elif options.pruner == "median":
-            # The first epoch says little where the learning rate still warms up.
-            study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
-        else:
-            study.pruner = optuna.pruners.NopPruner()
+        study.pruner = _pruner(options.pruner, recipe)
 
-    def run(self, budget: Budget, shared: Any, progress: Progress) -> Found:  # noqa: ANN401 - torch's side
+    def run(self, budget: Budget, shared: Any, progress: Progress, crew: Crew | None) -> Found:  # noqa: ANN401 - torch's side
         """Try until the budget is spent, and return what was found."""
         for number in self.retry_cut_off():
             progress.note(f"trial {number} was stopped half-done; its place is taken again")
@@ -234,14 +236,18 @@ class _Search:
             progress.advance()
 
         try:
-            self.study.optimize(
-                lambda trial: self.objective(trial, shared),
-                n_trials=missing,
-                timeout=None if budget.minutes is None else 60.0 * budget.minutes,
-                catch=(OttenokError,),
-                callbacks=[after],
-                gc_after_trial=True,  # a trainer is full of circles; its network must go before the next one is made
-            )
+            if crew is not None:
+                self.rounds(budget, shared, crew, after)
+            else:
+                self.study.optimize(
+                    lambda trial: self.objective(trial, shared),
+                    n_trials=missing,
+                    timeout=None if budget.minutes is None else 60.0 * budget.minutes,
+                    catch=(OttenokError,),
+                    callbacks=[after],
+                    # A trainer is full of circles; its network must go before the next one is made.
+                    gc_after_trial=True,
+                )
         finally:
             progress.finish()
         if (done := self.done()) < budget.trials:
@@ -261,13 +267,10 @@ class _Search:
         """Train once; return the best epoch's metric."""
         from ottenok.training.run import trial as train
 
-        if "folder" not in trial.user_attrs:
-            trial.set_user_attr("folder", f"{trial.number:04d}")
-        watch = None
         try:
-            recipe = self.space.recipe(self.recipe, self.space.suggest(trial))
-            watch = self.watcher(trial, recipe.schedule.num_train_epochs)
-            done = train(recipe, out=self.folder / "trials" / trial.user_attrs["folder"], watch=watch, shared=shared)
+            recipe, out = self.begin(trial)
+            watch = _Watcher(trial, recipe)
+            done = train(recipe, out=out, watch=watch, shared=shared)
         except OttenokError as error:
             trial.set_user_attr("reason", f"{error.where}: {error.message}" if error.where else error.message)
             raise
@@ -276,19 +279,60 @@ class _Search:
         watch(done.epochs)  # a run that was complete when it was taken up again has shown no epoch yet
         return done.epochs[done.best][recipe.run.metric]
 
-    def watcher(self, trial: Any, epochs: int) -> Callable[[Sequence[dict[str, float]]], bool]:  # noqa: ANN401
-        """Return what reports a trial's epochs to Optuna and says whether the trial goes on."""
-        reported = 0
+    def begin(self, trial: Any) -> tuple[TrainRecipe, Path]:  # noqa: ANN401
+        """Give a trial its folder and its values; return its recipe and the folder.
 
-        def watch(rows: Sequence[dict[str, float]]) -> bool:
-            nonlocal reported
-            for step, row in enumerate(rows[reported:], start=reported + 1):
-                trial.report(row[self.recipe.run.metric], step)
-            reported = len(rows)
-            # Nothing is saved by stopping after the last epoch.
-            return reported >= epochs or not trial.should_prune()
+        Raises:
+            OttenokError: The recipe can't have these values.
+        """
+        if "folder" not in trial.user_attrs:
+            trial.set_user_attr("folder", f"{trial.number:04d}")
+        recipe = self.space.recipe(self.recipe, self.space.suggest(trial))
+        return recipe, self.folder / "trials" / trial.user_attrs["folder"]
 
-        return watch
+    def rounds(self, budget: Budget, shared: Any, crew: Crew, after: Callable[[Any, Any], None]) -> None:  # noqa: ANN401
+        """Try in rounds of as many trials as the crew is large."""
+        begun = time.monotonic()
+        while (done := self.done()) < budget.trials:
+            if budget.minutes is not None and time.monotonic() - begun >= 60.0 * budget.minutes:
+                return
+            asked: dict[int, Any] = {}
+            calls = []
+            for place in range(done, min(done + crew.size, budget.trials)):
+                self.seed(place)
+                trial = self.study.ask()
+                asked[trial.number] = trial
+                try:
+                    recipe, out = self.begin(trial)
+                except OttenokError as error:
+                    self.end(trial, _Tried(reason=error.message))
+                    after(None, trial)
+                    continue
+                before = [one for one in self.study.get_trials(deepcopy=False) if one.number < trial.number]
+                facts = (self.study.study_name, before, self.higher, self.options.pruner, trial.number)
+                calls.append((recipe, out, shared.corpus.folder, shared.tracking, *facts))
+            for call, tried in crew.spread(_try, calls, lost=lambda told: _Tried(reason=told)):
+                trial = asked[call[-1]]
+                self.end(trial, tried)
+                after(None, trial)
+
+    def end(self, trial: Any, tried: _Tried) -> None:  # noqa: ANN401
+        """Tell Optuna what came of a trial that ran elsewhere."""
+        state = self.optuna.trial.TrialState
+        for step, value in enumerate(tried.values, start=1):
+            trial.report(value, step)
+        if tried.reason:
+            trial.set_user_attr("reason", tried.reason)
+            self.study.tell(trial, state=state.FAIL)
+        elif tried.best is None:
+            self.study.tell(trial, state=state.PRUNED)
+        else:
+            self.study.tell(trial, tried.values[tried.best])
+
+    def seed(self, place: int) -> None:
+        """Let the values of the trial that has so many before it depend on these, and on the recipe's seed."""
+        seed = int(np.random.SeedSequence([self.recipe.seed, place]).generate_state(1)[0])
+        self.study.sampler = self.optuna.samplers.TPESampler(seed=seed, n_startup_trials=self.options.startup)
 
     def trials(self) -> list[Any]:
         """Return all trials that were begun, in the order of their numbers."""
@@ -331,8 +375,7 @@ class _Search:
 
     def between_trials(self) -> DataFrame:
         """Seed the sampler for the next trial, delete the weights of trials that lost, and write what there is."""
-        seed = int(np.random.SeedSequence([self.recipe.seed, self.done()]).generate_state(1)[0])
-        self.study.sampler = self.optuna.samplers.TPESampler(seed=seed, n_startup_trials=self.options.startup)
+        self.seed(self.done())
         best, retried, rows = self.best(), self.retried(), []
         kept = None if best is None else best.user_attrs["folder"]
         for trial in self.trials():
@@ -425,6 +468,82 @@ class _Search:
                 finally:
                     pyplot.close(figure)
         return tuple(files)
+
+
+def _pruner(name: str, recipe: TrainRecipe) -> Any:  # noqa: ANN401 - Optuna's
+    pruners = require("optuna", extra="search").pruners
+    if name == "hyperband":
+        return pruners.HyperbandPruner(min_resource=1, max_resource=recipe.schedule.num_train_epochs)
+    # The first epoch says little where the learning rate still warms up.
+    return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1) if name == "median" else pruners.NopPruner()
+
+
+class _Watcher:
+    """Reports a trial's epochs to Optuna and says whether the trial goes on.
+
+    Attributes:
+        values: The metric of every epoch that was reported.
+    """
+
+    def __init__(self, trial: Any, recipe: TrainRecipe) -> None:  # noqa: ANN401
+        self._trial, self._metric, self._epochs = trial, recipe.run.metric, recipe.schedule.num_train_epochs
+        self.values: list[float] = []
+
+    def __call__(self, rows: Sequence[dict[str, float]]) -> bool:
+        for row in rows[len(self.values) :]:
+            self.values.append(row[self._metric])
+            self._trial.report(row[self._metric], len(self.values))
+        # Nothing is saved by stopping after the last epoch.
+        return len(self.values) >= self._epochs or not self._trial.should_prune()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tried:
+    """What came of a trial that ran elsewhere: its epochs' metric, the best one's place, or why it failed."""
+
+    values: tuple[float, ...] = ()
+    best: int | None = None
+    reason: str = ""
+
+
+def _try(
+    recipe: TrainRecipe,
+    out: Path,
+    corpus: Path,
+    tracking: str | None,
+    name: str,
+    past: Sequence[Any],
+    higher: bool,  # noqa: FBT001 - as above
+    pruner: str,
+    _number: int,
+) -> _Tried:
+    """Train once in this process; what Optuna decides by is a copy of the trials that came before."""
+    from ottenok.training.run import trial as train
+
+    optuna = require("optuna", extra="search")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        study_name=name, direction="maximize" if higher else "minimize", pruner=_pruner(pruner, recipe)
+    )
+    study.add_trials(past)
+    watch = _Watcher(study.ask(), recipe)
+    try:
+        done = train(recipe, out=out, watch=watch, shared=_shared(corpus, tracking))
+        if done.best is not None:
+            watch(done.epochs)  # a run that was complete when it was taken up again has shown no epoch yet
+    except OttenokError as error:
+        reason = f"{error.where}: {error.message}" if error.where else error.message
+        return _Tried(values=tuple(watch.values), reason=reason)
+    return _Tried(values=tuple(watch.values), best=done.best)
+
+
+@lru_cache(maxsize=1)
+def _shared(corpus: Path, tracking: str | None) -> Any:  # noqa: ANN401 - torch's side
+    """Return what the trials of one process share."""
+    from ottenok.training.dataset import TokenMemory
+    from ottenok.training.run import Shared
+
+    return Shared(corpus=open_corpus(corpus), memory=TokenMemory(), tracking=tracking, progress=SILENT)
 
 
 def _without_none(tree: dict[str, Any]) -> dict[str, Any]:

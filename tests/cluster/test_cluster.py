@@ -1,4 +1,4 @@
-"""Bulk classification on Ray: the same answers as one machine, folders and addresses, kills, and what is refused."""
+"""Ray: bulk classification, kills, studies, searches and training; in one file, so that one Ray serves all tests."""
 
 from __future__ import annotations
 
@@ -204,3 +204,115 @@ def test_a_strangers_folder_is_left_alone(bundle: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=words):
             classify_folder(source, tmp_path / out, text="text", model={"model": bundle})
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["mine.parquet"]
+
+
+TOY = """
+name = "toy"
+data.corpus = "{folder}/corpus"
+text.max_length = 16
+optim = {{learning_rate = 3e-3, head_learning_rate = 1e-2}}
+schedule.num_train_epochs = 2
+batch.batch_size = 8
+run = {{precision = "fp32", device = "cpu", export = false}}
+[model]
+encoder = "{folder}/encoder"
+{more}
+"""
+VARIANTS = """
+[[variants]]
+name = "mean"
+[[variants]]
+name = "max"
+model.pooling = "max"
+[[variants]]
+name = "broken"
+model.pooling = "cls"
+text.max_length = 4096
+"""
+SPACE = """
+[search]
+startup = 3
+[search.space]
+"optim.learning_rate" = {low = 1e-3, high = 1e-2, log = true}
+"model.pooling" = {choices = ["mean", "meen"]}
+"""
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a tiny encoder and a corpus of 40 texts to learn from."""
+    pytest.importorskip("torch", reason="needs the extra `train`")
+    from tiny_encoders import tiny_encoder
+
+    folder = tmp_path_factory.mktemp("toy")
+    tiny_encoder(folder / "encoder")
+    moods = {"negative": "ужасно", "neutral": "стол", "positive": "чудесно"}
+    rows = []
+    for number in range(60):
+        mood, word = list(moods.items())[number % 3]
+        split = ("train", "train", "validation", "test")[number // 3 % 4]
+        row = {"id": str(number), "text": f"это {word} {number}", "labels": [mood], "source": "toy", "part": None}
+        rows.append(row | {"language": "ru", "split": split})
+    (folder / "corpus").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), folder / "corpus" / "corpus.parquet")
+    facts = {"name": "toy", "scheme": "sentiment-3", "sources": []}
+    (folder / "corpus" / "manifest.json").write_text(json.dumps(facts), encoding="utf-8")
+    return folder
+
+
+def _recipe(toy: Path, file: Path, more: str = "") -> Path:
+    file.write_text(TOY.format(folder=toy, more=more), encoding="utf-8")
+    return file
+
+
+def test_a_study_has_the_results_of_one_process(cluster: str, toy: Path, tmp_path: Path) -> None:
+    """Variants that are trained at once are those that are trained one by one; one that can't be is a row."""
+    from ottenok.cluster.start import RayCrew, started
+    from ottenok.studies.study import study
+
+    recipe = _recipe(toy, tmp_path / "toy.toml", VARIANTS)
+    with started(cluster) as ray:
+        there = study(recipe, tmp_path / "there", crew=RayCrew.for_training(ray, 2))
+    here = study(recipe, tmp_path / "here")
+    assert (there.done, there.failed) == (here.done, here.failed)
+    assert len(there.done) == 2
+    for run in here.done:
+        first, second = (
+            pq.read_table(folder / run / "predictions" / "test.parquet").to_pydict()
+            for folder in (here.folder, there.folder)
+        )
+        assert first == second
+
+
+def test_a_search_tries_what_one_process_tries(cluster: str, toy: Path, tmp_path: Path) -> None:
+    """The random trials at the start have the same values and results, failed ones among them."""
+    pytest.importorskip("optuna", reason="needs the extra `search`")
+    from ottenok.cluster.start import RayCrew, started
+    from ottenok.studies.search.run import Budget, search
+
+    recipe, budget = _recipe(toy, tmp_path / "toy.toml", SPACE), Budget(trials=3)
+    with started(cluster) as ray:
+        there = search(recipe, tmp_path / "there", budget=budget, crew=RayCrew.for_training(ray, 2))
+    here = search(recipe, tmp_path / "here", budget=budget)
+    columns = ["number", "state", "value", "epochs", "optim.learning_rate", "model.pooling", "reason"]
+    assert here.trials[columns].to_json() == there.trials[columns].to_json()
+    assert here.best == there.best
+
+
+def test_two_workers_train_what_one_does(cluster: str, toy: Path, tmp_path: Path) -> None:
+    """Their losses are those of one worker with batches of twice the size, and every text is counted once."""
+    from ottenok.cluster.training import train_together
+    from ottenok.recipes.train import load_recipe
+    from ottenok.studies.training import train
+    from ottenok.training.folder import read_history
+    from ottenok.training.inputs import Places
+
+    file, over = _recipe(toy, tmp_path / "toy.toml"), {"model": {"head": {"dropout": 0.0}}}
+    recipe = load_recipe(file, over)
+    train(load_recipe(file, {**over, "batch": {"batch_size": 16}}), tmp_path / "one")
+    train_together(recipe, tmp_path / "two", places=Places(), cluster=cluster, workers=2)
+    one, two = (read_history(tmp_path / name) for name in ("one", "two"))
+    assert [row["texts"] for row in one] == [row["texts"] for row in two]
+    for name in ("train_loss", "loss"):
+        assert [row[name] for row in one] == pytest.approx([row[name] for row in two], rel=1e-4)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["one", "toy.toml", "two"]
