@@ -34,8 +34,8 @@ def train_together(
 ) -> Bundle:
     """Train a classifier by several workers, through Ray's `TorchTrainer` around `ottenok.studies.training.train`.
 
-    Every worker takes `batch.batch_size` rows in a step, so the run is that of one worker whose batches are so many times
-    as large, but for the rounding of sums and for dropout.
+    Every worker takes `batch.batch_size` rows in a step, so the run is that of one worker whose batches are so many
+    times as large, but for the rounding of sums and for dropout.
 
     Args:
         recipe: What to do.
