@@ -113,7 +113,7 @@ def test_a_folder_of_parquet_keeps_its_types(cluster: str, bundle: Path, tmp_pat
         pq.write_table(pa.table({"n": pa.array([number], pa.int8()), "text": ["很好"]}), place / "a.parquet")
     (tmp_path / "in" / "_SUCCESS").write_text("", encoding="utf-8")
     given = [str(tmp_path / "in"), "--text", "text", "-m", str(bundle), "-o", str(tmp_path / "out")]
-    given += ["--cluster", cluster, "--format", "json"]
+    given += ["--cluster", cluster, "--json"]
     first, second = (json.loads(CliRunner().invoke(command, given, catch_exceptions=False).stdout) for _ in range(2))
     assert (first["files"], first["rows"], first["finished"], second["finished"]) == (3, 3, False, True)
     table = pa.concat_tables(pq.read_table(file) for file in sorted((tmp_path / "out").glob("*.parquet")))

@@ -43,8 +43,8 @@ def test_standard_input_gives_a_line_for_each(tiny_bundle: Path) -> None:
 
 
 def test_json_has_everything(tiny_bundle: Path) -> None:
-    """--format json writes one object a text, with all probabilities."""
-    first, second = (json.loads(line) for line in call("-m", str(tiny_bundle), "--format", "json", given="раз\n\n"))
+    """--json writes one object a text, with all probabilities."""
+    first, second = (json.loads(line) for line in call("-m", str(tiny_bundle), "--json", given="раз\n\n"))
 
     assert list(first["probabilities"]) == ["negative", "neutral", "positive"]
     assert (second["label"], second["windows"]) == (None, 0)
@@ -55,7 +55,7 @@ def test_a_file_is_classified(tiny_bundle: Path, tmp_path: Path) -> None:
     path, out = tmp_path / "in.csv", tmp_path / "out.csv"
     path.write_text("n;text\n1;раз\n2;\n", encoding="utf-8")
 
-    facts = call(str(path), "--text", "text", "-o", str(out), "-m", str(tiny_bundle), "--format", "json")
+    facts = call(str(path), "--text", "text", "-o", str(out), "-m", str(tiny_bundle), "--json")
 
     assert json.loads("".join(facts)) == {
         "out": str(out),
@@ -65,6 +65,7 @@ def test_a_file_is_classified(tiny_bundle: Path, tmp_path: Path) -> None:
         "resumed": 0,
         "finished": False,
         "notes": [],
+        "form": "csv, utf-8, delimiter ';', quote '\"'",
     }
     assert out.read_text(encoding="utf-8").splitlines()[0].startswith("n;text;predicted_label;")
 

@@ -27,7 +27,7 @@ socket.socket.connect = refuse
 sys.modules["torch"] = None
 sys.modules["transformers"] = None
 from ottenok.cli.main import run
-sys.exit(run(["classify", "Отвратительное обслуживание, деньги на ветер", "--format", "json"]))
+sys.exit(run(["classify", "Отвратительное обслуживание, деньги на ветер", "--json"]))
 """
 
 

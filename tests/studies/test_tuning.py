@@ -144,9 +144,7 @@ def model(tmp_path: Path) -> Path:
 def _through_every_door(folder: Path, texts: list[str]) -> list[list[list[str]]]:
     """Return the labels of each text from Python, from the command line, and from a file."""
     python = [list(prediction.labels) for prediction in ottenok.load(folder)(texts)]
-    lines = CliRunner().invoke(
-        classify, ["-m", str(folder), "--format", "json"], input="\n".join(texts), catch_exceptions=False
-    )
+    lines = CliRunner().invoke(classify, ["-m", str(folder), "--json"], input="\n".join(texts), catch_exceptions=False)
     terminal = [json.loads(line)["labels"] for line in lines.stdout.splitlines()]
     table, out = folder.parent / "texts.csv", folder.parent / "labelled.csv"
     with table.open("w", encoding="utf-8", newline="") as stream:

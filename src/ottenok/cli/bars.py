@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from ottenok.cli.screen import harmless
+from ottenok.cli.screen import harmless, is_quiet
 
 __all__ = ["Bars", "TrialBars", "amount", "time_left"]
 
@@ -57,7 +57,7 @@ class Bars:
     """An observer (see `ottenok.core.progress`) that draws on standard error."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, quiet=is_quiet())
         self._bars: Progress | None = None
         self._stage = ""
         self._detail = ""
@@ -197,7 +197,7 @@ class TrialBars:
     """
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, quiet=is_quiet())
         self._bars: Progress | None = None
         self.outer = _View(self, outer=True)
         self.inner = _View(self, outer=False)

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from ottenok.cli.lazy import LazyGroup
-from ottenok.cli.screen import harmless, tell, tolerate
+from ottenok.cli.screen import harmless, set_verbosity, tell, tolerate
 from ottenok.core.errors import OttenokError
 from ottenok.core.lazy import no_telemetry
 from ottenok.core.version import __version__
@@ -41,6 +41,7 @@ _COMMANDS = {
     "tune": ("ottenok.cli.tune:tune", "Fit a classifier's temperature and thresholds anew."),
 }
 
+_QUIETER, _LOUDER = frozenset({"-q", "--quiet"}), frozenset({"-v", "--verbose"})
 # What libraries are kept from telling because ottenok tells it itself; plots become files and need no display.
 _QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
@@ -58,7 +59,9 @@ _QUIET = {
     epilog="Exit codes: 0 done, 2 something you can mend, 1 a fault of ottenok, 130 stopped with Ctrl-C.",
 )
 @click.version_option(__version__, prog_name="ottenok")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@click.option("-q", "--quiet", is_flag=True, expose_value=False, help="Tell nothing but faults; may stand anywhere.")
+@click.option("-v", "--verbose", is_flag=True, expose_value=False, help="Tell how things are read; may stand anywhere.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error; may stand anywhere.")
 def cli() -> None:
     """Sentiment and emotions in Russian and Chinese texts."""
 
@@ -85,10 +88,12 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command line in this process and return its exit code; `main` without the end of the process."""
-    # Nobody should have to know where --debug belongs: it is taken wherever it stands before a `--`.
+    # Nobody should have to know where these belong: they are taken wherever they stand before a `--`.
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    options = [argument for argument in arguments[:end] if argument != "--debug"]
-    debug = len(options) < end
+    debug = "--debug" in arguments[:end]
+    quiet, verbose = _QUIETER.intersection(arguments[:end]), _LOUDER.intersection(arguments[:end])
+    set_verbosity(-1 if quiet else 1 if verbose else 0)
+    options = [argument for argument in arguments[:end] if argument not in {"--debug", *_QUIETER, *_LOUDER}]
     try:
         given = options + arguments[end:]
         for place, argument in enumerate(given):

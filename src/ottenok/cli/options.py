@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from ottenok.core.errors import ConfigError
 from ottenok.core.home import cache_home
@@ -26,6 +27,7 @@ __all__ = [
     "cache_option",
     "cluster_option",
     "column_options",
+    "complete_files",
     "folder_option",
     "json_option",
     "keys_argument",
@@ -87,6 +89,11 @@ _TRACKING = click.option(
     show_envvar=True,
     help="Store of MLflow, for run.mlflow.  [default: an SQLite file in the folder]",
 )
+
+
+def complete_files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete names of files, for arguments that may be one."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 def cache_option(command: _Command) -> _Command:

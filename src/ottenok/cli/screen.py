@@ -23,9 +23,11 @@ __all__ = [
     "bar",
     "harmless",
     "heading",
+    "is_quiet",
     "number",
     "paint",
     "say",
+    "set_verbosity",
     "share",
     "show_table",
     "tell",
@@ -39,6 +41,9 @@ _LEAST_WIDTH = 80  # a narrower terminal wraps lines: that reads better than col
 # Control characters, line and paragraph separators, marks that turn the writing direction, and halves of characters.
 _HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _LINES = re.compile(_HARMFUL.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
+
+
+_level = 0
 
 
 def harmless(value: object) -> str:
@@ -66,8 +71,21 @@ def say(text: str = "") -> None:
     click.echo(_LINES.sub(_escape, text), file=sys.stdout)
 
 
-def tell(text: str, *, fault: bool = False) -> None:
-    """Write lines of plain text to standard error, with a red `Error:` before a fault."""
+def set_verbosity(level: int) -> None:
+    """Say how much is told: -1 faults alone, 0 as usual, 1 details too."""
+    global _level  # noqa: PLW0603 - of this process's command line
+    _level = level
+
+
+def is_quiet() -> bool:
+    """Whether nothing is told but faults."""
+    return _level < 0
+
+
+def tell(text: str, *, fault: bool = False, detail: bool = False) -> None:
+    """Write lines of plain text to standard error, with a red `Error:` before a fault; details only with --verbose."""
+    if not fault and _level < detail:
+        return
     start = f"{click.style('Error:', fg='red', bold=True)} " if fault else ""
     click.echo(start + _LINES.sub(_escape, text), file=sys.stderr)
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import marshal
 import queue
+import sys
 import threading
 import time
 from collections import Counter
@@ -23,7 +24,7 @@ from ottenok.core.errors import InputError, OttenokError
 from ottenok.core.files import LockedError, atomic_path, atomic_write_text, locked, sha256_file
 from ottenok.core.progress import SILENT
 from ottenok.core.version import __version__
-from ottenok.inference.outputs import AnswerColumns, Chunk, cell_text, open_writer
+from ottenok.inference.outputs import AnswerColumns, Chunk, cell_text, open_writer, plain_suffix
 from ottenok.tables.labels import Fault
 from ottenok.tables.options import TableOptions
 from ottenok.tables.records import excerpt, read_text
@@ -65,12 +66,14 @@ class FileOptions:
     Attributes:
         table: How the file is read; what is not said is found out.
         prefix: Of the names of the answers' columns.
+        columns: Which of them there are (see `AnswerColumns`); empty: all.
         resume: Go on where an interrupted run of the same file and model stopped; False begins again.
         overwrite: Replace an output file that exists.
     """
 
     table: TableOptions = field(default_factory=TableOptions)
     prefix: str = "predicted_"
+    columns: tuple[str, ...] = ()
     resume: bool = True
     overwrite: bool = False
 
@@ -87,6 +90,7 @@ class FileReport:
         resumed: Rows that an earlier, interrupted run had done.
         finished: Whether an earlier run had finished the very same, so that nothing was left to do.
         notes: What was found out about the file, in sentences.
+        form: How it was read: its format, and of text formats the encoding and what divides cells.
     """
 
     out: Path
@@ -96,10 +100,11 @@ class FileReport:
     resumed: int
     finished: bool = False
     notes: tuple[str, ...] = ()
+    form: str = ""
 
 
 def classify_file(
-    source: Path | IO[bytes],
+    source: Path | IO[bytes] | Source,
     out: Path,
     *,
     text: str,
@@ -109,13 +114,14 @@ def classify_file(
 ) -> FileReport:
     """Classify the texts in one column of a table.
 
-    CSV, TSV, JSON, JSON lines, Parquet and XLSX are read, packed or not. The output is CSV, TSV, JSON lines or Parquet,
-    by its suffix. Rows keep their order and their other columns, and in the same format their very bytes; the answers
-    are columns at the end. A row without a text, or that can't be divided into columns, is left out and listed in
-    `OUT.rejects.jsonl`. The output appears when it is whole. Memory does not grow with the file.
+    CSV, TSV, JSON, JSON lines, Parquet and XLSX are read, packed or not. The output is CSV, TSV or JSON lines (also
+    packed, as .gz or .zst), Parquet or XLSX, by its suffix. Rows keep their order and their other columns, and in the
+    same format their very bytes; the answers are columns at the end. A row without a text, or that can't be divided
+    into columns, is left out and listed in `OUT.rejects.jsonl`. The output appears when it is whole. Memory does not
+    grow with the file.
 
     Args:
-        source: A file, a pipe, or a stream such as standard input.
+        source: A file, a pipe, a stream such as standard input, or what was made of one.
         out: The output file.
         text: The text column's name; a position from 0 in a file without a header.
         classifier: The classifier.
@@ -128,15 +134,19 @@ def classify_file(
         DataError: The file can't be read, or has not the column.
         ModelError: The model can't be run.
     """
-    opened = Source(source, member=options.table.member, max_expansion=options.table.max_expansion)
+    if isinstance(source, Source):
+        opened = source
+    else:
+        opened = Source(source, member=options.table.member, max_expansion=options.table.max_expansion)
     _refuse_input(source, out)
     table = open_table(opened, options.table, wanted=(text,))
-    columns = AnswerColumns(classifier.tasks, options.prefix)
+    columns = AnswerColumns(classifier.tasks, options.prefix, options.columns)
     writer = open_writer(table, columns, out, header=options.table.header)
     place = table.find(text)
     digest = _digest(opened)
     repeats = _Repeats()
     total = _count(table, place, options, repeats, progress)
+    writer.check(total)
     run = _Run(
         table=table,
         place=place,
@@ -158,7 +168,13 @@ def classify_file(
             parts.remove()
             found = _reasons(rejects) if total > rows else Counter()
             return FileReport(
-                out=out, rows=rows, rejected=found, rejects=rejects if found else None, resumed=0, finished=True
+                out=out,
+                rows=rows,
+                rejected=found,
+                rejects=rejects if found else None,
+                resumed=0,
+                finished=True,
+                form=table.form,
             )
         identity = run.identity(digest, text)
         # An interrupted run of the same may have come as far as the list and not to the output.
@@ -194,19 +210,22 @@ def classify_file(
         rejects=rejects if reasons else None,
         resumed=parts.resumed,
         notes=(*table.notes, *parts.notes),
+        form=table.form,
     )
 
 
-def _refuse_input(source: Path | IO[bytes], out: Path) -> None:
+def _refuse_input(source: Path | IO[bytes] | Source, out: Path) -> None:
     if _same(source, out):
         raise InputError("the output is the input", hint="Name another output file.", file=str(out))
     if out.is_dir():
         raise InputError("the output is a folder", hint="Name a file in it.", file=str(out))
 
 
-def _same(source: Path | IO[bytes], file: Path) -> bool:
+def _same(source: Path | IO[bytes] | Source, file: Path) -> bool:
     import os
 
+    if isinstance(source, Source):
+        return source.path is not None and _same(source.path, file)
     try:
         facts = os.fstat(source.fileno()) if hasattr(source, "fileno") else source.stat()
         return os.path.samestat(facts, file.stat())
@@ -370,7 +389,14 @@ class _Run:
             "chunk": [CHUNK_ROWS, CHUNK_CHARACTERS],
             "model": hashlib.sha256(manifest.encode()).hexdigest(),
             "backend": self.classifier.identity,
-            "versions": {"ottenok": __version__, "numpy": np.__version__, "backend": self.classifier.backend.name},
+            "versions": {
+                "ottenok": __version__,
+                "numpy": np.__version__,
+                "backend": self.classifier.backend.name,
+                # There if the backend is on it.
+                "onnxruntime": getattr(sys.modules.get("onnxruntime"), "__version__", None),
+                "tokenizers": getattr(sys.modules.get("tokenizers"), "__version__", None),
+            },
         }
 
     def classify(self, parts: _Parts, total: int, progress: Progress) -> None:
@@ -756,7 +782,7 @@ def _folder_of(out: Path) -> Iterator[_Parts]:
     folder = out.with_name(f".{out.name}.parts")
     try:
         with locked(folder / _LOCK):
-            yield _Parts(folder, out.suffix.lower())
+            yield _Parts(folder, plain_suffix(out))
     except LockedError as error:
         who = "another process" if error.pid is None else f"process {error.pid}"
         raise InputError(

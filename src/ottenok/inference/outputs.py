@@ -1,26 +1,31 @@
 """What a classified file becomes: its rows as they were, and the answers as columns at their end.
 
 Where the output has the input's format, CSV and JSON lines rows keep their very bytes, and Parquet columns their types.
-Any other pair of formats is converted: CSV holds cells as text, Parquet columns of text, JSON lines values as they are.
+Any other pair of formats is converted: CSV holds cells as text, Parquet columns of text, JSON lines and XLSX values as
+they are. Text formats may be packed.
 """
 
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
+import re
 import shutil
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
-from ottenok.core.errors import InputError
-from ottenok.core.lazy import need
+from ottenok.core.errors import ConfigError, InputError
+from ottenok.core.lazy import need, require
 from ottenok.core.suggest import suggest
+from ottenok.tables.streams import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -29,13 +34,20 @@ if TYPE_CHECKING:
     from ottenok.tables.table import Table
     from ottenok.tasks.task import Task
 
-__all__ = ["AnswerColumns", "Chunk", "Writer", "cell_text", "open_writer"]
+__all__ = ["AnswerColumns", "Chunk", "Writer", "cell_text", "open_writer", "plain_suffix"]
 
 # Digits of numbers in files; int8 is not as exact, and files stay half as large.
 _DIGITS = 6
 # Rows of a Parquet file's row groups, whatever the parts were.
 _GROUP_ROWS = 32_768
-_FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+_FORMATS = {
+    ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".xlsx": "xlsx",
+}  # fmt: skip
+_PACKINGS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
+# What a cell of a sheet can hold, and whole numbers of which a spreadsheet keeps every digit.
+_CELL_CHARACTERS = 32_767
+_EXACT = 10**15
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 
 
 class AnswerColumns:
@@ -48,6 +60,11 @@ class AnswerColumns:
     Args:
         tasks: The classifier's.
         prefix: Of all names.
+        chosen: Which columns there are, without the prefix: names, `label` (or `labels`), `confidence`, `polarity` and
+            `probabilities` of every task, or of one as `emotions-7:label`; empty: all.
+
+    Raises:
+        ConfigError: No column has a chosen name.
 
     Attributes:
         tasks: As given.
@@ -55,29 +72,39 @@ class AnswerColumns:
         kinds: What each holds: `text`, `texts` (a list of them) or `number`.
     """
 
-    def __init__(self, tasks: Sequence[Task], prefix: str = "predicted_") -> None:
+    def __init__(self, tasks: Sequence[Task], prefix: str = "predicted_", chosen: Sequence[str] = ()) -> None:
         self.tasks = tuple(tasks)
         found: list[str] = []
+        kinds: list[str] = []
+        words: list[set[str]] = []  # by which each may be chosen
         for place, task in enumerate(self.tasks):
             start = prefix if place == 0 else f"{prefix}{task.name}:"
-            facts = ["labels" if task.scheme.kind == "multi-label" else "label", "confidence"]
+            several = task.scheme.kind == "multi-label"
+            facts = [("labels" if several else "label", {"label", "labels"}), ("confidence", {"confidence"})]
             if task.scheme.values:
-                facts.append("polarity")
-            found += [f"{start}{fact}" for fact in facts]
-            for label in task.scheme.labels:
-                name = label
+                facts.append(("polarity", {"polarity"}))
+            facts += [(label, {"probabilities"}) for label in task.scheme.labels]
+            for number, (name, usual) in enumerate(facts):
                 while f"{start}{name}" in found:
-                    name = f"p_{name}"
+                    name = f"p_{name}"  # noqa: PLW2901
                 found.append(f"{start}{name}")
-        self.names = tuple(found)
-        kinds: list[str] = []
-        for task in self.tasks:
-            kinds.append("texts" if task.scheme.kind == "multi-label" else "text")
-            kinds += ["number"] * (1 + bool(task.scheme.values) + len(task.scheme.labels))
-        self.kinds = tuple(kinds)
+                kinds.append("number" if number else "texts" if several else "text")
+                words.append(usual | {name, f"{task.name}:{name}", *(f"{task.name}:{word}" for word in usual)})
+        places = set()
+        for word in chosen:
+            fitting = {place for place, its in enumerate(words) if word in its}
+            # A label that several tasks have is that of the primary one.
+            exact = {place for place in fitting if found[place] == f"{prefix}{word}"}
+            if not fitting:
+                known = sorted({one for its in words for one in its if ":" not in one})
+                raise ConfigError(f"there is no column of answers {word!r}", hint=suggest(word, known), key="--columns")
+            places |= fitting if not exact or word in {"label", "labels", "confidence", "polarity"} else exact
+        self._places = sorted(places) or list(range(len(found)))
+        self.names = tuple(found[place] for place in self._places)
+        self.kinds = tuple(kinds[place] for place in self._places)
 
     def values(self, prediction: Prediction) -> list[Any]:
-        """Return the cells of one row: for each task the label (None for none) or list of labels, then numbers."""
+        """Return the cells of one row: the label (None for none) or list of labels of a task, and numbers."""
         cells: list[Any] = []
         for task in self.tasks:
             answer = prediction.tasks[task.name]
@@ -86,7 +113,7 @@ class AnswerColumns:
             if task.scheme.values:
                 cells.append(None if answer.polarity is None else round(answer.polarity, _DIGITS))
             cells += [round(share, _DIGITS) for share in answer.probabilities.values()]
-        return cells
+        return [cells[place] for place in self._places]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,15 +146,30 @@ class Writer(ABC):
 
     Attributes:
         wants_cells: Whether it needs all cells of a row, and not only the row as it stands in the file.
+        most_rows: That the format can hold; None: any number.
     """
 
     wants_cells: ClassVar[bool] = False
+    most_rows: ClassVar[int | None] = None
 
     def __init__(self, table: Table, columns: AnswerColumns, out: Path, *, header: bool) -> None:
         self._table = table
         self._header = header
         self._columns = columns
         self._out = out
+
+    def check(self, rows: int) -> None:
+        """Refuse more rows than the format can hold.
+
+        Raises:
+            InputError: They are.
+        """
+        if self.most_rows is not None and rows > self.most_rows:
+            raise InputError(
+                f"the format holds {self.most_rows:,} rows, and the file has {rows:,}",
+                hint="Write .csv or .parquet.",
+                file=str(self._out),
+            )
 
     @abstractmethod
     def piece(self, chunk: Chunk, answers: Sequence[Sequence[Any]]) -> Any:  # noqa: ANN401 - bytes, or an Arrow table
@@ -149,7 +191,7 @@ class _TextWriter(Writer):
         part.write_bytes(b"".join(pieces))
 
     def join(self, parts: Iterable[Path], out: Path) -> None:
-        with out.open("wb") as stream:
+        with _packed(out, self._out) as stream:
             stream.write(self._start())
             for part in parts:
                 with part.open("rb") as source:
@@ -157,6 +199,21 @@ class _TextWriter(Writer):
 
     def _start(self) -> bytes:
         return b""
+
+
+@contextmanager
+def _packed(file: Path, named: Path) -> Iterator[IO[bytes]]:
+    """Open a file for writing, packed as the name that it will have says; the same content gives the same bytes."""
+    packing = _PACKINGS.get(named.suffix.lower())
+    with file.open("wb") as raw:
+        if packing == "gzip":
+            with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as stream:
+                yield cast("IO[bytes]", stream)
+        elif packing == "zstd":
+            with zstd().open(raw, "wb") as stream:
+                yield stream
+        else:
+            yield raw
 
 
 class _SameDelimited(_TextWriter):
@@ -266,7 +323,7 @@ class _ToDelimited(_TextWriter):
 
     def _lines(self, rows: Iterable[Sequence[Any]]) -> bytes:
         stream = io.StringIO(newline="")
-        delimiter = "\t" if self._out.suffix.lower() == ".tsv" else ","
+        delimiter = "\t" if plain_suffix(self._out) == ".tsv" else ","
         csv.writer(stream, delimiter=delimiter, lineterminator="\n").writerows(
             [cell_text(value, ";") for value in row] for row in rows
         )
@@ -316,6 +373,57 @@ class _ToParquet(_SameParquet):
         return pa.Table.from_arrays(arrays, schema=self._start)
 
 
+class _ToXlsx(Writer):
+    """Anything to one sheet of a workbook: texts as texts, whatever they begin with, and numbers as numbers.
+
+    A part holds a JSON list for each row.
+    """
+
+    wants_cells = True
+    most_rows = 1_048_575  # and the header
+
+    def piece(self, chunk: Chunk, answers: Sequence[Sequence[Any]]) -> bytes:
+        lines = []
+        for cells, row in zip(chunk.cells, answers, strict=True):
+            values = [self._value(cell) for cell in (*cells, *row)]
+            lines.append(json.dumps(values, ensure_ascii=False) + "\n")
+        return "".join(lines).encode()
+
+    def _value(self, cell: object) -> str | float | None:
+        if cell is None or isinstance(cell, bool) or (isinstance(cell, int | float) and abs(cell) < _EXACT):
+            return cell
+        text = _NO_XML.sub(lambda found: f"_x{ord(found[0]):04X}_", cell_text(cell, ";"))
+        if len(text) > _CELL_CHARACTERS:
+            raise InputError(
+                f"a cell of XLSX holds {_CELL_CHARACTERS:,} characters, and one of the file has {len(text):,}",
+                hint="Write another format: -o OUT.csv",
+                file=str(self._out),
+            )
+        return text
+
+    def write(self, pieces: Sequence[bytes], part: Path) -> None:
+        part.write_bytes(b"".join(pieces))
+
+    def join(self, parts: Iterable[Path], out: Path) -> None:
+        openpyxl = require("openpyxl", extra="data")
+        book = openpyxl.Workbook(write_only=True)
+        page = book.create_sheet("ottenok")
+
+        def text(value: object) -> object:
+            if not isinstance(value, str):
+                return value
+            cell = openpyxl.cell.WriteOnlyCell(page, value=value)
+            cell.data_type = "s"  # what begins with = is no formula
+            return cell
+
+        page.append([text(self._value(name)) for name in (*self._table.columns, *self._columns.names)])
+        for part in parts:
+            with part.open(encoding="utf-8") as stream:
+                for line in stream:
+                    page.append([text(value) for value in json.loads(line)])
+        book.save(out)
+
+
 def cell_text(value: object, several: str = ";") -> str:
     """Return a value as the text of a cell; a list of labels is divided by `several`, other lists are JSON."""
     if value is None:
@@ -331,6 +439,11 @@ def _clean(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
+def plain_suffix(out: Path) -> str:
+    """Return the suffix that says an output's format, in small letters, without that of what packs it."""
+    return Path(out.stem if out.suffix.lower() in _PACKINGS else out.name).suffix.lower()
+
+
 def open_writer(table: Table, columns: AnswerColumns, out: Path, *, header: bool = True) -> Writer:
     """Return what writes this output of this input.
 
@@ -338,11 +451,12 @@ def open_writer(table: Table, columns: AnswerColumns, out: Path, *, header: bool
         InputError: The output's suffix is of no known format, or an answer's column is in the input already.
         MissingExtraError: Parquet is to be written, and pyarrow is not installed.
     """
-    kind = _FORMATS.get(out.suffix.lower())
+    suffix = plain_suffix(out)
+    kind = _FORMATS.get(suffix)
     if kind is None:
-        raise InputError(
-            f"the output's suffix is {out.suffix!r}", hint=suggest(out.suffix.lower(), _FORMATS), file=str(out)
-        )
+        raise InputError(f"the output's suffix is {suffix!r}", hint=suggest(suffix, _FORMATS), file=str(out))
+    if kind in {"parquet", "xlsx"} and out.suffix.lower() in _PACKINGS:
+        raise InputError(f"a file of {kind} is packed already", hint=f"Name it {out.stem}.", file=str(out))
     if kind == "parquet":
         with need("parquet"):
             import pyarrow.parquet  # noqa: F401 - asked for before the work begins
@@ -355,10 +469,12 @@ def open_writer(table: Table, columns: AnswerColumns, out: Path, *, header: bool
                 key=name,
             )
     same: dict[str, Callable[..., Writer]] = {"csv": _SameDelimited, "jsonl": _SameLines, "parquet": _SameParquet}
-    other: dict[str, Callable[..., Writer]] = {"csv": _ToDelimited, "jsonl": _ToLines, "parquet": _ToParquet}
-    made = same if ("csv" if table.format == "tsv" else table.format) == kind else other
+    other: dict[str, Callable[..., Writer]] = {
+        "csv": _ToDelimited, "jsonl": _ToLines, "parquet": _ToParquet, "xlsx": _ToXlsx,
+    }  # fmt: skip
+    made = same if kind != "xlsx" and ("csv" if table.format == "tsv" else table.format) == kind else other
     dialect = getattr(table, "dialect", None)
-    if kind == "csv" and dialect is not None and not table.file.lower().endswith(out.suffix.lower()):
+    if kind == "csv" and dialect is not None and plain_suffix(Path(table.file)) != suffix:
         # A comma file that is to be .tsv gets tabs; whatever divides a .csv file stays in a .csv file.
-        made = same if (dialect.delimiter == "\t") == (out.suffix.lower() == ".tsv") else other
+        made = same if (dialect.delimiter == "\t") == (suffix == ".tsv") else other
     return made[kind](table, columns, out, header=header)

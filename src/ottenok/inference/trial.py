@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ottenok.bundle.manifest import CONFIG, GRAPHS, MANIFEST, TOKENIZER, TOKENIZER_CONFIG, read_json
 from ottenok.core import errors
@@ -111,7 +111,7 @@ def _keys(folder: Path) -> Iterator[str]:
     Files of a bundle go by the checksums of its manifest, with which they are compared when they are loaded; others by
     their place, size and times, since a sum over gigabytes would take longer than the model.
     """
-    listed = {}
+    listed: dict[str, Any] = {}
     if (folder / MANIFEST).is_file():
         with suppress(BundleError):  # told when the folder is opened
             listed = read_json(folder / MANIFEST).get("files") or {}

@@ -162,8 +162,9 @@ class JsonLinesTable(_Objects):
                 if not stripped.isascii() and any("\udc80" <= char <= "\udcff" for char in stripped):
                     yield f"not {self.encoding}", stripped
                     continue
+                stripped = stripped.removesuffix(",")  # as lines of an array have it
                 try:
-                    value = json.loads(stripped.removesuffix(","))  # as lines of an array have it
+                    value = json.loads(stripped)
                 except (ValueError, RecursionError):
                     yield "bad JSON", stripped
                     continue

@@ -56,6 +56,7 @@ class Source:
         max_expansion: Times that packed bytes may grow.
 
     Attributes:
+        path: The file; None for a stream.
         file: How errors name it.
         name: The file's name in small letters, of an archive its member's, without the ending of what packed it.
         size: Bytes as they lie on the disk.
@@ -72,18 +73,18 @@ class Source:
         self._max_expansion = max_expansion
         self._copy: IO[bytes] | None = None
         if isinstance(place, str | Path):
-            self._path: Path | None = Path(place)
+            self.path: Path | None = Path(place)
             self.file = str(place)
-            name = self._path.name
-            if not self._path.exists():
+            name = self.path.name
+            if not self.path.exists():
                 raise DataError("there is no such file", hint="Check the path.", file=self.file)
-            if self._path.is_dir():
+            if self.path.is_dir():
                 raise DataError("this is a folder, not a file", hint="Name a file in it.", file=self.file)
-            if not self._path.is_file():  # a pipe, which gives its bytes once
-                with self._path.open("rb") as pipe:
+            if not self.path.is_file():  # a pipe, which gives its bytes once
+                with self.path.open("rb") as pipe:
                     self._keep(pipe)
         else:
-            self._path = None
+            self.path = None
             name = Path(str(getattr(place, "name", ""))).name
             self.file = str(getattr(place, "name", "standard input")).replace("<stdin>", "standard input")
             self._keep(place)
@@ -116,8 +117,8 @@ class Source:
         if self._copy is not None:
             self._copy.seek(0)
             yield self._copy
-        elif self._path is not None:
-            with self._path.open("rb") as stream:
+        elif self.path is not None:
+            with self.path.open("rb") as stream:
                 yield stream
 
     @contextmanager

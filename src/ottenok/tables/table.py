@@ -118,6 +118,15 @@ class Table(ABC):
         self.file = source.file
         self.notes: list[str] = []
 
+    @property
+    def form(self) -> str:
+        """How it is read, for people: its format, and of text formats the encoding and what divides cells."""
+        parts = [self.format, *([self.encoding] if self.encoding else [])]
+        dialect = getattr(self, "dialect", None)
+        if dialect is not None:
+            parts += [f"delimiter {dialect.delimiter!r}", f"quote {dialect.quote!r}" if dialect.quote else "no quotes"]
+        return ", ".join(parts)
+
     def find(self, column: str | int) -> int:
         """Return the place of a column: by its name (in NFC, without white space around it), or its position from 0.
 
