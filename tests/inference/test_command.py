@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from ottenok.cli.classify import classify
-from ottenok.core.errors import DataError
+from ottenok.core.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +78,16 @@ def test_a_file_is_classified(tiny_bundle: Path, tmp_path: Path) -> None:
         (["reviews.csv", "--text", "text"], "--text needs an output"),
         (["--text", "text"], "--text needs an output"),
         (["отзывы за июнь.xlsx"], "is a file: name the column"),
+        (["/"], "is a folder: name the column"),
+        (["хороший", "товар"], "quote a text"),
+        (["текст", "--columns", "label"], "--columns needs the column"),
+        (["a.csv", "b.csv", "--text", "text", "-o", "c.csv"], "go into a folder"),
+        (["a.csv", "b/a.csv", "--text", "text", "-o", "c/"], "would both become"),
+        (["a.csv", "b.csv", "--text", "text", "-o", "-"], "standard output takes the answers of one file"),
+        (["-", "b.csv", "--text", "text", "-o", "c/"], "read alone"),
+        (["-", "--text", "text", "-o", "c/"], "has no name"),
+        (["нет-*.csv", "--text", "text", "-o", "c/"], "no file matches"),
+        (["a.csv", "--text", "text", "-o", "b.csv", "--output-format", "jsonl"], "--output-format says jsonl"),
     ],
 )
 def test_what_does_not_go_together_is_refused(arguments: list[str], message: str) -> None:
@@ -92,3 +102,94 @@ def test_errors_reach_the_frame(tiny_bundle: Path, tmp_path: Path) -> None:
     """An error of ours is raised as it is: the frame of the command line shows it."""
     with pytest.raises(DataError, match="no such file"):
         call("in.csv", "--text", "text", "-o", str(tmp_path / "out.csv"), "-m", str(tiny_bundle))
+
+
+TABLES = {
+    "csv": "id,text\n1,хорошо\n2,плохо\n",
+    "sep": "sep=;\nn;отзыв\n1;хорошо\n2;плохо\n",
+    "one column": "review\nхорошо, да\nплохо\n",
+    "array": '[\n {"text": "хорошо"},\n {"text": "плохо"}]',
+    "objects": '{\n  "text": "хорошо"\n}\n',
+    "lines": '{"text": "хорошо"}\n{"text": "плохо"}\n',
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "windows-1251"])
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_on_standard_input_is_not_read_as_lines(tiny_bundle: Path, name: str, encoding: str) -> None:
+    """Whatever its kind; the message names --text, and with --lines each line is a text all the same."""
+    given = TABLES[name].encode(encoding)
+    result = CliRunner().invoke(classify, ["-m", str(tiny_bundle)], input=given)
+
+    assert result.exit_code == 2
+    assert "--text COLUMN" in result.output
+    lines = call("-m", str(tiny_bundle), "--lines", given=given)
+    assert len(lines) == TABLES[name].rstrip("\n").count("\n") + 1
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "Ищу: хороший; плохой — не надо\nДа, конечно\n",
+        "[не текст]\n{x}\n",
+        "text\n",
+        "отзыв о товаре\nхорошо\n",
+        "a,b\nc\n",
+    ],
+)
+def test_lines_that_only_remind_of_a_table_are_texts(tiny_bundle: Path, given: str) -> None:
+    """Commas, brackets and a lone word are no table."""
+    assert len(call("-m", str(tiny_bundle), given=given)) == given.count("\n")
+
+
+@pytest.mark.parametrize(
+    "start", [b"%PDF-1.4\n", b"\x1f\x8b\x08", b"BZh91AY", b"\xfd7zXZ\0", b"\x7fELF", b"PK\x03\x04", b"\x89PNG"]
+)
+def test_other_files_are_no_lines(tiny_bundle: Path, start: bytes) -> None:
+    """Packed files, documents, pictures and programs."""
+    with pytest.raises(DataError, match="not lines of text"):
+        call("-m", str(tiny_bundle), given=start + b"\n\x00\x01\xff" * 50)
+
+
+def test_lines_none_of_which_can_be_read_are_a_failure(tiny_bundle: Path) -> None:
+    """Total loss is told at the end, with its reason."""
+    given = ("да\n" * 3).encode("cp866")
+    with pytest.raises(InputError, match="no line can be read; the commonest reason: not utf-8"):
+        call("-m", str(tiny_bundle), "--encoding", "utf-8", given=given)
+
+
+def test_tables_go_through_pipes(tiny_bundle: Path) -> None:
+    """Standard input and output as tables, in the input's format or another; what is left out is told beside it."""
+    given = '{"text": "раз"}\n{"text": ""}\n'.encode()
+    usual = ["-", "--text", "text", "-o", "-", "-m", str(tiny_bundle), "--columns", "label"]
+    result = CliRunner().invoke(classify, usual, input=given)
+
+    assert json.loads(result.stdout) == {"text": "раз", "predicted_label": json.loads(result.stdout)["predicted_label"]}
+    assert "row 2, empty text" in result.stderr
+    lines = call(*usual, "--output-format", "csv", given=given)
+    assert lines[0] == "text,predicted_label"
+    assert call(*usual[:-2], given="n;text\n1;раз\n".encode("windows-1251"))[0].startswith("n;text;predicted_label;")
+
+
+def test_several_files_go_into_a_folder(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Named or by a glob, each with its own rejects; one format for all where it is asked for."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text('text\nраз\n""\n', encoding="utf-8")
+    (tmp_path / "c.json").write_text('[{"text": "раз"}]', encoding="utf-8")
+    out = tmp_path / "out"
+    usual = [str(tmp_path / "*.csv"), str(tmp_path / "c.json"), "--text", "text", "-m", str(tiny_bundle), "--json"]
+    facts = json.loads("".join(call(*usual, "-o", str(out) + "/")))
+
+    assert [(one["rows"], one["out"]) for one in facts] == [
+        (1, str(out / name)) for name in ("a.csv", "b.csv", "c.jsonl")
+    ]
+    assert (out / "b.csv.rejects.jsonl").exists()
+    call(*usual, "-o", str(out), "--output-format", "xlsx")
+    assert {"a.xlsx", "b.xlsx", "c.xlsx"} <= {path.name for path in out.iterdir()}
+
+
+def test_the_old_spelling_of_json_is_read(tiny_bundle: Path) -> None:
+    """`--format json` does what --json does, and says so."""
+    result = CliRunner().invoke(classify, ["раз", "-m", str(tiny_bundle), "--format", "json"])
+    assert json.loads(result.stdout)["windows"] == 1
+    assert "is now --json" in result.stderr

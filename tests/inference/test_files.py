@@ -8,17 +8,20 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ottenok.core.errors import DataError, InputError
+from ottenok.core.errors import ConfigError, DataError, InputError
 from ottenok.inference import files
 from ottenok.inference.api import load
 from ottenok.inference.files import FileOptions, classify_file
+from ottenok.inference.outputs import AnswerColumns
 from ottenok.tables.options import TableOptions
+from ottenok.tables.table import open_table
 from toys import FakeBackend, fake_classifier
 
 if TYPE_CHECKING:
@@ -409,3 +412,97 @@ class _Counting(FakeBackend):
     def run(self, batch: TokenBatch) -> npt.NDArray[np.float32]:
         self.rows += len(batch.ids)
         return super().run(batch)
+
+
+@pytest.mark.parametrize(
+    "suffix", [".csv", ".csv.gz", ".tsv.zst", ".jsonl.gz", ".jsonl.zst", ".xlsx", ".parquet", ".CSV.GZ"]
+)
+@pytest.mark.parametrize("source", [".csv", ".jsonl", ".json", ".xlsx", ".parquet"])
+def test_any_format_becomes_any_other(tmp_path: Path, source: str, suffix: str) -> None:
+    """Packed or not: the same cells come back, with the answers; the same command then finds nothing to do."""
+    cells = [("1", "=1+1, да"), ("2", 'сказал "нет"\nи ушёл'), ("3", "_x000D_ \ttab 😀"), ("4", "")]
+    path, out = tmp_path / f"in{source}", tmp_path / f"out{suffix}"
+    items = [{"n": n, "text": text} for n, text in cells]
+    if source == ".csv":
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream).writerows([("n", "text"), *cells])
+    elif source == ".xlsx":
+        book = openpyxl.Workbook(write_only=True)
+        page = book.create_sheet()
+        for row in [("n", "text"), *cells]:
+            page.append([_text(page, value) for value in row])
+        book.save(path)
+    elif source == ".parquet":
+        pq.write_table(pa.Table.from_pylist(items), path)
+    else:
+        lines = [json.dumps(item, ensure_ascii=False) for item in items]
+        path.write_text("\n".join(lines) if source == ".jsonl" else f"[{','.join(lines)}]", encoding="utf-8")
+
+    report = run(path, out, columns=("label",))
+    found = open_table(out, wanted=["text"])
+    rows = [row for block in found.blocks() for row in zip(*block.cells, strict=True)]
+
+    assert found.columns == ["n", "text", "predicted_label"]
+    assert rows == [(n, text, FAKE(text).label) for n, text in cells[:3]]
+    assert (report.rows, dict(report.rejected)) == (3, {"empty text": 1})
+    assert run(path, out, columns=("label",)).finished
+
+
+def _text(page: Any, value: str) -> Any:
+    cell = openpyxl.cell.WriteOnlyCell(page, value=value.replace("_x", "_x005F_x"))
+    cell.data_type = "s"
+    return cell
+
+
+def test_packed_outputs_are_the_same_bytes_each_time(tmp_path: Path) -> None:
+    """No time and no name stands in them."""
+    path = tmp_path / "in.csv"
+    path.write_text("text\nда\n", encoding="utf-8")
+    for suffix in (".csv.gz", ".csv.zst"):
+        run(path, tmp_path / f"a{suffix}")
+        run(path, tmp_path / f"b{suffix}")
+        assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["out.parquet.gz", "out.xlsx.zst", "out.doc", "out.csv.zip"])
+def test_an_output_that_can_not_be_written_is_refused_first(tmp_path: Path, name: str) -> None:
+    """Before anything is read."""
+    (tmp_path / "in.csv").write_text("text\nда\n", encoding="utf-8")
+    with pytest.raises(InputError):
+        run(tmp_path / "in.csv", tmp_path / name)
+
+
+def test_what_a_workbook_can_not_hold_is_refused(tmp_path: Path) -> None:
+    """A cell of over 32,767 characters would be cut silently; long whole numbers keep their digits as text."""
+    path = tmp_path / "in.jsonl"
+    path.write_text(json.dumps({"text": "да", "id": 1234567890123456789, "n": 5}) + "\n", encoding="utf-8")
+    run(path, tmp_path / "out.xlsx", columns=("label",))
+    row = next(openpyxl.load_workbook(tmp_path / "out.xlsx").active.iter_rows(min_row=2, values_only=True))
+    assert row == ("да", "1234567890123456789", 5, FAKE("да").label)
+    path.write_text(json.dumps({"text": "да " * 20_000}) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match="32,767"):
+        run(path, tmp_path / "long.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "names"),
+    [
+        ("label", ["label", "emotions-7:labels"]),
+        ("sentiment-3:label", ["label"]),
+        ("emotions-7:labels", ["emotions-7:labels"]),
+        ("joy", ["emotions-7:joy"]),
+        ("neutral", ["neutral"]),
+        ("emotions-7:neutral", ["emotions-7:neutral"]),
+        ("polarity confidence", ["confidence", "polarity", "emotions-7:confidence"]),
+        ("sentiment-3:probabilities", ["negative", "neutral", "positive"]),
+    ],
+)
+def test_columns_of_answers_are_chosen(chosen: str, names: list[str]) -> None:
+    """Kinds of all tasks, those of one, and labels; in the usual order."""
+    both = fake_classifier("sentiment-3", "emotions-7")
+    columns = AnswerColumns(both.tasks, "", chosen.split())
+
+    assert list(columns.names) == names
+    assert len(columns.values(both("да"))) == len(names) == len(columns.kinds)
+    with pytest.raises(ConfigError, match="'lable'"):
+        AnswerColumns(both.tasks, "", ["lable"])

@@ -9,6 +9,7 @@ import click
 
 from ottenok.cli.options import cache_option, json_option, out_option, task_option
 from ottenok.cli.screen import bar, harmless, paint, say, tell, write_json
+from ottenok.cli.standard_input import refuse_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,13 +53,16 @@ def explain(
     from ottenok.core.files import atomic_write_text
     from ottenok.explain.page import explanation_page
     from ottenok.inference.api import load
+    from ottenok.tables.encoding import decode_bytes
 
     if out is not None and out.suffix.lower() not in {".html", ".htm"}:
         raise click.UsageError(f"-o writes a page: {harmless(out)} should end in .html")
     if text is None or text == "-":
         if sys.stdin is None or sys.stdin.isatty():
             raise click.UsageError('no text is given: ottenok explain "TEXT", or ottenok explain < FILE')
-        text = sys.stdin.buffer.read().decode("utf-8-sig", errors="replace")
+        text = decode_bytes(sys.stdin.buffer.read())
+    else:
+        refuse_file(text, hint=", and its text is explained by: ottenok explain < FILE")
     classifier = load(model, cache=cache)
     found = [classifier.explain(text, task=name, label=label) for name in tasks or (classifier.tasks[0].name,)]
     if out is not None:
