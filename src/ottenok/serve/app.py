@@ -31,6 +31,7 @@ from ottenok.serve.guard import Guard, notes_of, refusal
 from ottenok.serve.metrics import Metrics
 from ottenok.serve.refused import Gone, Refused
 from ottenok.serve.stream import NdjsonAnswers
+from ottenok.serve.uploads import read_upload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -382,6 +383,11 @@ class Service:
             task = self.models.find(model.name, body.task)[1]
         found = await asyncio.to_thread(explain, body.inputs, task=task and task.name, label=body.label)
         return _json(found.to_json())
+
+    async def table(self, request: Request) -> Response:
+        """`/v1/table`: the rows of a table that was dropped on the page."""
+        content = await read_body(request, self.settings)
+        return _json(await asyncio.to_thread(read_upload, request.query_params.get("name", ""), content))
 
     # ---- for people ----
 

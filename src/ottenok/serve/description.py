@@ -24,7 +24,7 @@ class Door:
         handler: Name of the method of `ottenok.serve.app.Service` that answers.
         tag: Whose format it is.
         summary: A line.
-        body: What is sent; None: nothing.
+        body: What is sent as JSON; bytes: a file; None: nothing.
         answer: What comes back as JSON; None: no JSON.
     """
 
@@ -63,6 +63,15 @@ DOORS = (
         tag=_OWN,
         summary="Which words made the label.",
         body=formats.ExplainRequest,
+        answer=dict[str, Any],
+    ),
+    Door(
+        method="POST",
+        path="/v1/table",
+        handler="table",
+        tag=_OWN,
+        summary="The rows of a table (CSV, XLSX, JSON, Parquet ...) whose bytes are sent; `?name=` is the file's name.",
+        body=bytes,
         answer=dict[str, Any],
     ),
     Door(
@@ -224,7 +233,11 @@ def describe() -> dict[str, Any]:
             "operationId": f"{door.method.lower()}_{door.path.strip('/').replace('/', '_') or 'root'}".split("{")[0],
             "responses": dict(sorted(answers.items())),
         }
-        if door.body is not None:
+        if door.body is bytes:
+            file = {"schema": {"type": "string", "format": "binary"}}
+            entry["requestBody"] = {"required": True, "content": {"application/octet-stream": file}}
+            entry["parameters"] = [{"name": "name", "in": "query", "required": False, "schema": {"type": "string"}}]
+        elif door.body is not None:
             entry["requestBody"] = {
                 "required": True,
                 "content": {"application/json": {"schema": schemas[id(door.body), "validation"]}},
