@@ -8,8 +8,8 @@ from typing import Any
 
 from ottenok.core.errors import OttenokError
 from ottenok.serve.refused import Refused
-from ottenok.tables.options import TableOptions
 from ottenok.tables.labels import Fault, as_text
+from ottenok.tables.options import TableOptions
 from ottenok.tables.table import open_table
 
 __all__ = ["MAX_ROWS", "UploadedTable", "read_upload"]
