@@ -11,6 +11,7 @@ import pytest
 
 from ottenok.bundle.folder import open_bundle
 from ottenok.bundle.manifest import ONNX_INT8
+from ottenok.core.errors import ConfigError, ModelError
 from ottenok.inference import engine
 from ottenok.inference.api import load
 from ottenok.inference.onnx_file import with_mapped_weights
@@ -68,3 +69,31 @@ def test_what_is_no_graph_can_not_be_mapped(tmp_path: Path) -> None:
         file.write_bytes(data)
         with pytest.raises((ValueError, IndexError)):
             with_mapped_weights(file)
+
+
+def test_a_device_that_is_not_there_is_refused_or_left(tiny_bundle: Path) -> None:
+    """`cuda` without onnxruntime's provider is an error that says what to install; `auto` is the processor."""
+    with pytest.raises(ModelError, match="no CUDA provider") as refused:
+        load(tiny_bundle, device="cuda")
+    with pytest.raises(ConfigError, match="auto"):
+        load(tiny_bundle, device="gpu")  # type: ignore[arg-type]
+
+    assert "onnxruntime-gpu" in str(refused.value)
+    assert load(tiny_bundle, device="auto").backend.name == load(tiny_bundle, device="cpu").backend.name == "onnx fp32"
+
+
+def test_the_way_to_a_gpu_gives_the_same_answers(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With another provider in CUDA's place: fp32 in long batches, as the processor answers; int8 stays there."""
+    texts = ["хорошо", "плохо", "да " * 90] * 40
+    expected = load(tiny_bundle, device="cpu")(texts)
+    monkeypatch.setattr(engine, "_CUDA", "AzureExecutionProvider")
+    monkeypatch.setattr(engine, "_FULL", {})
+
+    classifier = load(tiny_bundle, device="auto")
+
+    assert classifier.backend.name == "onnx fp32 on cuda"
+    assert classifier(texts) == expected
+    assert len(classifier.prepare(texts).batches) < len(load(tiny_bundle, device="cpu").prepare(texts).batches)
+    assert load(device="auto").backend.name == "onnx int8"
+    with pytest.raises(ModelError, match="int8 is computed on the processor only"):
+        load(device="cuda")

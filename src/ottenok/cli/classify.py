@@ -13,6 +13,7 @@ from ottenok.cli.options import (
     cache_option,
     cluster_option,
     complete_files,
+    device_option,
     json_option,
     out_option,
     read_option,
@@ -72,6 +73,7 @@ __all__ = ["classify"]
     "--max-windows", type=click.IntRange(min=1), help="Most windows that are read of a long text.  [default: all]"
 )
 @read_option
+@device_option
 @click.option("--lines", is_flag=True, help="Every line of standard input is a text, even if it looks like a table.")
 @click.option("--prefix", default="predicted_", show_default=True, help="Beginning of the names of the new columns.")
 @click.option("--fresh", is_flag=True, help="Begin again instead of going on with an interrupted run.")
@@ -94,6 +96,7 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     threads: int | None,
     max_windows: int | None,
     read: Literal["all", "end"] | None,
+    device: Literal["auto", "cpu", "cuda"],
     lines: bool,
     prefix: str,
     fresh: bool,
@@ -167,6 +170,7 @@ def classify(  # noqa: PLR0913 - click passes each option by name
         "max_windows": max_windows,
         "read": read,
         "tasks": tasks or None,
+        "device": device,
         "cache": cache,
     }
     if column is None or out is None:

@@ -28,6 +28,7 @@ __all__ = [
     "cluster_option",
     "column_options",
     "complete_files",
+    "device_option",
     "folder_option",
     "json_option",
     "keys_argument",
@@ -153,6 +154,17 @@ def task_option(command: _Command) -> _Command:
     """`--task`: which of a classifier's tasks, as `tasks`."""
     return click.option(
         "--task", "tasks", multiple=True, metavar="NAME", help="Task of the classifier; repeat it.  [default: all]"
+    )(command)
+
+
+def device_option(command: _Command) -> _Command:
+    """`--device`: where the model is run."""
+    return click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="Where the model is run; auto is cuda where onnxruntime-gpu and a graph in fp32 are there.",
     )(command)
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from ottenok.bundle.folder import Bundle, open_bundle
 from ottenok.bundle.foreign import tokenizer_text
 from ottenok.bundle.manifest import GRAPHS, TOKENIZER
-from ottenok.core.errors import BundleError, ConfigError
+from ottenok.core.errors import BundleError, ConfigError, ModelError
 from ottenok.core.home import package_home
 from ottenok.core.suggest import suggest
-from ottenok.inference.classifier import Classifier
-from ottenok.inference.engine import OnnxBackend
+from ottenok.inference.classifier import BATCH_TOKENS, Classifier
+from ottenok.inference.engine import OnnxBackend, check_cuda
 from ottenok.inference.places import EMBEDDED, find_folder
 from ottenok.inference.tokens import Tokeniser, read_tokenizer
 from ottenok.text.emojis import check_emoji
@@ -30,9 +30,13 @@ __all__ = ["available_processors", "classifier_of", "classify", "load", "load_bu
 
 Precision = Literal["auto", "int8", "fp32"]
 Read = Literal["all", "end"]
+Device = Literal["auto", "cpu", "cuda"]
+
+# Tokens of a batch on a GPU, where few large products take as long as many small ones.
+_GPU_TOKENS = 65_536
 
 
-def load(
+def load(  # noqa: PLR0913 - a public door, options by name
     model: str | Path | None = None,
     *,
     precision: Precision = "auto",
@@ -40,6 +44,7 @@ def load(
     max_windows: int | None = None,
     read: Read | None = None,
     tasks: str | Sequence[str] | None = None,
+    device: Device = "auto",
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Classifier:
@@ -55,18 +60,24 @@ def load(
             `Prediction.truncated`.
         read: `all` of a long text, in windows, or its `end` alone; None: what the classifier learned from.
         tasks: Name of a task, or names: what is answered, the primary one first; None: all that the model has.
+        device: `cuda`: an NVIDIA GPU, with the package onnxruntime-gpu and a graph in fp32, and an error where there is
+            none; `cpu`; or `auto`: `cuda` where it can be had, else `cpu`.
         cache: Folder for what is fetched and converted; None: the user's cache folder.
         progress: Hears of fetching and converting.
 
     Raises:
         BundleError: There is no such model, or its files are incomplete, altered or pickles.
         ConfigError: An option has a value that it can't have.
-        ModelError: The model can't be converted or run.
+        ModelError: The model can't be converted or run, or not on this device.
         SchemeError: The model has no task of this name.
         MissingExtraError: Fetching needs the extra `data`, converting the extra `train`, and a classifier that was
             trained with emoji named the extra `emoji`.
     """
-    for key, value, known in (("precision", precision, get_args(Precision)), ("read", read, (None, *get_args(Read)))):
+    for key, value, known in (
+        ("precision", precision, get_args(Precision)),
+        ("read", read, (None, *get_args(Read))),
+        ("device", device, get_args(Device)),
+    ):
         if value not in known:
             names = [name for name in known if name is not None]
             raise ConfigError(
@@ -93,9 +104,17 @@ def load(
         "precision": precision,
         "read": read,
         "tasks": tasks,
+        "device": device,
         "cache": cache,
         **numbers,
     }
+    if device != "cpu":
+        try:
+            graph = _graph_for_cuda(bundle, precision)
+            return classifier_of(bundle, graph, threads=1, max_windows=max_windows, loaded=again, device="cuda")
+        except ModelError:
+            if device == "cuda":
+                raise
     return _classifier(bundle, precision, threads=threads, max_windows=max_windows, loaded=again)
 
 
@@ -131,6 +150,18 @@ def _classifier(
     )
 
 
+def _graph_for_cuda(bundle: Bundle, precision: Precision) -> Path:
+    check_cuda()
+    for name in GRAPHS["fp32"] if precision != "int8" else ():
+        if bundle.has(name):
+            return bundle.file(name, verify=bundle.own)
+    raise ModelError(
+        "there is no graph in fp32 to be run, and int8 is computed on the processor only",
+        hint="Export one from the training run (ottenok export), or take --device cpu (device='cpu').",
+        file=str(bundle.folder),
+    )
+
+
 def classifier_of(
     bundle: Bundle,
     graph: Path,
@@ -138,6 +169,7 @@ def classifier_of(
     threads: int | None = None,
     max_windows: int | None = None,
     loaded: Mapping[str, Any] | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
 ) -> Classifier:
     """Make a classifier of a bundle's tokenizer and rules and a graph that need not be in it.
 
@@ -147,6 +179,7 @@ def classifier_of(
         threads: Batches that are computed at once; None: as many as there are processors to use.
         max_windows: Most windows that are read of a long text; None: all.
         loaded: The arguments of `load` that give the same classifier, so that it can be pickled.
+        device: Where the graph is run; on a GPU in long batches.
 
     Raises:
         BundleError: The tokenizer can't be read.
@@ -161,7 +194,7 @@ def classifier_of(
     # Nobody writes into the package.
     mapped = graph.is_relative_to(package_home())
     with ThreadPoolExecutor(1) as pool:  # onnxruntime opens the graph while the tokenizer is read
-        opened = pool.submit(OnnxBackend, graph, outputs, name=name, mapped=mapped)
+        opened = pool.submit(OnnxBackend, graph, outputs, name=name, mapped=mapped, device=device)
         file = bundle.file(TOKENIZER, verify=bundle.own)
         tokeniser = Tokeniser(
             read_tokenizer(file, None if bundle.own else tokenizer_text(bundle.folder)),
@@ -176,6 +209,7 @@ def classifier_of(
         tokeniser=tokeniser,
         backend=backend,
         workers=workers,
+        batch_tokens=BATCH_TOKENS if device == "cpu" else _GPU_TOKENS,
         loaded=loaded,
         folder=bundle.folder,
     )

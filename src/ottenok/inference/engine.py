@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
 
     from ottenok.inference.tokens import TokenBatch
 
-__all__ = ["Backend", "OnnxBackend", "products_overflow"]
+__all__ = ["Backend", "OnnxBackend", "check_cuda", "products_overflow"]
 
 # What a graph may ask for, and what it gets: batches hold no padding, and one text is one segment.
 _FILL = {"attention_mask": 1, "token_type_ids": 0}
 _TYPES: dict[str, type[np.int64 | np.int32]] = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 # Takes the exact product of 8-bit numbers where the fast one overflows. Elsewhere it would halve the speed for nothing.
 _EXACT = ("session.x64quantprecision", "1")
+_CUDA = "CUDAExecutionProvider"
+# Products in full: in TF32, which is twice as fast, scores would differ from a processor's in the third digit.
+_FULL = {"use_tf32": "0"}
 # Fusions of onnxruntime that are slower on a CPU than what they replace (benchmarks/quantise.py): its fused layer norm
 # takes ten times as long as the sum and the norm apart.
 _WORSE = ("SkipLayerNormFusion", "BiasGeluFusion")
@@ -81,18 +85,28 @@ class OnnxBackend:
         name: For people.
         threads: Threads for one batch. Several batches at once on a thread each are faster (see `Classifier`).
         mapped: Whether weights are mapped into memory, which only a file allows that nobody writes to.
+        device: `cpu` or `cuda`.
 
     Raises:
-        ModelError: onnxruntime can't read the graph, it asks for other inputs, or its outputs are others.
+        ModelError: onnxruntime can't read the graph, it asks for other inputs, its outputs are others, or the device
+            can't be used.
     """
 
     def __init__(
-        self, file: Path, outputs: Mapping[str, int], *, name: str = "onnx", threads: int = 1, mapped: bool = False
+        self,
+        file: Path,
+        outputs: Mapping[str, int],
+        *,
+        name: str = "onnx",
+        threads: int = 1,
+        mapped: bool = False,
+        device: str = "cpu",
     ) -> None:
         self._file = str(file.absolute())
-        self._name = name
+        self._name = name if device == "cpu" else f"{name} on {device}"
         self._mapped = mapped
-        self._session = _open(file, threads, with_mapped_weights(file) if mapped else None)
+        self._device = device
+        self._session = _open(file, threads, with_mapped_weights(file) if mapped else None, device=device)
         self._inputs = {entry.name: _input_type(entry, self._file) for entry in self._session.get_inputs()}
         if "input_ids" not in self._inputs:
             raise ModelError("the graph has no input named input_ids", file=self._file)
@@ -164,7 +178,7 @@ class OnnxBackend:
                     graph, name = with_embedding(read, next(iter(self._outputs)))
                 except ModelError as error:
                     raise ModelError(error.message, file=self._file) from error
-                self._embedder = _open(file, self._threads, graph), name
+                self._embedder = _open(file, self._threads, graph, device=self._device), name
         session, name = self._embedder
         (found,) = self._run(session, [name], batch)
         found = np.asarray(found, dtype=np.float32)
@@ -184,7 +198,7 @@ class OnnxBackend:
         return found
 
 
-def _open(file: Path, threads: int, graph: bytes | None = None) -> Any:  # noqa: ANN401 - onnxruntime has no types
+def _open(file: Path, threads: int, graph: bytes | None = None, *, device: str = "cpu") -> Any:  # noqa: ANN401 - onnxruntime has no types
     """Open a graph; `graph` is what the file has become."""
     options = _quiet_options(threads)
     if graph is not None:
@@ -192,12 +206,43 @@ def _open(file: Path, threads: int, graph: bytes | None = None) -> Any:  # noqa:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(file.parent))
     if products_overflow():
         options.add_session_config_entry(*_EXACT)
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if device == "cuda":
+        providers = [(_CUDA, _FULL), *providers]
+        options.log_severity_level = 4  # that the device can't be used is said once, below
+        if hasattr(onnxruntime(), "preload_dlls"):
+            onnxruntime().preload_dlls()  # where nvidia's own packages have them
     try:
-        return onnxruntime().InferenceSession(
-            graph or str(file), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_WORSE)
+        session = onnxruntime().InferenceSession(
+            graph or str(file), options, providers=providers, disabled_optimizers=list(_WORSE)
         )
     except _failures() as error:
         raise ModelError(f"onnxruntime can't read this graph: {_first_line(error)}", file=str(file)) from error
+    if device == "cuda" and _CUDA not in session.get_providers():
+        raise ModelError(
+            "onnxruntime's CUDA provider is installed and can't be started",
+            hint="Check the driver (nvidia-smi), CUDA and cuDNN, or take --device cpu (device='cpu').",
+            file=str(file),
+        )
+    return session
+
+
+def check_cuda() -> None:
+    """Refuse CUDA where onnxruntime has no provider for it.
+
+    Raises:
+        ModelError: With what to install.
+    """
+    if _CUDA in onnxruntime().get_available_providers():
+        return
+    torch = importlib.util.find_spec("torch") is not None
+    raise ModelError(
+        "the onnxruntime that is installed has no CUDA provider"
+        + (", and torch, which is there, is not what ottenok predicts with" if torch else ""),
+        hint="Install the other build: pip uninstall onnxruntime && pip install onnxruntime-gpu; or take --device cpu "
+        "(device='cpu').",
+        key="device",
+    )
 
 
 @cache
