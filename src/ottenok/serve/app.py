@@ -512,12 +512,14 @@ def _parsed(raw: bytes, kind: type[_Body]) -> _Body:
 
 async def _refused(request: Request, error: Exception) -> Response:
     """Answer a refusal, in the shape of its path."""
+    more: list[tuple[bytes, bytes]] = []
     if isinstance(error, HTTPException):
+        more = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
         error = Refused(str(error.detail), status=error.status_code)
     assert isinstance(error, Refused)
     status, headers, body = refusal(error, request.url.path)
     response = Response(body, status_code=status)
-    response.raw_headers = headers
+    response.raw_headers = headers + more
     return response
 
 
