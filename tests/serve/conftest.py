@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 pytest.importorskip("uvicorn", reason="needs the extra server")
 pytest.importorskip("httptools", reason="needs the extra server")
 pytest.importorskip("prometheus_client", reason="needs the extra server")
+
+
+# Either opens the server with narrow limits.
+KEYS = ("first-key-of-the-tests", "second-key-of-the-tests")
 
 
 class Running:
@@ -38,9 +45,6 @@ class Running:
 
 @contextmanager
 def _running(folder: Path, *options: str, environment: dict[str, str] | None = None) -> Iterator[Running]:
-    import os
-    import time
-
     log = folder / "server.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
@@ -86,3 +90,24 @@ def http(server: Running) -> Iterator[httpx.Client]:
     """Return a plain client of it."""
     with httpx.Client(base_url=server.url, timeout=60) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def watch_port() -> int:
+    """Return a port that is free."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def strict(
+    start: Callable[..., AbstractContextManager[Running]], tmp_path_factory: pytest.TempPathFactory, watch_port: int
+) -> Iterator[Running]:
+    """Return a server with keys, narrow limits and little patience."""
+    file = tmp_path_factory.mktemp("keys") / "keys"
+    file.write_text(f"# ours\n{KEYS[0]}\n")
+    options = f"--threads 1 --max-body 100000 --max-text 20000 --max-texts 8 --header-timeout 1 --body-timeout 1 \
+        --cors-origin https://good.example --metrics-port {watch_port} --api-key-file {file}"
+    with start(*options.split(), environment={"OTTENOK_API_KEYS": KEYS[1]}) as running:
+        yield running

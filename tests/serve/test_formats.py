@@ -180,3 +180,18 @@ def test_description(http: httpx.Client) -> None:
     page = http.get("/docs")
     assert "http" not in page.text.replace("the HTTP API", "").replace("http-equiv", "")
     assert http.get("/docs/static/swagger-ui-bundle.js").status_code == 200
+
+
+def test_explain(http: httpx.Client, classifier: Classifier) -> None:
+    """/v1/explain says which words made a label, as the classifier does; what it can't explain is refused."""
+    pytest.importorskip("rjieba", reason="needs the extra explain")
+    found = post(http, "/v1/explain", {"inputs": BAD, "task": "emotions-7", "label": "disgust"})
+    assert (found["text"], found["task"], found["label"]) == (BAD, "emotions-7", "disgust")
+    assert found["base"] + sum(word["share"] for word in found["words"]) == pytest.approx(found["logit"], abs=1e-4)
+    assert max(found["words"], key=lambda word: word["share"])["text"] == "гадость"
+    for body, status in (
+        ({"inputs": BAD, "label": "nothing"}, 422),
+        ({"inputs": BAD, "task": "nothing"}, 404),
+        ({"inputs": "а" * 30_000}, 422),
+    ):
+        assert http.post("/v1/explain", json=body).status_code == status, body["inputs"][:10]

@@ -25,30 +25,11 @@ if TYPE_CHECKING:
 
     from conftest import Running
 
+# As in conftest.py.
 KEYS = ("first-key-of-the-tests", "second-key-of-the-tests")
-SECRET = "Тайный текст, которого нет в журнале"
 HEADERS = {"authorization": f"Bearer {KEYS[1]}"}
 
-
-@pytest.fixture(scope="module")
-def watch_port() -> int:
-    """Return a port that is free."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def strict(
-    start: Callable[..., AbstractContextManager[Running]], tmp_path_factory: pytest.TempPathFactory, watch_port: int
-) -> Iterator[Running]:
-    """Return a server with keys, narrow limits and little patience."""
-    file = tmp_path_factory.mktemp("keys") / "keys"
-    file.write_text(f"# ours\n{KEYS[0]}\n")
-    options = f"--threads 1 --max-body 100000 --max-text 20000 --max-texts 8 --header-timeout 1 --body-timeout 1 \
-        --cors-origin https://good.example --metrics-port {watch_port} --api-key-file {file}"
-    with start(*options.split(), environment={"OTTENOK_API_KEYS": KEYS[1]}) as running:
-        yield running
+SECRET = "Тайный текст, которого нет в журнале"
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,15 +22,16 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from ottenok.core.errors import InputError, MissingExtraError, SchemeError
 from ottenok.core.version import __version__
 from ottenok.inference.api import available_processors
 from ottenok.inference.classifier import BATCH_TOKENS
 from ottenok.serve import formats
 from ottenok.serve.batching import Engine, Job
-from ottenok.serve.description import DOORS, Door, describe
+from ottenok.serve.description import DOORS, describe
 from ottenok.serve.guard import Guard, notes_of, refusal
 from ottenok.serve.metrics import Metrics
-from ottenok.serve.refused import Gone, Refused
+from ottenok.serve.refused import Gone, Refused, overloaded
 from ottenok.serve.stream import NdjsonAnswers
 from ottenok.serve.uploads import read_upload
 
@@ -47,6 +49,8 @@ __all__ = ["Service", "application", "read_body"]
 
 _Body = TypeVar("_Body", bound=BaseModel)
 _PAGE = Path(__file__).parent / "page"
+# Explanations that are made or wait.
+_MOST_EXPLAINED = 4
 # Nothing from elsewhere, no frames, no plugins; what the page draws it draws itself.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -75,6 +79,8 @@ class Service:
         self.settings = settings
         self.engine: Engine | None = None
         self.draining = False
+        self._explaining = asyncio.Semaphore(1)
+        self._to_explain = 0
         self.metrics = Metrics(
             lambda: self.engine.waiting if self.engine else 0, lambda: self.engine.held if self.engine else 0
         )
@@ -373,15 +379,31 @@ class Service:
         return [task for task in found if task is not None]
 
     async def explain(self, request: Request) -> Response:
-        """`/v1/explain`: which words made the label."""
+        """`/v1/explain`: which words made the label; one at a time, for it takes hundreds of runs of the model."""
         body = await self._body(request, formats.ExplainRequest)
         model, task = self._asked(request, body.model)
-        explain = getattr(model.classifier, "explain", None)
-        if explain is None:
-            raise Refused("This server can't explain answers.", status=501)
         if body.task is not None:
             task = self.models.find(model.name, body.task)[1]
-        found = await asyncio.to_thread(explain, body.inputs, task=task and task.name, label=body.label)
+        if self.fault is not None:
+            raise Refused(f"Not ready: {self.fault}.", kind="Unhealthy", retry_after=1)
+        if self._to_explain >= _MOST_EXPLAINED:
+            raise overloaded(2.0 * _MOST_EXPLAINED)
+        self._to_explain += 1
+        try:
+            async with asyncio.timeout(self.settings.timeout), self._explaining:
+                name = None if task is None else task.name
+                explain = partial(model.classifier.explain, body.inputs, task=name, label=body.label)
+                found = await asyncio.to_thread(explain)
+        except TimeoutError:
+            message = f"There was no answer within {self.settings.timeout:g} seconds."
+            raise Refused(message, kind="Overloaded", status=504, retry_after=5) from None
+        except MissingExtraError as error:
+            raise Refused(f"This server can't explain: {error.message}.", status=501) from error
+        except (InputError, SchemeError) as error:
+            raise Refused(str(error)) from error
+        finally:
+            self._to_explain -= 1
+        notes_of(request.scope).facts.update(model=model.name, texts=1)
         return _json(found.to_json())
 
     async def table(self, request: Request) -> Response:
@@ -402,7 +424,7 @@ class Service:
 
     async def openapi(self, _: Request) -> Response:
         """`/openapi.json`."""
-        return _json(describe())
+        return _json(describe(self.models))
 
     async def docs(self, _: Request) -> Response:
         """`/docs`: Swagger UI from this server alone."""
@@ -541,17 +563,18 @@ def application(models: Models, settings: Settings) -> Starlette:
     """
     service = Service(models, settings)
 
-    def route(door: Door) -> Route:
-        handler = getattr(service, door.handler)
+    def route(path: str) -> Route:
+        handlers: dict[str, Any] = {door.method: getattr(service, door.handler) for door in DOORS if door.path == path}
 
         async def endpoint(request: Request) -> Response:
-            notes_of(request.scope).path = door.path
+            notes_of(request.scope).path = path
+            handler = handlers["GET" if request.method == "HEAD" else request.method]
             found: Response = await handler(request)
             return found
 
-        return Route(door.path, endpoint, methods=[door.method])
+        return Route(path, endpoint, methods=list(handlers))
 
-    routes: list[Route | Mount] = [route(door) for door in DOORS]
+    routes: list[Route | Mount] = [route(path) for path in dict.fromkeys(door.path for door in DOORS)]
     routes.append(Mount("/page", _Pages(directory=_PAGE, check_dir=False)))
     offline = find_spec("fastapi_offline")
     if offline is not None and offline.origin is not None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import TypeAdapter
 
 from ottenok.core.version import __version__
 from ottenok.serve import formats
+
+if TYPE_CHECKING:
+    from ottenok.serve.served import Models
 
 __all__ = ["DOORS", "Door", "describe"]
 
@@ -63,7 +65,7 @@ DOORS = (
         tag=_OWN,
         summary="Which words made the label.",
         body=formats.ExplainRequest,
-        answer=dict[str, Any],
+        answer=formats.Explained,
     ),
     Door(
         method="POST",
@@ -204,9 +206,12 @@ _CODES = {
 }
 
 
-@cache
-def describe() -> dict[str, Any]:
-    """Return the OpenAPI 3.1 description."""
+def describe(models: Models) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 description of a server with these models."""
+    names = {
+        "model": [model.name for model in models.served],
+        "task": list(dict.fromkeys(task.name for model in models.served for task in model.tasks)),
+    }
     kinds = {id(kind): kind for door in DOORS for kind in (door.body, door.answer) if kind is not None}
     kinds |= {id(kind): kind for kind in (formats.TeiError, formats.OpenAIError)}
     schemas, defined = TypeAdapter.json_schemas(
@@ -248,14 +253,14 @@ def describe() -> dict[str, Any]:
                     "in": "query",
                     "required": False,
                     "description": f"Name of a {name}, where the body does not say.",
-                    "schema": {"type": "string"},
+                    "schema": {"type": "string", "enum": known},
                 }
-                for name in ("model", "task")
+                for name, known in names.items()
             ]
         path = door.path.replace(":path}", "}")
         if "{id}" in path:
             entry["parameters"] = [
-                {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}},
+                {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "enum": names["model"]}},
                 *entry["parameters"][1:],
             ]
         paths.setdefault(path, {})[door.method.lower()] = entry

@@ -33,6 +33,7 @@ __all__ = [
     "AnalyzeRequest",
     "ClassifyRequest",
     "ExplainRequest",
+    "Explained",
     "HubRequest",
     "InfinityAnswer",
     "ModelList",
@@ -59,7 +60,7 @@ __all__ = [
 class _Request(BaseModel):
     """Keys that are not known are passed over, as the servers do whose clients these are."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
 
 # ---- text-embeddings-inference ----
@@ -313,6 +314,26 @@ class ExplainRequest(_Request):
     model: str | None = None
     task: str | None = None
     label: str | None = None
+
+
+class ExplainedWord(TypedDict):
+    """A word, its place in the text in characters, and what it adds to the logit."""
+
+    text: str
+    start: int
+    end: int
+    share: float
+
+
+class Explained(TypedDict):
+    """Why a label has its probability: `base` and all shares make the logit."""
+
+    text: str
+    task: str
+    label: str
+    base: float
+    logit: float
+    words: list[ExplainedWord]
 
 
 # ---- from answers to bodies ----

@@ -69,6 +69,7 @@ class Protocol(HttpToolsProtocol):
         """Begin to wait for headers."""
         super().connection_made(transport)
         self._seconds = self.config.loaded_app.state.service.settings.header_timeout
+        self._begun = False
         self._header_bytes = 0
         self._patience: asyncio.TimerHandle | None = self.loop.call_later(self._seconds, self._give_up)
 
@@ -101,13 +102,14 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin the request."""
+        self._begun = True
         self._enough()
         super().on_headers_complete()
 
     def shutdown(self) -> None:
         """End the connection when its request is answered; one that is new may still send its first."""
-        if self.cycle is None and self._patience is not None:
-            self._patience.cancel()
+        if not self._begun:
+            self._enough()
             self._patience = self.loop.call_later(min(1.0, self._seconds), self._give_up)
         else:
             super().shutdown()
