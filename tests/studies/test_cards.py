@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from ottenok.core.errors import BundleError
 from ottenok.core.schemes import load_scheme
 from ottenok.studies.cards import card_tables, record, rewrite_card
 from ottenok.studies.evaluation import Evaluation
+from ottenok.studies.robustness import UnderNoise
 from ottenok.tasks.decision import Decision
 from ottenok.tasks.report import EvaluationOptions, evaluate
 from ottenok.tasks.task import Task
@@ -72,6 +74,24 @@ def folder(tmp_path: Path) -> Path:
     )
     write_manifest(made, manifest)
     return made
+
+
+def test_answers_that_change_are_kept_and_shown(folder: Path) -> None:
+    """What light changes of the texts did stands in the manifest and in the card, also without the reports."""
+    noisy = (
+        UnderNoise(name="clean", changed=0.0, texts=49, macro_f1=0.8),
+        UnderNoise(name="upper:1", changed=1.0, texts=49, flips=3, macro_f1=0.7, difference=-0.1),
+    )
+    evaluation = replace(_evaluation(), under_noise={SENTIMENT.name: noisy})
+
+    bundle = record(folder, evaluation, reports=False)
+    assert "test" not in bundle.manifest.metrics
+    heading = "### The corpus's test rows: when texts are changed"
+    assert heading in (folder / "README.md").read_text(encoding="utf-8")
+    assert "| upper:1 | 100% | 3 of 49 (6.1%) | 0.700 | -0.100 |" in (folder / "README.md").read_text(encoding="utf-8")
+    earlier = bundle.manifest.with_earlier("tuning 1")
+    assert list(earlier.robustness) == ["test, before tuning 1"]
+    assert earlier.with_earlier("tuning 2").robustness == earlier.robustness
 
 
 def test_an_evaluation_is_kept_and_shown(folder: Path) -> None:

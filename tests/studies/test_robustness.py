@@ -61,12 +61,14 @@ def test_noise_costs_what_the_model_can_not_bear() -> None:
 
     assert (clean.name, clean.macro_f1, clean.changed) == ("clean", 1.0, 0.0)
     assert case.name == "case:1"
-    assert case.changed == 1.0
+    assert (case.changed, case.texts) == (1.0, 60)
+    assert clean.flips == 0 < case.flips <= 40
     assert case.macro_f1 == pytest.approx(1.0 + case.difference)
     assert case.macro_f1 < 0.3
     assert case.high is not None
     assert case.high < 0.0
     assert (bare.name, bare.changed, bare.difference, bare.low, bare.high) == ("emoji remove", 0.5, 0.0, 0.0, 0.0)
+    assert bare.flips == 0
     assert len(reader.seen) == 60 + 30
 
 
@@ -93,10 +95,11 @@ def test_the_table_shows_the_price() -> None:
     """A row per noise, the clean texts first; without resamples there are no brackets."""
     grid = noise_table(_measured(_Reader(), ["case:1"]))
 
-    assert grid.header == ("", "texts changed", "macro F1", "difference from clean")
-    assert grid.rows[0] == ("clean", "-", "1.000", "-")
+    assert grid.header == ("", "texts changed", "answers that change", "macro F1", "difference from clean")
+    assert grid.rows[0] == ("clean", "-", "-", "1.000", "-")
     assert grid.rows[1][:2] == ("case:1", "100%")
-    assert grid.rows[1][3].startswith("-0.")
+    assert " of 60 (" in grid.rows[1][2]
+    assert grid.rows[1][4].startswith("-0.")
 
 
 def test_an_evaluation_holds_it() -> None:

@@ -69,7 +69,7 @@ tasks = ["emotions-7"]
         over={
             "data": {"corpus": str(tmp_path / "corpus")},
             "text": {"max_length": 24},
-            "run": {"precision": "fp32", "save_minutes": None},
+            "run": {"precision": "fp32", "save_minutes": None, "robustness": ["upper:1"]},
             "model": {"encoder": str(encoder)},
             "schedule": {"num_train_epochs": 2},
             "optim": {"learning_rate": 0.003, "head_learning_rate": 0.01},
@@ -77,6 +77,9 @@ tasks = ["emotions-7"]
     )
     assert trained is not None
     assert [task.name for task in trained.bundle.manifest.tasks] == ["sentiment-3", "emotions-7"]
+    card = (trained.bundle.folder / "README.md").read_text(encoding="utf-8")
+    assert "### The corpus's test rows, emotions-7: when texts are changed" in card
+    assert "| upper:1 | 100% |" in card
 
     page = ottenok.report(trained.bundle.folder, tmp_path / "report").page
     assert "emotions-7" in page.read_text(encoding="utf-8")

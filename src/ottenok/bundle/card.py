@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from ottenok.bundle.manifest import CARD, ONNX, ONNX_INT8, LicenceFacts
+from ottenok.bundle.manifest import CARD, EARLIER, ONNX, ONNX_INT8, LicenceFacts
 from ottenok.bundle.stock import library_name, opened_by
 from ottenok.core.files import atomic_write_text
 from ottenok.core.schemes import LEARNED_ROWS
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ANNOTATION",
     "COMMERCIAL",
-    "EARLIER",
     "card_for",
     "card_text",
     "front_matter",
@@ -78,9 +77,6 @@ def warning(manifest: BundleManifest, *, plain: bool = False) -> str | None:
         f" The publishers of these training sets state no terms: {names}." if names else ""
     )
 
-
-# In the names of reports on an earlier state, before what replaced it: a tuning with its number, a compression.
-EARLIER = ", before "
 
 _LANGUAGES = {"ru": "Russian", "zh": "Chinese", "en": "English"}
 # Labels that people did not give: what a model learns from them is partly something else.

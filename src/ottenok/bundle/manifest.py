@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CARD",
     "CONFIG",
+    "EARLIER",
     "FORMAT",
     "GRAPHS",
     "MANIFEST",
@@ -78,6 +79,8 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 GRAPHS = MappingProxyType({"int8": (ONNX_INT8, "model_quantized.onnx"), "fp32": (ONNX, "model.onnx")})
 MANIFEST = "ottenok.json"
 CARD = "README.md"
+# In the names of reports on an earlier state, before what replaced it: a tuning with its number, a compression.
+EARLIER = ", before "
 
 _FOLDERS = ("onnx",)
 # What transformers and tokenizers write beside the three above. Whatever else lies at the folder's top (a run's state,
@@ -448,6 +451,8 @@ class BundleManifest(Table):
         metrics: Name of a set of rows (`test` and `validation` are its own corpus's) to task to an evaluation report as
             JSON.
         baselines: The same names to the reports of the baselines on those rows.
+        robustness: The same names to task to what changes of the texts did, each an
+            `ottenok.studies.robustness.UnderNoise` as JSON, the texts as they are first.
         versions: Package to version, at training.
         licence: Of the weights.
         files: File to its checksum and size; empty for bundles of other tools.
@@ -470,6 +475,7 @@ class BundleManifest(Table):
     tuning: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     metrics: dict[str, dict[str, dict[str, JsonValue]]] = Field(default_factory=dict)
     baselines: dict[str, dict[str, tuple[dict[str, JsonValue], ...]]] = Field(default_factory=dict)
+    robustness: dict[str, dict[str, tuple[dict[str, JsonValue], ...]]] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
     licence: LicenceFacts
     files: dict[SafeName, FileFacts] = Field(default_factory=dict, max_length=_MOST_FILES)
@@ -552,6 +558,15 @@ class BundleManifest(Table):
             task.model_copy(update={"decision": decisions.get(task.name, task.decision)}) for task in self.tasks
         )
         return self.model_copy(update={"tasks": tasks})
+
+    def with_earlier(self, what: str) -> BundleManifest:
+        """Return the manifest with its reports under the names of an earlier state: `NAME, before WHAT`."""
+        sets = {key: getattr(self, key) for key in ("metrics", "baselines", "robustness")}
+        renamed = {
+            key: {name if EARLIER in name else f"{name}{EARLIER}{what}": found for name, found in named.items()}
+            for key, named in sets.items()
+        }
+        return self.model_copy(update=renamed)
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as a mapping that JSON can hold."""

@@ -37,7 +37,10 @@ __all__ = ["evaluate"]
 @click.option("--baselines/--no-baselines", default=True, help="Fit and measure the baselines too.")
 @bootstrap_options
 @click.option(
-    "--noise", multiple=True, metavar="KIND:RATE", help="Measure under noise too: typos, asr, yo, case, punctuation."
+    "--noise",
+    multiple=True,
+    metavar="KIND:RATE",
+    help="Under noise too, and how many answers change: typos, asr, upper, date, url, ...",
 )
 @click.option("--emoji", multiple=True, metavar="WAY", help="And with emoji treated: remove, name, name-ru, name-zh.")
 @click.option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ottenok.core.config import merge, parse, read_toml, suggest
 from ottenok.core.errors import ConfigError
@@ -17,7 +17,7 @@ from ottenok.recipes.space import SearchOptions
 from ottenok.recipes.variants import find_variant, take_variants
 from ottenok.tasks.thresholds import ThresholdOptions
 from ottenok.text.emojis import EmojiMode
-from ottenok.text.noise import NoiseKind
+from ottenok.text.noise import NoiseKind, NoiseSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -183,6 +183,8 @@ class RunOptions(Table):
         mlflow: Log to MLflow, in the folder `mlflow` of the run, or where `MLFLOW_TRACKING_URI` says (command line).
         export: Write the ONNX graphs at the end; without them the classifier is for torch alone, until
             `ottenok export`. A study of many variants can do without.
+        robustness: Noise, each as `kind:rate` (see `ottenok.text.noise`), under which at most 2,000 test rows (without
+            those, validation rows) are read again at the end: the card shows how many answers change. Needs `export`.
     """
 
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
@@ -196,6 +198,17 @@ class RunOptions(Table):
     tensorboard: bool = False
     mlflow: bool = False
     export: bool = True
+    robustness: tuple[str, ...] = ()
+
+    @field_validator("robustness")
+    @classmethod
+    def _known_noise(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for one in given:
+            try:
+                NoiseSpec.parse(one)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+        return given
 
 
 class DecisionOptions(Table):

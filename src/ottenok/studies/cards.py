@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from ottenok.bundle.card import write_card
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
 from ottenok.core.errors import BundleError
 from ottenok.core.schemes import LEARNED_ROWS
+from ottenok.studies.robustness import UnderNoise, noise_table
 from ottenok.tasks.tables import Grid, label_table, source_table, system_table
 from ottenok.tasks.tuning import tuning_table
 
@@ -79,14 +81,17 @@ def card_tables(manifest: BundleManifest) -> dict[str, Grid]:
     for name in sorted(manifest.metrics, key=lambda name: (name != "test", name == "validation", name)):
         for task in manifest.metrics[name]:
             reports = manifest.reports(name, task)
-            heading = f"The corpus's {name} rows" if name in {"test", "validation"} else name
-            heading += f", {task}" if several else ""
+            heading = _place(name) + (f", {task}" if several else "")
             training = manifest.data.cells.get(task) if manifest.data else None
             tables |= report_tables(reports, heading=heading, training=training)
             now, before = reports[0].calibration, reports[0].uncalibrated
             if now is not None:
                 was = "-" if before is None else f"{before.overall.error:.4f}"
                 belief.append((heading, was, f"{now.overall.error:.4f}", f"{now.overall.chance:.4f}"))
+    for name, by_task in manifest.robustness.items():
+        for task, results in by_task.items():
+            rows = noise_table([UnderNoise.from_json(one) for one in results])
+            tables[f"{_place(name)}{f', {task}' if several else ''}: when texts are changed"] = rows
     if belief:
         header = ("calibration error", "before the temperature", "as it is", "by chance alone")
         tables["How far probabilities can be believed"] = Grid(header=header, rows=tuple(belief))
@@ -98,15 +103,24 @@ def card_tables(manifest: BundleManifest) -> dict[str, Grid]:
     return tables
 
 
+def _place(name: str) -> str:
+    return f"The corpus's {name} rows" if name in {"test", "validation"} else name
+
+
 def rewrite_card(bundle: Bundle) -> Path:
     """Write the bundle's card anew from its manifest."""
     return write_card(bundle, {heading: grid.markdown() for heading, grid in card_tables(bundle.manifest).items()})
 
 
-def record(folder: str | Path, evaluation: Evaluation) -> Bundle:
-    """Keep an evaluation's reports in a bundle and write its card anew.
+def record(folder: str | Path, evaluation: Evaluation, *, reports: bool = True) -> Bundle:
+    """Keep an evaluation in a bundle and write its card anew.
 
-    Reports on the bundle's own corpus are kept under the split's name, others under the data's.
+    What is of the bundle's own corpus is kept under the split's name, the rest under the data's.
+
+    Args:
+        folder: Of the bundle.
+        evaluation: What was measured.
+        reports: Whether its reports are kept, or only what changes of the texts did.
 
     Raises:
         BundleError: The folder is no bundle of ottenok.
@@ -115,16 +129,19 @@ def record(folder: str | Path, evaluation: Evaluation) -> Bundle:
     if not bundle.own:
         raise BundleError("ottenok did not make this classifier, so it keeps no reports", file=str(folder))
     manifest = bundle.manifest
-    own = manifest.data is not None and evaluation.corpus == manifest.data.name
-    name = evaluation.split if own and evaluation.split else evaluation.data
-    metrics, baselines = dict(manifest.metrics.get(name, {})), dict(manifest.baselines.get(name, {}))
-    for task, (model, *others) in evaluation.tasks.items():
-        metrics[task] = model.to_json()
-        baselines[task] = tuple(report.to_json() for report in others)
-    changed = manifest.model_copy(
-        update={"metrics": {**manifest.metrics, name: metrics}, "baselines": {**manifest.baselines, name: baselines}}
-    )
-    write_manifest(bundle.folder, changed)
+    home = manifest.data is not None and evaluation.corpus == manifest.data.name
+    name = evaluation.split if home and evaluation.split else evaluation.data
+    kept: dict[str, dict[str, Any]] = {
+        key: dict(getattr(manifest, key)) for key in ("metrics", "baselines", "robustness")
+    }
+    if reports:
+        own = {task: model.to_json() for task, (model, *_) in evaluation.tasks.items()}
+        others = {task: tuple(one.to_json() for one in rest) for task, (_, *rest) in evaluation.tasks.items()}
+        kept["metrics"][name] = {**kept["metrics"].get(name, {}), **own}
+        kept["baselines"][name] = {**kept["baselines"].get(name, {}), **others}
+    if noisy := {task: tuple(map(asdict, found)) for task, found in evaluation.under_noise.items() if found}:
+        kept["robustness"][name] = {**kept["robustness"].get(name, {}), **noisy}
+    write_manifest(bundle.folder, manifest.model_copy(update=kept))
     bundle = open_bundle(folder)
     rewrite_card(bundle)
     return bundle

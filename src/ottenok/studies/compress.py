@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ottenok.bundle.card import EARLIER
 from ottenok.bundle.copies import check_place
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
 from ottenok.bundle.foreign import tokenizer_text
@@ -35,7 +34,7 @@ from ottenok.inference.places import find_folder
 from ottenok.inference.tokens import slices
 from ottenok.studies.cards import record
 from ottenok.studies.evaluation import evaluate_rows
-from ottenok.studies.rows import Columns, Rows, row_probabilities, task_rows
+from ottenok.studies.rows import Columns, Rows, row_probabilities, sample_rows, task_rows
 from ottenok.tables.table import open_table
 from ottenok.tasks.report import EvaluationOptions, evaluate
 from ottenok.tasks.tables import Grid
@@ -62,7 +61,7 @@ _USUAL = Columns()
 _QUIET = EvaluationOptions(resamples=0)
 _LEAST_TEXTS = 100
 # Texts that are timed, and how often, old and new in turn; texts that are read alone and among others.
-_TIMED, _ROUNDS, _ALONE = 256, 3, 32
+_TIMED, _ROUNDS, _ALONE = 128, 5, 32
 # A cell with fewer rows falls and rises by chance.
 _LEAST_CELL = 20
 # Texts whose pieces are counted at once, and those whose answers are compared after a cut.
@@ -102,7 +101,7 @@ class Step:
         kept: Whether the classifier that is written has it.
         told: How it was done, or why it was not.
         bytes: Of tokenizer and graph after it; 0 for a step that could not be tried.
-        texts_per_second: On one thread.
+        texts_per_second: On one thread, by processor time.
         speed: Times the classifier as given, both in turn.
         tasks: What it did to each task.
     """
@@ -211,7 +210,7 @@ def compress(  # noqa: PLR0913 - an option each
         now = _begin(source, Path(work) / "given")
         listed = now.manifest.task_list(canonical=True)
         found = task_rows(data, listed, split=split, columns=columns, places=places, progress=progress)
-        rows = {name: _sample(one, most_rows) for name, one in found.items()}
+        rows = {name: sample_rows(one, most_rows) for name, one in found.items()}
         if (count := max(len(one.ids) for one in rows.values())) < _LEAST_TEXTS:
             raise DataError(f"found {count} labelled rows, expected at least {_LEAST_TEXTS} to measure a loss on")
         scale = _Scale(now, rows, most_loss, progress)
@@ -231,7 +230,8 @@ def compress(  # noqa: PLR0913 - an option each
                     continue
                 step = scale.measure(name, told, place)
                 if step.kept:
-                    taken.append(step)
+                    others = "".join(f"; refused: {one.told}" for one in refused)
+                    taken.append(replace(step, told=f"{told}{others}"))
                     now = open_bundle(place)
                     break
                 refused.append(step)
@@ -268,24 +268,6 @@ def _begin(source: Bundle, folder: Path) -> Bundle:
         atomic_write_text(folder / TOKENIZER, tokenizer_text(source.folder))
     write_manifest(folder, source.manifest)
     return open_bundle(folder)
-
-
-def _sample(rows: Rows, most: int) -> Rows:
-    """Return at most so many rows, the same ones every time."""
-    count = len(rows.ids)
-    picked = sorted(random.Random(0).sample(range(count), min(most, count)))  # noqa: S311 - a sample, no secret
-    test = rows.test
-    return replace(
-        rows,
-        ids=tuple(rows.ids[place] for place in picked),
-        test=replace(
-            test,
-            texts=[test.texts[place] for place in picked],
-            truth=test.truth[picked],
-            sources=None if test.sources is None else [test.sources[place] for place in picked],
-            languages=None if test.languages is None else [test.languages[place] for place in picked],
-        ),
-    )
 
 
 def _texts(source: Path, column: str) -> Iterator[str]:
@@ -436,14 +418,14 @@ class _Scale:
                 cell=worst[1],
                 cell_loss=worst[0],
             )
-        # In turn, so that a busy machine slows both down.
+        # In turn and in processor time, so that a busy machine slows neither down.
         rates: list[tuple[float, float]] = []
         for _ in range(_ROUNDS):
             took = []
             for one in (self._classifier, classifier):
-                begun = time.perf_counter()
+                begun = time.process_time()
                 one(self._texts)
-                took.append(time.perf_counter() - begun)
+                took.append(time.process_time() - begun)
             rates.append((len(self._texts) / took[1], took[0] / took[1]))
         return Step(
             name=name,
@@ -465,20 +447,9 @@ def _finish(now: Bundle, out: Path, steps: Sequence[Step], rows: dict[str, Rows]
         f"Compressed: {', '.join(done) or 'nothing could be'}; {steps[0].bytes / 1e6:.1f} MB before. On "
         f"{next(iter(rows.values())).name} no task lost more than {max(lost, 0.0):.4f} of its macro F1."
     )
-    earlier = {name: name if EARLIER in name else f"{name}{EARLIER}compression" for name in manifest.metrics}
     with atomic_folder(out) as folder:
         shutil.copytree(now.folder, folder, dirs_exist_ok=True)
-        write_manifest(
-            folder,
-            manifest.model_copy(
-                update={
-                    "metrics": {earlier[name]: found for name, found in manifest.metrics.items()},
-                    "baselines": {
-                        earlier[name]: found for name, found in manifest.baselines.items() if name in earlier
-                    },
-                    "notes": (*manifest.notes, note),
-                }
-            ),
-        )
+        earlier = manifest.with_earlier("compression")
+        write_manifest(folder, earlier.model_copy(update={"notes": (*manifest.notes, note)}))
     measured = evaluate_rows(load_bundle(open_bundle(out)), rows, baselines=False, progress=progress)
     return record(out, measured)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from ottenok.core.errors import ConfigError
+from pydantic import TypeAdapter, ValidationError
+
+from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.suggest import suggest
 from ottenok.tasks.metrics import Kind
 from ottenok.tasks.paired import PairedOptions, Rows, System
@@ -39,6 +41,8 @@ class UnderNoise:
     Attributes:
         name: The noise and its rate, or the way emoji are treated; `clean` for the texts as they are.
         changed: Share of texts that it changes, 0..1.
+        texts: All texts.
+        flips: Texts whose answer it changes, right or wrong.
         macro_f1: On the changed texts and those that stayed.
         difference: From clean; negative where noise costs something.
         low: Lower end of the difference's paired 95 % bootstrap interval; None without one.
@@ -47,10 +51,25 @@ class UnderNoise:
 
     name: str
     changed: float
+    texts: int = 0
+    flips: int = 0
     macro_f1: float
     difference: float = 0.0
     low: float | None = None
     high: float | None = None
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> UnderNoise:
+        """Read what `dataclasses.asdict` made of one.
+
+        Raises:
+            DataError: It is none.
+        """
+        try:
+            return TypeAdapter(cls).validate_python(dict(tree))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise DataError(f"this is no measure under noise: {first['msg']}", key=str(first["loc"])) from error
 
 
 def changes(noise: Sequence[str], emoji: Sequence[str] = (), *, seed: int = 0) -> dict[str, Change]:
@@ -106,18 +125,21 @@ def under_noise(
     rows = Rows(truth, Kind.of(task.scheme), (_METRIC,), options)
     clean = System(answers=(task.chosen(probs),), probs=(probs,))
     before = rows.estimates(clean)[_METRIC].value
-    found = [UnderNoise(name="clean", changed=0.0, macro_f1=before)]
+    found = [UnderNoise(name="clean", changed=0.0, texts=len(texts), macro_f1=before)]
     for name, change in changes.items():
         noisy = [change(text) for text in texts]
         places = [place for place, text in enumerate(texts) if noisy[place] != text]
         other = probs.copy()
         if places:
             other[places] = read([noisy[place] for place in places])
-        lost = rows.differences(System(answers=(task.chosen(other),), probs=(other,)), clean)[_METRIC]
+        answers = task.chosen(other)
+        lost = rows.differences(System(answers=(answers,), probs=(other,)), clean)[_METRIC]
         found.append(
             UnderNoise(
                 name=name,
                 changed=len(places) / len(noisy),
+                texts=len(texts),
+                flips=int((answers != clean.answers[0]).any(axis=1).sum()),
                 macro_f1=before + lost.value,
                 difference=lost.value,
                 low=lost.low,
@@ -128,12 +150,15 @@ def under_noise(
 
 
 def noise_table(results: Sequence[UnderNoise], *, digits: int = 3) -> Grid:
-    """Return a row per noise: share of texts changed, macro F1, difference from clean with its interval."""
+    """Return a row per noise: share of texts changed, answers that change, macro F1, difference with its interval."""
     rows = []
     for place, one in enumerate(results):
         lost = f"{one.difference:+.{digits}f}"
         if one.low is not None and one.high is not None:
             lost += f" [{one.low:+.{digits}f}, {one.high:+.{digits}f}]"
         macro = f"{one.macro_f1:.{digits}f}"
-        rows.append((one.name, f"{one.changed:.0%}", macro, lost) if place else (one.name, "-", macro, "-"))
-    return Grid(header=("", "texts changed", "macro F1", "difference from clean"), rows=tuple(rows))
+        share = f" ({one.flips / one.texts:.1%})" if one.texts else ""
+        flips = f"{one.flips:,} of {one.texts:,}{share}"
+        rows.append((one.name, f"{one.changed:.0%}", flips, macro, lost) if place else (one.name, "-", "-", macro, "-"))
+    header = ("", "texts changed", "answers that change", "macro F1", "difference from clean")
+    return Grid(header=header, rows=tuple(rows))

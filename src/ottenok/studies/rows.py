@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from ottenok.inference.classifier import Classifier
     from ottenok.tasks.task import Task
 
-__all__ = ["Columns", "Rows", "open_data", "probabilities", "row_probabilities", "task_rows"]
+__all__ = ["Columns", "Rows", "open_data", "probabilities", "row_probabilities", "sample_rows", "task_rows"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +238,24 @@ def _from_file(path: Path, scheme: LabelScheme, columns: Columns, progress: Prog
     languages = [detect_language(text) for text in texts]
     test = LabelledTexts(texts=texts, truth=indicator(labels, scheme), languages=languages)
     return Rows(name=path.name, test=test, ids=tuple(ids), left_out=dict(sorted(left_out.items())))
+
+
+def sample_rows(rows: Rows, most: int) -> Rows:
+    """Return at most so many rows, the same ones every time."""
+    count = len(rows.ids)
+    picked = sorted(random.Random(0).sample(range(count), min(most, count)))  # noqa: S311 - a sample, no secret
+    test = rows.test
+    return replace(
+        rows,
+        ids=tuple(rows.ids[place] for place in picked),
+        test=replace(
+            test,
+            texts=[test.texts[place] for place in picked],
+            truth=test.truth[picked],
+            sources=None if test.sources is None else [test.sources[place] for place in picked],
+            languages=None if test.languages is None else [test.languages[place] for place in picked],
+        ),
+    )
 
 
 def probabilities(

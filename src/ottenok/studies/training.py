@@ -13,13 +13,18 @@ from ottenok.core.config import merge, parse
 from ottenok.core.errors import DataError, ModelError
 from ottenok.core.lazy import check_extra, need
 from ottenok.core.progress import SILENT, Progress
+from ottenok.inference.api import load_bundle
 from ottenok.recipes.train import TrainRecipe, load_recipe
-from ottenok.studies.cards import rewrite_card
+from ottenok.studies.cards import record, rewrite_card
+from ottenok.studies.evaluation import evaluate_rows
+from ottenok.studies.robustness import changes
+from ottenok.studies.rows import sample_rows, task_rows
 from ottenok.training.inputs import Places, corpus_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ottenok.data.corpus import Split
     from ottenok.tasks.report import Report
 
 __all__ = ["Trained", "train"]
@@ -125,6 +130,19 @@ def train(
         for note in notes:
             progress.note(note)
     bundle = open_bundle(out)
+    if resolved.run.robustness and not bundle.manifest.robustness and any(map(bundle.has, (ONNX, ONNX_INT8))):
+        split: Split = "test" if "test" in fitted.reports else "validation"
+        tasks = bundle.manifest.task_list(canonical=True)
+        rows = task_rows(corpus.folder, tasks, split=split, places=places, progress=progress)
+        measured_rows = {name: sample_rows(one, _MEASURED) for name, one in rows.items()}
+        noisy = evaluate_rows(
+            load_bundle(bundle),
+            measured_rows,
+            baselines=False,
+            noise=changes(resolved.run.robustness, seed=resolved.seed),
+            progress=progress,
+        )
+        bundle = record(bundle.folder, noisy, reports=False)
     card = rewrite_card(bundle)
     if resolved.run.mlflow:
         finish_mlflow(bundle.folder, resolved, fitted.reports, card=card, tracking=places.tracking, progress=progress)

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ottenok.bundle.card import EARLIER
 from ottenok.bundle.copies import check_place, copy_light
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
-from ottenok.bundle.manifest import MANIFEST
+from ottenok.bundle.manifest import EARLIER, MANIFEST
 from ottenok.core.errors import BundleError, ConfigError, DataError, SchemeError
 from ottenok.core.files import sha256_file
 from ottenok.core.progress import SILENT, Progress
@@ -217,15 +216,16 @@ def _write(bundle: Bundle, fits: Mapping[str, DecisionFit]) -> Bundle:
         notes = [note for note in notes if note not in old]
         notes += [_named(line, name, several) for line in tuning_sentences(fit.report)]
     number = 1 + max((int(found[1]) for found in map(_OLD.search, manifest.metrics) if found), default=0)
-    names = {*manifest.metrics, *manifest.baselines}
-    kept = {name: name if _OLD.search(name) else f"{name}{EARLIER}tuning {number}" for name in names}
-    changed = manifest.with_decisions({name: fit.decision for name, fit in fits.items()}).model_copy(
-        update={
-            "tuning": {**manifest.tuning, **{name: fit.report.to_json() for name, fit in fits.items()}},
-            "notes": tuple(notes),
-            "metrics": {kept[name]: reports for name, reports in manifest.metrics.items()},
-            "baselines": {kept[name]: reports for name, reports in manifest.baselines.items()},
-        }
+    decisions = {name: fit.decision for name, fit in fits.items()}
+    changed = (
+        manifest.with_earlier(f"tuning {number}")
+        .with_decisions(decisions)
+        .model_copy(
+            update={
+                "tuning": {**manifest.tuning, **{name: fit.report.to_json() for name, fit in fits.items()}},
+                "notes": tuple(notes),
+            }
+        )
     )
     write_manifest(bundle.folder, changed)
     # Kept predictions are what comparisons and reports are made from.
