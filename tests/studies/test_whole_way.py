@@ -78,7 +78,7 @@ tasks = ["emotions-7"]
     assert trained is not None
     assert [task.name for task in trained.bundle.manifest.tasks] == ["sentiment-3", "emotions-7"]
     card = (trained.bundle.folder / "README.md").read_text(encoding="utf-8")
-    assert "### The corpus's test rows, emotions-7: when texts are changed" in card
+    assert "### The corpus's validation rows, emotions-7: when texts are changed" in card
     assert "| upper:1 | 100% |" in card
 
     page = ottenok.report(trained.bundle.folder, tmp_path / "report").page
