@@ -2,7 +2,7 @@
 """Measure a classifier on every mark of `marks-shades.toml`.
 
     python docs/systems/shades.py MODEL CORPUS [--rows N] [--out FILE.json]
-    python docs/systems/shades.py --page docs/systems/results/shades.json   # the table of docs/embedded.md
+    python docs/systems/shades.py --page     # the tables of docs/embedded.md anew, from docs/systems/results
 
 MODEL is a folder, a hub name or `default`; CORPUS a folder that `ottenok data build shades` made. `--rows` takes at
 most so many rows of each source, always the same ones. No texts get into the result.
@@ -172,17 +172,39 @@ def page(found: Mapping[str, Any]) -> str:
     )
 
 
+def tries(found: Mapping[str, Any]) -> str:
+    """Return the table of what was tried."""
+    lines = ["| what was tried | against | difference | 95 % | kept |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {one['what']} | {one['against']} | {one['difference']:+.4f} | {one['low']:+.4f} to {one['high']:+.4f} | "
+        f"{'yes' if one['kept'] else 'no'} |"
+        for one in found["tries"]
+    ]
+    return "\n".join([*lines, "", f"Difference: {found['measure']}"])
+
+
+def write_page() -> None:
+    """Put the tables into `docs/embedded.md`, between their marks."""
+    place = HERE.parent / "embedded.md"
+    text = place.read_text(encoding="utf-8")
+    for name, made in (("shades", page), ("tries", tries)):
+        found = json.loads((HERE / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        begin, end = text.index("\n", text.index(f"<!-- {name}:")) + 1, text.index(f"<!-- /{name} -->")
+        text = text[:begin] + made(found) + "\n" + text[end:]
+    place.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     """Measure, show a table, and write the result where one is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", nargs="?")
     parser.add_argument("corpus", type=Path, nargs="?")
-    parser.add_argument("--page", type=Path, help="Make the page's tables of this result, and measure nothing.")
+    parser.add_argument("--page", action="store_true", help="Make the page's tables, and measure nothing.")
     parser.add_argument("--rows", type=int)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     if given.page:
-        print(page(json.loads(given.page.read_text(encoding="utf-8"))))
+        write_page()
         return
     if given.model is None or given.corpus is None:
         parser.error("expected MODEL and CORPUS")
