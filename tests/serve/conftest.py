@@ -7,8 +7,11 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import httpx
@@ -101,13 +104,42 @@ def watch_port() -> int:
 
 
 @pytest.fixture(scope="session")
+def traces() -> Iterator[tuple[str, list[bytes]]]:
+    """Return the address of a collector of OpenTelemetry traces, and what it gets."""
+    got: list[bytes] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    collector = HTTPServer(("127.0.0.1", 0), Collector)
+    thread = threading.Thread(target=collector.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{collector.server_port}", got
+    collector.shutdown()
+    thread.join()
+    collector.server_close()
+
+
+@pytest.fixture(scope="session")
 def strict(
-    start: Callable[..., AbstractContextManager[Running]], tmp_path_factory: pytest.TempPathFactory, watch_port: int
+    start: Callable[..., AbstractContextManager[Running]],
+    tmp_path_factory: pytest.TempPathFactory,
+    watch_port: int,
+    traces: tuple[str, list[bytes]],
 ) -> Iterator[Running]:
     """Return a server with keys, narrow limits and little patience."""
     file = tmp_path_factory.mktemp("keys") / "keys"
     file.write_text(f"# ours\n{KEYS[0]}\n")
     options = f"--threads 1 --max-body 100000 --max-text 20000 --max-texts 8 --header-timeout 1 --body-timeout 1 \
         --cors-origin https://good.example --metrics-port {watch_port} --api-key-file {file}"
+    if find_spec("opentelemetry.exporter") is not None:
+        options += f" --otlp-endpoint {traces[0]}"
     with start(*options.split(), environment={"OTTENOK_API_KEYS": KEYS[1]}) as running:
         yield running

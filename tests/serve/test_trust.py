@@ -198,6 +198,31 @@ def test_metrics(client: httpx.Client, watch_port: int) -> None:
     assert "# TYPE te_request_count counter" in found
 
 
+def test_traces(client: httpx.Client, traces: tuple[str, list[bytes]]) -> None:
+    """With an endpoint each request is a span of its caller's trace, with its stages, and without its text."""
+    proto = pytest.importorskip(
+        "opentelemetry.proto.collector.trace.v1.trace_service_pb2", reason="needs the extra otel"
+    )
+    caller = "4bf92f3577b34da6a3ce929d0e0e4736"
+    parent = {"traceparent": f"00-{caller}-00f067aa0ba902b7-01"}
+    client.post("/predict", json={"inputs": SECRET}, headers=parent).raise_for_status()
+    until = time.monotonic() + 60
+    spans = []
+    while not spans:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+        parts = [proto.ExportTraceServiceRequest.FromString(part) for part in traces[1]]
+        every = [
+            span for part in parts for one in part.resource_spans for scope in one.scope_spans for span in scope.spans
+        ]
+        spans = [span for span in every if span.trace_id.hex() == caller]
+    by_name = {span.name: span for span in spans}
+    assert set(by_name) == {"POST /predict", "tokenise", "queue", "compute"}
+    assert by_name["compute"].parent_span_id == by_name["POST /predict"].span_id
+    assert by_name["POST /predict"].start_time_unix_nano <= by_name["compute"].start_time_unix_nano
+    assert not [part for part in traces[1] if SECRET.encode() in part]
+
+
 def test_stream(client: httpx.Client) -> None:
     """NDJSON is answered line by line, in order, each bad line with an error; blank lines count and have no answer."""
     lines = [

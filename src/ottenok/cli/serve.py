@@ -65,6 +65,13 @@ def _number(name: str, default: Any, text: str) -> Callable[[Any], Any]:  # noqa
     help="Name by which clients may call the server.  [default: on 127.0.0.1 the loopback's names, else any]",
 )
 @click.option(
+    "--otlp-endpoint",
+    metavar="URL",
+    envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
+    show_envvar=True,
+    help="Collector of OpenTelemetry traces, such as http://localhost:4318 (extra otel).",
+)
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",

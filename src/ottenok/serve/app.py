@@ -33,6 +33,7 @@ from ottenok.serve.guard import Guard, notes_of, refusal
 from ottenok.serve.metrics import Metrics
 from ottenok.serve.refused import Gone, Refused, overloaded
 from ottenok.serve.stream import NdjsonAnswers
+from ottenok.serve.tracing import tracing
 from ottenok.serve.uploads import read_upload
 
 if TYPE_CHECKING:
@@ -140,14 +141,12 @@ class Service:
             job = await self.engine.answer(
                 Job(model=model, texts=texts, timeout=self.settings.timeout, gone=request.receive, **options)
             )
-        except Refused as error:
-            reasons = {"Validation": "validation", "Tokenizer": "tokenization", "Backend": "inference"}
-            self.metrics.failed(reasons.get(error.kind, error.kind.lower()))
-            raise
         except (Gone, asyncio.CancelledError):
             self.metrics.failed("dropped")
             raise
-        notes_of(request.scope).facts.update(
+        notes = notes_of(request.scope)
+        notes.job = job
+        notes.facts.update(
             model=model.name, texts=len(texts), tokens=job.tokens, windows=job.windows, queue_ms=_ms(job.waiting)
         )
         return job
@@ -465,6 +464,10 @@ _DOCS_POLICY = (
 )
 
 
+# How text-embeddings-inference counts its errors.
+_FAILURES = {"Validation": "validation", "Tokenizer": "tokenization", "Backend": "inference"}
+
+
 def _json(value: Any, job: Job | None = None) -> Response:  # noqa: ANN401 - any JSON value
     """Return a JSON response, with text-embeddings-inference's headers where a job made it."""
     headers = None
@@ -539,6 +542,8 @@ async def _refused(request: Request, error: Exception) -> Response:
         more = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
         error = Refused(str(error.detail), status=error.status_code)
     assert isinstance(error, Refused)
+    if request.method == "POST":
+        request.app.state.service.metrics.failed(_FAILURES.get(error.kind, error.kind.lower()))
     status, headers, body = refusal(error, request.url.path)
     response = Response(body, status_code=status)
     response.raw_headers = headers + more
@@ -594,7 +599,13 @@ def application(models: Models, settings: Settings) -> Starlette:
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(Guard, settings=settings, metrics=service.metrics, draining=lambda: service.draining),
+            Middleware(
+                Guard,
+                settings=settings,
+                metrics=service.metrics,
+                draining=lambda: service.draining,
+                tracing=tracing(settings.otlp_endpoint),
+            ),
             *middleware,
         ],
         exception_handlers={Refused: _refused, HTTPException: _refused},

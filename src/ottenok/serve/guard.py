@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from ottenok.serve.batching import Job
     from ottenok.serve.metrics import Metrics
     from ottenok.serve.settings import Settings
+    from ottenok.serve.tracing import Tracing
 
 __all__ = ["Guard", "Notes", "notes_of", "refusal"]
 
@@ -50,11 +52,13 @@ class Notes:
         id: Of the request, in its answer's `x-request-id` and in the log.
         path: The route's pattern; empty where there is none.
         facts: For the log: the model, how many texts and tokens.
+        job: The last job that answered it.
     """
 
     id: str
     path: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    job: Job | None = None
 
 
 def notes_of(scope: Scope) -> Notes:
@@ -83,13 +87,22 @@ class Guard:
         settings: Keys, names, limits.
         metrics: Counts every end.
         draining: Says whether the server is about to stop: then connections are asked to close.
+        tracing: Makes spans; None: there are none.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, draining: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        metrics: Metrics,
+        draining: Callable[[], bool],
+        tracing: Tracing | None = None,
+    ) -> None:
         self._app = app
         self._settings = settings
         self._metrics = metrics
         self._draining = draining
+        self._tracing = tracing
         self._keys = tuple(hashlib.sha256(key.encode()).digest() for key in settings.keys)
         self._begin = os.urandom(4).hex()
         self._numbers = itertools.count(1)
@@ -101,8 +114,18 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        if self._tracing is None:
+            await self._answered(scope, headers, receive, send)
+            return
+        with self._tracing.request(scope["method"], headers) as span:
+            status = await self._answered(scope, headers, receive, send)
+            notes = notes_of(scope)
+            self._tracing.end(span, notes.path or "other", status, notes.facts, notes.job)
+
+    async def _answered(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> int:
+        """Answer a request, log and count it, and return the status."""
+        began = time.perf_counter()
         given = headers.get(b"x-request-id", b"")
         number = given.decode() if _ID.fullmatch(given) else f"{self._begin}-{next(self._numbers)}"
         notes = scope["ottenok"] = Notes(number)
@@ -152,6 +175,7 @@ class Guard:
                     **notes.facts,
                 }
                 _LOG.info("request", extra={"facts": facts})
+        return status
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Refuse a request by its headers.

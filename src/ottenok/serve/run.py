@@ -55,7 +55,7 @@ def set_up_logs(level: str) -> None:
     """Write the server's and uvicorn's records to standard error, a line of JSON each."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines())
-    for name, least in (("ottenok.serve", level), ("uvicorn", "warning")):
+    for name, least in (("ottenok.serve", level), ("uvicorn", "error")):
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.setLevel(least.upper())

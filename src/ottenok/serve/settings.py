@@ -43,7 +43,7 @@ class Settings:
         keep_alive: Seconds that an idle connection is kept.
         drain: Seconds between the signal to stop and the end of accepting, in which readiness is off already and
             connections are asked to close.
-        log_texts: Whether the log may hold the beginning of texts.
+        otlp_endpoint: Address of a collector of OpenTelemetry traces (`http://localhost:4318`); None: none are sent.
     """
 
     host: str = "127.0.0.1"
@@ -65,7 +65,7 @@ class Settings:
     body_timeout: float = 30.0
     keep_alive: int = 75
     drain: float = 0.5
-    log_texts: bool = False
+    otlp_endpoint: str | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers.
