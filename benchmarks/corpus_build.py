@@ -134,7 +134,7 @@ def is_near(left: str, right: str, options: CleanOptions) -> bool:
     for key in (dedupe_key(left), dedupe_key(right)):
         width = options.shingle_han if key[0] >= "一" else options.shingle
         sets.append({key[place : place + width] for place in range(len(key) - width + 1)})
-    big = min(map(len, (dedupe_key(left), dedupe_key(right)))) - width + 1 >= options.minimum
+    big = min(map(len, (dedupe_key(left), dedupe_key(right)))) - width + 1 >= options.minimum_shingles
     return big and len(sets[0] & sets[1]) / len(sets[0] | sets[1]) >= options.threshold
 
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ottenok.inference.classifier import Classifier
     from ottenok.tasks.task import Task
 
-__all__ = ["FolderReport", "classify_folder"]
+__all__ = ["FolderReport", "Piece", "classify_folder"]
 
 _OPTIONS = FileOptions()
 _JOB = "_job"
@@ -235,7 +235,7 @@ def _clear(folder: Folder) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Piece:
+class Piece:
     """Rows that become one file of the output.
 
     Attributes:
@@ -264,7 +264,7 @@ class _Job:
     def __init__(self, crew: RayCrew, folder: Folder, identity: str, options: FileOptions, progress: Progress) -> None:
         self._crew, self._folder, self._identity = crew, folder, identity
         self._options, self._progress = options, progress
-        self.pieces: list[_Piece] = []
+        self.pieces: list[Piece] = []
 
     def read(self, inputs: list[Input], *, text: str, tasks: tuple[Task, ...]) -> None:
         """Make pieces of the inputs that have none yet, each input by one processor.
@@ -299,7 +299,7 @@ class _Job:
                     file=one.path,
                 )
         self.pieces = [
-            _Piece(number=number, name=name, rows=rows)
+            Piece(number=number, name=name, rows=rows)
             for number, (name, rows) in enumerate(piece for fact in facts for piece in fact["pieces"])
         ]
         reasons: Counter[str] = Counter()
@@ -332,7 +332,7 @@ class _Job:
                 self._progress.advance(piece.rows)
         return resumed
 
-    def _missing(self) -> list[_Piece]:
+    def _missing(self) -> list[Piece]:
         """Return the pieces that have no part, or one that is not whole or not this job's; others' parts go."""
         there = set(_parts(self._folder))
         for name in there - {piece.part for piece in self.pieces}:
@@ -341,7 +341,7 @@ class _Job:
             whole = pool.map(lambda piece: piece.part in there and self._is_whole(piece), self.pieces)
             return [piece for piece, good in zip(self.pieces, whole, strict=True) if not good]
 
-    def _is_whole(self, piece: _Piece) -> bool:
+    def _is_whole(self, piece: Piece) -> bool:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -369,7 +369,7 @@ class _Job:
         reasons: Counter[str] = Counter()
         names = [f"{self._options.prefix}{name}" for name in ("file", "row", "reject", "content")]
 
-        def rejects(piece: _Piece) -> list[dict[str, Any]]:
+        def rejects(piece: Piece) -> list[dict[str, Any]]:
             with self._folder.read(piece.part) as stream, pq.ParquetFile(stream) as parquet:
                 place = parquet.schema_arrow.names.index(names[2])
                 groups = []
@@ -515,7 +515,7 @@ def _model(loaded: tuple[tuple[str, Any], ...], expected: str) -> Classifier:
 
 
 def _classify_piece(
-    piece: _Piece, loaded: tuple[tuple[str, Any], ...], expected: str, folder: Folder, identity: str, prefix: str
+    piece: Piece, loaded: tuple[tuple[str, Any], ...], expected: str, folder: Folder, identity: str, prefix: str
 ) -> None:
     """Write a piece's part."""
     import pyarrow.parquet as pq
