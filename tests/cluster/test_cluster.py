@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from pyarrow import fs
 
 pytest.importorskip("ray", reason="needs the extra `ray`")
 from ottenok.cli.classify import classify as command
@@ -135,6 +136,30 @@ def test_addresses_and_globs(scheme: str, cluster: str, bundle: Path, tmp_path: 
     assert (done.files, done.rows) == (2, 8)
     assert [Path(row["predicted_file"]).parent.name for row in rows] == ["a"] * 4 + ["b"] * 4
     assert [row["predicted_row"] for row in rows] == [1, 2, 3, 4] * 2
+
+
+def test_an_object_store(cluster: str, bundle: Path) -> None:
+    """A job reads from S3 and writes to it; what it tells has no key in it."""
+    server: Any = pytest.importorskip("moto.server", reason="needs moto, flask and flask-cors")
+    store = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    store.start()
+    host, port = store.get_host_and_port()
+    query = f"?endpoint_override={host}:{port}&scheme=http"
+    try:
+        system, _ = fs.FileSystem.from_uri(f"s3://name:secret@bucket{query}&allow_bucket_creation=true")
+        system.create_dir("bucket")
+        for name in ("a", "b"):
+            with system.open_output_stream(f"bucket/in/{name}.jsonl") as stream:
+                stream.write('{"text": "да"}\n{"text": ""}\n'.encode())
+        source, out = (f"s3://name:secret@bucket/{place}{query}" for place in ("in/*.jsonl", "out"))
+        for finished in (False, True):
+            done = classify_folder(source, out, text="text", model={"model": bundle}, cluster=cluster)
+            assert (done.rows, done.parts, done.rejected, done.finished) == (4, 2, {"empty text": 2}, finished)
+        assert "secret" not in str(done)
+        names = [one.base_name for one in system.get_file_info(fs.FileSelector("bucket/out"))]
+        assert sorted(names) == ["_job", "_rejects.jsonl", "part-00000000.parquet", "part-00000001.parquet"]
+    finally:
+        store.stop()
 
 
 def test_killed_at_any_moment_no_row_is_lost_or_doubled(cluster: str, bundle: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ottenok.cluster.places import Folder, find_inputs, open_folder
+from ottenok.cluster.places import Folder, find_inputs, open_folder, shown
 from ottenok.cluster.start import LOCAL, RayCrew, started
 from ottenok.core.errors import InputError, ModelError
 from ottenok.core.files import LockedError, locked
@@ -148,7 +148,7 @@ def classify_folder(
             raise InputError(
                 f"the output folder holds {found if state else 'something else'}",
                 hint="Name another folder, or begin again in it with --overwrite.",
-                file=folder.address,
+                file=shown(folder.address),
             )
         if not same or done or options.overwrite or not options.resume:
             _clear(folder)
@@ -161,10 +161,10 @@ def classify_folder(
             resumed = job.classify(wanted, _model_identity(classifier))
             if _identity(find_inputs(place), classifier, text, options) != identity:
                 hint = "Give the same command again when nothing writes to them."
-                raise InputError("the inputs were changed while they were read", hint=hint, file=place)
+                raise InputError("the inputs were changed while they were read", hint=hint, file=shown(place))
             reasons = job.close()
         report = FolderReport(
-            out=folder.address,
+            out=shown(folder.address),
             rows=sum(piece.rows for piece in job.pieces),
             rejected=dict(reasons),
             rejects=folder.path(_REJECTS) if reasons else None,
@@ -218,7 +218,9 @@ def _held(folder: Folder) -> Iterator[None]:
     except LockedError as error:
         who = "another process" if error.pid is None else f"process {error.pid}"
         hint = "Wait for it, or name another folder."
-        raise InputError(f"another run ({who}) is writing this output", hint=hint, file=folder.address) from error
+        raise InputError(
+            f"another run ({who}) is writing this output", hint=hint, file=shown(folder.address)
+        ) from error
 
 
 def _parts(folder: Folder) -> list[str]:

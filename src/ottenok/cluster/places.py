@@ -26,9 +26,10 @@ from ottenok.tables.table import is_file_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Folder", "Input", "find_inputs", "is_address", "open_folder"]
+__all__ = ["Folder", "Input", "find_inputs", "is_address", "open_folder", "shown"]
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.\-]+://", re.IGNORECASE)
+_KEYS = re.compile(r"://[^/@]*@")
 _GLOB = re.compile(r"[*?\[]")
 # Their writes appear when they are complete, and not before.
 _WHOLE = {"s3", "gcs", "abfs"}
@@ -39,6 +40,11 @@ _HELD = 64 << 20
 def is_address(place: str) -> bool:
     """Whether this names a place by `scheme://`."""
     return _ADDRESS.match(place) is not None
+
+
+def shown(place: str) -> str:
+    """Return an address as it may be shown and written down: without the names and keys that may stand in it."""
+    return _KEYS.sub("://", place)
 
 
 @cache
@@ -62,7 +68,7 @@ def _system(address: str) -> tuple[Any, str]:
             raise InputError(
                 f"nothing here can open such an address: {unknown}",
                 hint="Known are file, s3, gs, abfss and hdfs, and what fsspec has a package for.",
-                file=address,
+                file=shown(address),
             ) from error
         system = fs.PyFileSystem(fs.FSSpecHandler(other))
     return system, path.rstrip("/") or path
@@ -142,7 +148,7 @@ def find_inputs(place: str) -> list[Input]:
         else:
             found = [facts]
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"this can't be looked into: {str(error)[:300]}", file=place) from error
+        raise InputError(f"this can't be looked into: {str(error)[:300]}", file=shown(place)) from error
     files = [one for one in found if one.type == fs.FileType.File]
     if pattern:
         # `**` may stand for several folders, `*` is within one.
@@ -162,7 +168,9 @@ def find_inputs(place: str) -> list[Input]:
                     file=one.path,
                 )
     if not files:
-        raise InputError("there is no such file, or the folder has no tables", hint="Check the address.", file=place)
+        raise InputError(
+            "there is no such file, or the folder has no tables", hint="Check the address.", file=shown(place)
+        )
     return [
         Input(address=address, path=one.path, size=one.size or 0, changed=one.mtime_ns or 0)
         for one in sorted(files, key=lambda one: one.path)
