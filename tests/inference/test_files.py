@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 FAKE = fake_classifier()
 ADDED = (
     "predicted_label,predicted_confidence,predicted_polarity,predicted_negative,predicted_neutral,predicted_positive"
+    ",predicted_reason"
 )
 
 
@@ -42,7 +43,8 @@ def answers(text: str, delimiter: str = ",") -> str:
     """Return what a CSV row gets for a text."""
     found = FAKE(text)
     numbers = [found.confidence, found.polarity, *found.probabilities.values()]
-    return delimiter.join([found.label or "", *(str(round(number or 0.0, 6)) for number in numbers)])
+    cells = [found.label or "", *(str(round(number or 0.0, 6)) for number in numbers), found.reason or ""]
+    return delimiter.join(cells)
 
 
 def run(path: Path, out: Path, *, table: dict[str, Any] | None = None, **options: Any) -> files.FileReport:

@@ -351,7 +351,7 @@ def test_classes_named_as_columns_do_not_collide(tmp_path: Path) -> None:
         if suffix == ".jsonl":
             row = json.loads(out.read_text(), object_pairs_hook=lambda pairs: dict(_single(pairs)))
         columns = list(row) if row else out.read_text().splitlines()[0].split(",")
-        assert columns[2:] == [f"predicted_{name}" for name in (*names, *(f"p_{one}" for one in names))]
+        assert columns[2:] == [f"predicted_{name}" for name in (*names, *(f"p_{one}" for one in names), "reason")]
     path = tmp_path / "late.jsonl"
     lines = ['{"text": "да"}\n'] * 1500
     path.write_text("".join([*lines, '{"text": "да", "predicted_label": "mine"}\n']), "utf-8")

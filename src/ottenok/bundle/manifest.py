@@ -30,6 +30,7 @@ from ottenok.core.errors import BundleError
 from ottenok.core.schemes import LabelScheme, SchemeKind
 from ottenok.core.table import Table
 from ottenok.tasks.decision import Decision, ProblemType
+from ottenok.tasks.selective import Selective
 from ottenok.tasks.task import Task, check_names, find_task, task_name
 from ottenok.text.normalise import TextOptions
 
@@ -54,6 +55,7 @@ __all__ = [
     "BundleManifest",
     "DataFacts",
     "EncoderFacts",
+    "FamiliarityFacts",
     "FileFacts",
     "LicenceFacts",
     "SchemeFacts",
@@ -266,12 +268,14 @@ class TaskFacts(Table):
         problem_type: What was learned: `multi-class`, `multi-label`, `ordinal` or `regression`.
         decision: From logits to labels.
         output: What the ONNX graphs call its logits.
+        selective: Which answers are given, so that a promised precision is kept; None: all.
     """
 
     name: str
     scheme: SchemeFacts
     problem_type: ProblemType
     decision: Decision
+    selective: Selective | None = None
     output: str = Field(default="logits", pattern=r"^[A-Za-z0-9_.\-/]{1,200}$")
 
     @classmethod
@@ -296,7 +300,13 @@ class TaskFacts(Table):
                 exclusive=spelt.get(decision.exclusive, decision.exclusive),
             )
         scheme = self.scheme.canonical_scheme() if canonical else self.scheme.scheme()
-        return Task(name=self.name, scheme=scheme, problem=self.problem_type, decision=decision)
+        return Task(
+            name=self.name,
+            scheme=scheme,
+            problem=self.problem_type,
+            decision=decision,
+            selective=self.selective,
+        )
 
     @model_validator(mode="after")
     def _can_answer(self) -> TaskFacts:
@@ -317,6 +327,36 @@ class WindowRule(Table):
     read: Literal["all", "end"] = "all"
     overlap: int = Field(default=32, ge=0)
     combine: Literal["mean-logits", "mean-probabilities"] = "mean-logits"
+
+
+class FamiliarityFacts(Table):
+    """How it is told that a text is unlike all that the model was judged on: see `ottenok.inference.familiarity`.
+
+    Attributes:
+        data: What the texts were that it was fitted on.
+        rows: How many.
+        limit: From this share on labels are withheld; above 1: never.
+        pieces: Script to mean and deviation of the tokens per character.
+        weights: Of the measures.
+        bias: Added to their sum.
+        scores: Sums of the texts of the fit at certain shares, never falling.
+        levels: These shares.
+    """
+
+    data: str
+    rows: int = Field(ge=1)
+    limit: float = Field(ge=0, le=2)
+    pieces: dict[Literal["ru", "zh"], tuple[float, Annotated[float, Field(gt=0)]]]
+    weights: Annotated[tuple[float, ...], Field(min_length=5, max_length=5)]
+    bias: float
+    scores: Annotated[tuple[float, ...], Field(min_length=2, max_length=1000)]
+    levels: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> FamiliarityFacts:
+        if set(self.pieces) != {"ru", "zh"} or len(self.levels) != len(self.scores):
+            raise ValueError("expected the usual pieces of ru and zh, and as many levels as scores")
+        return self
 
 
 class LicenceFacts(Table):
@@ -446,6 +486,7 @@ class BundleManifest(Table):
         recipe: The resolved training recipe.
         data: The corpus; None if unknown.
         training: What the training took; None if unknown.
+        familiarity: How it is told that a text is unlike all that the model knows; None: it is not.
         tuning: Task to how its decision was fitted and what that did, an `ottenok.tasks.tuning.TuningReport` as JSON;
             tasks are left out whose decision was not fitted, or of which that is not known.
         metrics: Name of a set of rows (`test` and `validation` are its own corpus's) to task to an evaluation report as
@@ -472,6 +513,7 @@ class BundleManifest(Table):
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
     data: DataFacts | None = None
     training: TrainingFacts | None = None
+    familiarity: FamiliarityFacts | None = None
     tuning: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     metrics: dict[str, dict[str, dict[str, JsonValue]]] = Field(default_factory=dict)
     baselines: dict[str, dict[str, tuple[dict[str, JsonValue], ...]]] = Field(default_factory=dict)

@@ -74,6 +74,9 @@ __all__ = ["classify"]
 )
 @read_option
 @device_option
+@click.option(
+    "--always", is_flag=True, help="Label also texts of unknown languages, strange texts and what is too unsure."
+)
 @click.option("--lines", is_flag=True, help="Every line of standard input is a text, even if it looks like a table.")
 @click.option("--prefix", default="predicted_", show_default=True, help="Beginning of the names of the new columns.")
 @click.option("--fresh", is_flag=True, help="Begin again instead of going on with an interrupted run.")
@@ -97,6 +100,7 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     max_windows: int | None,
     read: Literal["all", "end"] | None,
     device: Literal["auto", "cpu", "cuda"],
+    always: bool,
     lines: bool,
     prefix: str,
     fresh: bool,
@@ -171,6 +175,7 @@ def classify(  # noqa: PLR0913 - click passes each option by name
         "read": read,
         "tasks": tasks or None,
         "device": device,
+        "always": always,
         "cache": cache,
     }
     if column is None or out is None:
@@ -219,15 +224,18 @@ def _shown(prediction: Prediction, classifier: Classifier) -> str:
     """Return the answer, its probability and its polarity, divided by tabs; of several tasks each with its name."""
     if not prediction.windows:
         return f"-\t({prediction.reason or 'nothing to read'})"
+    if prediction.reason in {"language", "unfamiliar"}:
+        told = f"language: {prediction.language}" if prediction.reason == "language" else prediction.reason
+        return f"-\t({told})"
     answers: dict[str, str] = {}
     for task in classifier.tasks:
         answer = prediction.tasks[task.name]
         if task.scheme.kind == "multi-label":
             given = (f"{harmless(label)} {answer.probabilities[label]:.2f}" for label in answer.labels)
-            answers[task.name] = ", ".join(given) or "-"
+            answers[task.name] = ", ".join(given) or (f"({answer.reason})" if answer.reason else "-")
         else:
             polarity = "" if answer.polarity is None else f"\t{answer.polarity:+.2f}"
-            label = "-" if answer.label is None else harmless(answer.label)
+            label = (f"({answer.reason})" if answer.reason else "-") if answer.label is None else harmless(answer.label)
             answers[task.name] = f"{label}\t{max(answer.probabilities.values()):.2f}{polarity}"
     if len(answers) == 1:
         return next(iter(answers.values()))

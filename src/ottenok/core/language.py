@@ -1,11 +1,17 @@
-"""The language of a text by its script: enough to choose among Russian, Chinese and "neither"."""
+"""The language of a text: by its script for corpora; by letters and common words for what no model should answer.
+
+Enough to choose among Russian, Chinese, Ukrainian, English and "another", and to tell words from random letters.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Literal
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Literal, NamedTuple
 
-__all__ = ["Language", "detect_language"]
+__all__ = ["Language", "Reading", "detect_language", "read_language"]
 
 Language = Literal["ru", "zh", "en", "other"]
 
@@ -53,3 +59,109 @@ def detect_language(text: str) -> Language:
 
 def _count(pattern: re.Pattern[str], text: str) -> int:
     return sum(map(len, pattern.findall(text)))
+
+
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_UKRAINIAN = re.compile("[іїєґІЇЄҐ]")
+_NO_UKRAINIAN = re.compile("[ыэёЫЭЁ]")
+# A hard sign before a consonant, as Bulgarian has it.
+_BULGARIAN = re.compile("ъ[бвгджзклмнпрстфхцчшщ]", re.IGNORECASE)
+
+
+class Reading(NamedTuple):
+    """What can be told of a text's language.
+
+    Attributes:
+        language: `ru`, `zh`, `uk`, `en`, `other`; None where there is too little to tell by, or nothing but random
+            letters.
+        sure: Whether there is enough of it, and hardly a letter of another script.
+        odd: Share of letter pairs that words of its script hardly have, 0..1: about .4 in random letters; 0 where no
+            such pairs are known.
+        characters: Of the whole text, without spaces.
+    """
+
+    language: str | None
+    sure: bool
+    odd: float
+    characters: int
+
+
+def read_language(text: str) -> Reading:
+    """Tell the language of a text by its first 4,000 characters, as far as it can be told.
+
+    Scripts count as in `detect_language`. Cyrillic is Ukrainian by its letters (і, ї, є, ґ) or by words that Russian
+    has not, and another language by other letters (ў, ј, қ), by і beside ы, or by ъ before consonants. Latin is English
+    by its common words, or where it is short and spelt like English; another language by accents or by common words of
+    others. A few letters (`ok`, `lol`) and random ones (`asdfgh`) are of no language.
+    """
+    characters = len(text) - text.count(" ")
+    text = _ADDRESS.sub(" ", text[:_SAMPLE])
+    han, cyrillic, latin = _count(_HAN, text), _count(_CYRILLIC, text), _count(_LATIN, text)
+    kana, other = _count(_KANA_HANGUL, text), _count(_OTHER_LETTER, text)
+    weights = {"cyrillic": 2 * cyrillic, "latin": latin, "han": 3 * (han + kana), "other": 2 * other}
+    # Names in Latin letters stand in texts of any language.
+    script = max(weights, key=lambda name: weights[name] / (2 if name == "latin" else 1))
+    alone = weights[script] * 10 >= 9 * sum(weights.values())
+    if not weights[script]:
+        return Reading(None, sure=False, odd=0.0, characters=characters)
+    if script not in _odd():
+        # Japanese is half kana; two of them stand in emoticons of any text.
+        chinese = script == "han" and (kana - 2) * 3 <= han
+        sure = alone and (chinese or kana + other > 4)
+        return Reading("zh" if chinese else "other", sure=sure, odd=0.0, characters=characters)
+    small = text.lower().replace("ё", "е")
+    words = _WORD.findall(small)
+    pairs = max(1, (latin if script == "latin" else cyrillic) - len(words))
+    odd = min(1.0, len(_odd()[script].findall(small)) / pairs) if pairs > 3 else 0.0
+    if odd > 0.2 and pairs > 7:
+        return Reading(None, sure=False, odd=odd, characters=characters)
+    language, enough = _cyrillic(text, words, cyrillic) if script == "cyrillic" else _latin(text, words, latin)
+    return Reading(language, sure=alone and enough, odd=odd, characters=characters)
+
+
+def _cyrillic(text: str, words: list[str], letters: int) -> tuple[str, bool]:
+    """Return the language of a text in Cyrillic, and whether there is enough to be sure."""
+    ukrainian, russian = _count(_UKRAINIAN, text), _count(_NO_UKRAINIAN, text)
+    strange = _count(_NOT_RUSSIAN, text) - ukrainian
+    if strange * 50 > letters:
+        return "other", letters > 7 and strange > 1
+    if ukrainian * 50 > letters and russian:
+        # Belarusian and others have і beside ы and э, and neither и nor ї nor є.
+        if not re.search("[иїє]", "".join(words)):
+            return "other", letters > 14 and ukrainian > 1
+        return ("uk", letters > 7) if ukrainian > 3 * russian else ("ru", False)
+    if not russian:
+        if _BULGARIAN.search(text):
+            return "other", letters > 14
+        found = sum(word in _words("ukrainian") for word in words)
+        if ukrainian * 50 > letters or (found and found * 5 >= len(words)):
+            return "uk", letters > 7 and ukrainian + found > 1
+    return "ru", letters > 7
+
+
+def _latin(text: str, words: list[str], letters: int) -> tuple[str | None, bool]:
+    """Return the language of a text in Latin letters, and whether there is enough to be sure."""
+    english, foreign = (sum(word in _words(name) for word in words) for name in ("english", "foreign"))
+    if _count(_NOT_ENGLISH, text) * 20 > letters or foreign > english:
+        return "other", letters > 9 and len(words) > 1
+    if english:
+        return "en", letters > 9 and len(words) > 2
+    if letters < 8:
+        return None, False
+    return "en" if len(words) < 5 else "other", False
+
+
+@cache
+def _odd() -> dict[str, re.Pattern[str]]:
+    tables = _tables()["odd"]
+    return {name: re.compile("|".join(f"{p[0]}(?=[{p[1:]}])" for p in text.split())) for name, text in tables.items()}
+
+
+@cache
+def _words(language: str) -> frozenset[str]:
+    return frozenset(_tables()["words"][language].split())
+
+
+@cache
+def _tables() -> dict[str, dict[str, str]]:
+    return tomllib.loads(resources.files("ottenok.core").joinpath("languages.toml").read_text(encoding="utf-8"))

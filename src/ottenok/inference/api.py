@@ -45,6 +45,7 @@ def load(  # noqa: PLR0913 - a public door, options by name
     read: Read | None = None,
     tasks: str | Sequence[str] | None = None,
     device: Device = "auto",
+    always: bool = False,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Classifier:
@@ -62,6 +63,8 @@ def load(  # noqa: PLR0913 - a public door, options by name
         tasks: Name of a task, or names: what is answered, the primary one first; None: all that the model has.
         device: `cuda`: an NVIDIA GPU, with the package onnxruntime-gpu and a graph in fp32, and an error where there is
             none; `cpu`; or `auto`: `cuda` where it can be had, else `cpu`.
+        always: Give labels also where the classifier would withhold them: of texts in a language that it does not know,
+            of texts unlike all that it was judged on, and where it is too unsure for the precision that it promises.
         cache: Folder for what is fetched and converted; None: the user's cache folder.
         progress: Hears of fetching and converting.
 
@@ -106,16 +109,19 @@ def load(  # noqa: PLR0913 - a public door, options by name
         "tasks": tasks,
         "device": device,
         "cache": cache,
+        "always": always,
         **numbers,
     }
     if device != "cpu":
         try:
             graph = _graph_for_cuda(bundle, precision)
-            return classifier_of(bundle, graph, threads=1, max_windows=max_windows, loaded=again, device="cuda")
+            return classifier_of(
+                bundle, graph, threads=1, max_windows=max_windows, always=always, loaded=again, device="cuda"
+            )
         except ModelError:
             if device == "cuda":
                 raise
-    return _classifier(bundle, precision, threads=threads, max_windows=max_windows, loaded=again)
+    return _classifier(bundle, precision, threads=threads, max_windows=max_windows, always=always, loaded=again)
 
 
 def load_bundle(
@@ -127,7 +133,7 @@ def load_bundle(
         BundleError: The bundle has no graph of this precision, or a file's bytes are not those of the manifest.
         ModelError: The graph can't be read, or does not fit the labels.
     """
-    return _classifier(bundle, precision, threads=threads, max_windows=max_windows, loaded=None)
+    return _classifier(bundle, precision, threads=threads, max_windows=max_windows, always=False, loaded=None)
 
 
 def _classifier(
@@ -136,13 +142,14 @@ def _classifier(
     *,
     threads: int | None,
     max_windows: int | None,
+    always: bool,
     loaded: Mapping[str, Any] | None,
 ) -> Classifier:
     wanted = [name for key, names in GRAPHS.items() if precision in {"auto", key} for name in names]
     for name in wanted:
         if bundle.has(name):
             graph = bundle.file(name, verify=bundle.own)
-            return classifier_of(bundle, graph, threads=threads, max_windows=max_windows, loaded=loaded)
+            return classifier_of(bundle, graph, threads=threads, max_windows=max_windows, always=always, loaded=loaded)
     raise BundleError(
         f"the bundle has no {' or '.join(name for name in wanted if '/' in name)}",
         hint=f"Make it with: ottenok export {bundle.folder}",
@@ -168,6 +175,7 @@ def classifier_of(
     *,
     threads: int | None = None,
     max_windows: int | None = None,
+    always: bool = False,
     loaded: Mapping[str, Any] | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> Classifier:
@@ -178,6 +186,7 @@ def classifier_of(
         graph: The ONNX file.
         threads: Batches that are computed at once; None: as many as there are processors to use.
         max_windows: Most windows that are read of a long text; None: all.
+        always: Give labels also where the bundle says that they should be withheld.
         loaded: The arguments of `load` that give the same classifier, so that it can be pickled.
         device: Where the graph is run; on a GPU in long batches.
 
@@ -212,6 +221,7 @@ def classifier_of(
         batch_tokens=BATCH_TOKENS if device == "cpu" else _GPU_TOKENS,
         loaded=loaded,
         folder=bundle.folder,
+        always=always,
     )
 
 

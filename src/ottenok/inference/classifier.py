@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 import numpy as np
 
 from ottenok.core.errors import BundleError, ConfigError, InputError, ModelError
+from ottenok.core.language import read_language
 from ottenok.core.progress import SILENT
 from ottenok.core.suggest import suggest
 from ottenok.explain.explanation import Explanation
 from ottenok.explain.shares import word_shares
+from ottenok.inference.familiarity import knows, measures, unfamiliarity
 from ottenok.inference.prediction import Prediction, TaskAnswer
 from ottenok.inference.tokens import TokenBatch, cut_batches, slices
 from ottenok.tasks.calibration import logits_of
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ottenok.bundle.manifest import BundleManifest
+    from ottenok.core.language import Reading
     from ottenok.core.progress import Progress
     from ottenok.core.schemes import LabelScheme
     from ottenok.inference.engine import Backend
@@ -81,6 +84,7 @@ class Classifier:
         batch_tokens: Most tokens of a batch.
         loaded: The arguments of `ottenok.load` that give the same classifier; None: it can't be pickled.
         folder: The bundle that it was loaded from; None: it can't be saved.
+        always: Whether labels are given also where the bundle says that they should be withheld.
 
     Raises:
         ModelError: The backend has another number of outputs than the tasks need.
@@ -102,6 +106,7 @@ class Classifier:
         batch_tokens: int = BATCH_TOKENS,
         loaded: Mapping[str, Any] | None = None,
         folder: Path | None = None,
+        always: bool = False,
     ) -> None:
         self.manifest = manifest
         self.tasks: tuple[Task, ...] = manifest.task_list()
@@ -111,6 +116,7 @@ class Classifier:
         self._batch_tokens = batch_tokens
         self._loaded = loaded
         self._folder = folder
+        self._always = always
         self._columns = columns(self.tasks)
         self._outputs = sum(task.outputs for task in self.tasks)
         if backend.outputs != self._outputs:
@@ -487,7 +493,8 @@ class Classifier:
                 in another order than several, and its logits differ in the seventh digit from those in company; with
                 pairs they are the same bits in any. It costs bulk work a hundredth, and few texts up to twice the time.
         """
-        windows = self._tokeniser([normalise(text, self.manifest.text) for text in texts])
+        plain = [normalise(text, self.manifest.text) for text in texts]
+        windows = replace(self._tokeniser(plain), readings=[read_language(text) for text in plain])
         return Prepared(windows=windows, batches=tuple(cut_batches(windows, tokens=self._batch_tokens, pairs=pairs)))
 
     def run(self, prepared: Prepared, *, progress: Progress = SILENT) -> npt.NDArray[np.float32]:
@@ -549,15 +556,48 @@ class Classifier:
             task.name: TaskAnswer(labels=(), probabilities=dict.fromkeys(task.scheme.labels, 0.0), polarity=None)
             for task in self.tasks
         }
-        found = []
-        for count, truncated, unknown in zip(
-            windows.counts.tolist(), windows.truncated.tolist(), windows.unknown.tolist(), strict=True
+        texts = [{name: next(one) for name, one in answers.items()} if count else nothing for count in windows.counts]
+        strangeness: list[float | None] = [None] * len(texts)
+        if self.manifest.familiarity is not None and windows.readings:
+            surest = [max(next(iter(tasks.values())).probabilities.values()) for tasks in texts]
+            doubt = -np.log(np.maximum(surest, 1e-9))
+            found = measures(windows, self.manifest.languages, self.manifest.familiarity, doubt)
+            strangeness = unfamiliarity(found, self.manifest.familiarity).tolist()
+        predictions = []
+        for place, (tasks, count, truncated, unknown) in enumerate(
+            zip(texts, windows.counts.tolist(), windows.truncated.tolist(), windows.unknown.tolist(), strict=True)
         ):
-            tasks = {name: next(answer) for name, answer in answers.items()} if count else nothing
-            labelled = bool(tasks[self.tasks[0].name].labels)
-            reason = None if labelled else "no label reaches its threshold" if count else "nothing to read"
-            found.append(Prediction(tasks=tasks, windows=count, truncated=truncated, unknown=unknown, reason=reason))
-        return found
+            reading = windows.readings[place] if windows.readings else None
+            unfamiliar = strangeness[place] if count else None
+            withheld = self._withheld(reading, unfamiliar) if count else None
+            if withheld is not None:
+                tasks = {  # noqa: PLW2901 - the same answers, without what is withheld
+                    name: replace(answer, labels=(), polarity=None, reason=withheld) for name, answer in tasks.items()
+                }
+            first = tasks[self.tasks[0].name]
+            empty = "no label reaches its threshold" if count else "nothing to read"
+            predictions.append(
+                Prediction(
+                    tasks=tasks,
+                    windows=count,
+                    truncated=truncated,
+                    unknown=unknown,
+                    language=None if reading is None else reading.language,
+                    unfamiliar=unfamiliar,
+                    reason=None if first.labels else first.reason or empty,
+                )
+            )
+        return predictions
+
+    def _withheld(self, reading: Reading | None, unfamiliar: float | None) -> str | None:
+        """Return why a text gets no label, or None."""
+        if self._always:
+            return None
+        languages, familiarity = self.manifest.languages, self.manifest.familiarity
+        if reading is not None and reading.sure and knows(languages) and reading.language not in languages:
+            return "language"
+        strange = familiarity is not None and unfamiliar is not None and unfamiliar >= familiarity.limit
+        return "unfamiliar" if strange else None
 
     def _answers(self, task: Task, logits: npt.NDArray[np.float32], windows: Windows) -> Iterator[TaskAnswer]:
         """Yield a task's answer for every text that has windows."""
@@ -572,7 +612,11 @@ class Classifier:
         polarities: Sequence[float | None] = task.polarity(probs) or [None] * len(labels)
         for row, chosen, polarity in zip(probs.tolist(), labels, polarities, strict=True):
             shares = dict(zip(task.scheme.labels, row, strict=True))
-            yield TaskAnswer(labels=chosen, probabilities=shares, polarity=polarity)
+            given = chosen
+            if task.selective is not None and not self._always:
+                given = tuple(one for one in chosen if task.selective.keeps(task.scheme.index(one), shares[one]))
+            reason = "unsure" if chosen and not given else None
+            yield TaskAnswer(labels=given, probabilities=shares, polarity=polarity, reason=reason)
 
 
 def _means(numbers: npt.NDArray[np.float32], windows: Windows) -> npt.NDArray[np.float64]:

@@ -54,8 +54,8 @@ class AnswerColumns:
     """The columns that prediction adds to a table.
 
     For the primary task `label` (or `labels`, where an answer may have several), `confidence`, `polarity` where labels
-    have an order, and one probability per label; for each other task the same, after its name and a colon. All have
-    the prefix. A label whose column would have the name of another gets `p_` before it.
+    have an order, and one probability per label; for each other task the same, after its name and a colon; and `reason`
+    where there is no label. All have the prefix. A label whose column would have another's name gets `p_` before it.
 
     Args:
         tasks: The classifier's.
@@ -90,6 +90,12 @@ class AnswerColumns:
                 found.append(f"{start}{name}")
                 kinds.append("number" if number else "texts" if several else "text")
                 words.append(usual | {name, f"{task.name}:{name}", *(f"{task.name}:{word}" for word in usual)})
+        reason = "reason"
+        while f"{prefix}{reason}" in found:
+            reason = f"p_{reason}"
+        found.append(f"{prefix}{reason}")
+        kinds.append("text")
+        words.append({"reason", reason})
         places = set()
         for word in chosen:
             fitting = {place for place, its in enumerate(words) if word in its}
@@ -104,7 +110,7 @@ class AnswerColumns:
         self.kinds = tuple(kinds[place] for place in self._places)
 
     def values(self, prediction: Prediction) -> list[Any]:
-        """Return the cells of one row: the label (None for none) or list of labels of a task, and numbers."""
+        """Return a row's cells: of each task the label (None: none) or list of labels and numbers; then the reason."""
         cells: list[Any] = []
         for task in self.tasks:
             answer = prediction.tasks[task.name]
@@ -113,6 +119,7 @@ class AnswerColumns:
             if task.scheme.values:
                 cells.append(None if answer.polarity is None else round(answer.polarity, _DIGITS))
             cells += [round(share, _DIGITS) for share in answer.probabilities.values()]
+        cells.append(prediction.reason)
         return [cells[place] for place in self._places]
 
 

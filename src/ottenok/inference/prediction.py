@@ -20,12 +20,14 @@ class TaskAnswer:
         probabilities: Each label's probability, 0..1, in the scheme's order. They sum to 1 unless the scheme is
             multi-label.
         polarity: For labels with an order, the mean of their values under the probabilities: -1 is worst, 1 is best;
-            None otherwise.
+            None otherwise, and where no label is given because of the text's language or strangeness.
+        reason: Why a label is withheld: `unsure`, `language` or `unfamiliar` (see `Prediction`); None otherwise.
     """
 
     labels: tuple[str, ...]
     probabilities: Mapping[str, float]
     polarity: float | None
+    reason: str | None = None
 
     @property
     def label(self) -> str | None:
@@ -45,6 +47,7 @@ class TaskAnswer:
             "confidence": self.confidence,
             "probabilities": dict(self.probabilities),
             "polarity": self.polarity,
+            "reason": self.reason,
         }
 
 
@@ -55,6 +58,9 @@ class Prediction:
     `label`, `labels`, `confidence`, `probabilities` and `polarity` are those of the first task, and a classifier with
     one task has no other. A text without anything to read (missing, empty, only white space, or nothing that the
     tokenizer keeps) is not guessed at: it has no label, probabilities of 0, no polarity, no windows, and a reason.
+    Neither is a text in a language that the model does not know (`reason` is `language`), one that is unlike all that
+    it was judged on (`unfamiliar`), or an answer that a promise of precision forbids (`unsure`; see `ottenok tune`):
+    their probabilities are there, and labels withheld, unless the classifier was loaded with `always`.
 
     Attributes:
         tasks: Task name to its answer, in the model's order.
@@ -63,6 +69,9 @@ class Prediction:
             the end where ends are read (`read`).
         unknown: Share of the text's tokens that the model's vocabulary does not have, 0..1. Near 1 (another script),
             the answer rests on nothing.
+        language: `ru`, `zh`, `uk`, `en` or `other`; None where it can't be told, as of `ok` and of random letters.
+        unfamiliar: Share of the texts that the model was judged on that are less strange, 0..1; None where the model
+            has no measure of it.
         reason: Why there is no label; None where there is one.
     """
 
@@ -70,6 +79,8 @@ class Prediction:
     windows: int
     truncated: bool = False
     unknown: float = 0.0
+    language: str | None = None
+    unfamiliar: float | None = None
     reason: str | None = None
 
     @property
@@ -108,6 +119,8 @@ class Prediction:
             "windows": self.windows,
             "truncated": self.truncated,
             "unknown": self.unknown,
+            "language": self.language,
+            "unfamiliar": self.unfamiliar,
             "reason": self.reason,
         }
         if len(self.tasks) > 1:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from tokenizers import Tokenizer
 
+    from ottenok.core.language import Reading
+
 __all__ = ["TokenBatch", "Tokeniser", "Windows", "cut_batches", "read_tokenizer", "slices"]
 
 _T = TypeVar("_T")
@@ -65,6 +67,7 @@ class Windows:
         counts: int64 `[texts]`: windows of each text that are read; 0 for a text without anything to read.
         truncated: bool `[texts]`: whether windows were left out.
         unknown: float64 `[texts]`: share of tokens that the vocabulary does not have.
+        readings: The language of each text; empty where nobody asked.
     """
 
     ids: Sequence[Sequence[int]]
@@ -73,6 +76,7 @@ class Windows:
     counts: npt.NDArray[np.int64]
     truncated: npt.NDArray[np.bool_]
     unknown: npt.NDArray[np.float64]
+    readings: Sequence[Reading] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -515,7 +515,13 @@ def _part(windows: Windows, first: int, last: int, most: int | None) -> Windows:
         truncated = truncated | (counts > most)
         counts = np.minimum(counts, most)
     return Windows(
-        ids=ids, texts=texts, weights=weights, counts=counts, truncated=truncated, unknown=windows.unknown[first:last]
+        ids=ids,
+        texts=texts,
+        weights=weights,
+        counts=counts,
+        truncated=truncated,
+        unknown=windows.unknown[first:last],
+        readings=windows.readings[first:last],
     )
 
 
@@ -531,4 +537,5 @@ def _joined(parts: list[Windows]) -> Windows:
         counts=counts,
         truncated=np.concatenate([part.truncated for part in parts]),
         unknown=np.concatenate([part.unknown for part in parts]),
+        readings=[reading for part in parts for reading in part.readings],
     )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from ottenok.core.schemes import LabelScheme
     from ottenok.tasks.decision import Decision, ProblemType
+    from ottenok.tasks.selective import Selective
 
 __all__ = ["Task", "check_names", "columns", "find_task", "task_name"]
 
@@ -45,16 +46,19 @@ class Task:
         scheme: The labels, in the order of the outputs.
         problem: What was learned: `multi-class`, `multi-label`, `ordinal` or `regression`.
         decision: From logits to labels.
+        selective: Which of these labels are given; None: all.
 
     Raises:
         ConfigError: The name has other characters.
-        SchemeError: The decision can't answer in the scheme's labels, or the problem can't have its activation.
+        SchemeError: There is not a limit for each label, the decision can't answer in the scheme's labels, or the
+            problem can't have its activation.
     """
 
     name: str
     scheme: LabelScheme
     problem: ProblemType
     decision: Decision
+    selective: Selective | None = None
 
     def __post_init__(self) -> None:
         check_names([self.name])
@@ -66,6 +70,9 @@ class Task:
                 key="decision.activation",
             )
         check_fit(self.decision, self.scheme)
+        if self.selective is not None and len(self.selective.limits) != len(self.scheme.labels):
+            found, expected = len(self.selective.limits), len(self.scheme.labels)
+            raise SchemeError(f"found {found} limits, expected one for each of the {expected} labels")
 
     @classmethod
     def of(cls, scheme: LabelScheme, decision: Decision, *, name: str | None = None) -> Task:
