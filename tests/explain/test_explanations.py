@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from ottenok.cli.classify import classify
 from ottenok.cli.explain import explain
 from ottenok.core.errors import InputError, SchemeError
 from ottenok.explain.page import explanation_page
@@ -131,3 +132,17 @@ def test_the_command_shows_shares(tmp_path: Path) -> None:
     tree = json.loads(told.stdout)
     assert tree["label"] == "joy"
     assert [word["text"] for word in tree["words"]] == ["Ура", ",", "победа", "!"]
+
+
+def test_files_get_the_words_that_speak_for_the_label(tmp_path: Path) -> None:
+    """The column holds the strongest words; where no label is given there are none."""
+    path, out = tmp_path / "in.csv", tmp_path / "out.jsonl"
+    path.write_text("text\nКакая гадость эта ваша рыба!\nThis is a really bad hotel\n👍\n", encoding="utf-8")
+    arguments = [str(path), "--text", "text", "-o", str(out), "--explain", "--task", "sentiment-3"]
+
+    assert CliRunner().invoke(classify, arguments, catch_exceptions=False).exit_code == 0
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert rows[0]["predicted_words"][0] == "гадость"
+    assert rows[1]["predicted_words"] == []
+    assert rows[1]["predicted_reason"] == "language"
+    assert rows[2]["predicted_words"] == ["👍"]

@@ -595,9 +595,15 @@ class BundleManifest(Table):
         return None if tree is None else TuningReport.from_json(tree)
 
     def with_decisions(self, decisions: Mapping[str, Decision]) -> BundleManifest:
-        """Return the manifest with other decisions for the tasks that are named; labels are spelt as the model's."""
+        """Return the manifest with other decisions for the tasks that are named; labels are spelt as the model's.
+
+        What these tasks promised of the answers of their old decisions is void.
+        """
         tasks = tuple(
-            task.model_copy(update={"decision": decisions.get(task.name, task.decision)}) for task in self.tasks
+            task.model_copy(update={"decision": decisions[task.name], "selective": None})
+            if task.name in decisions
+            else task
+            for task in self.tasks
         )
         return self.model_copy(update={"tasks": tasks})
 

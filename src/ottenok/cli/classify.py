@@ -78,6 +78,7 @@ __all__ = ["classify"]
     "--always", is_flag=True, help="Label also texts of unknown languages, strange texts and what is too unsure."
 )
 @click.option("--lines", is_flag=True, help="Every line of standard input is a text, even if it looks like a table.")
+@click.option("--explain", is_flag=True, help="Add a column of the words that speak most for the label; slower.")
 @click.option("--prefix", default="predicted_", show_default=True, help="Beginning of the names of the new columns.")
 @click.option("--fresh", is_flag=True, help="Begin again instead of going on with an interrupted run.")
 @click.option("--overwrite", is_flag=True, help="Replace the output file.")
@@ -93,6 +94,7 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     out: str | None,
     kind: str | None,
     columns: str | None,
+    explain: bool,
     style: Literal["text", "json"] | None,
     as_json: bool,
     precision: Literal["auto", "int8", "fp32"],
@@ -138,7 +140,8 @@ def classify(  # noqa: PLR0913 - click passes each option by name
                 "several arguments: quote a text that has blanks, or name the column of the texts of files, "
                 "--text COLUMN -o FOLDER"
             )
-        for given, option in ((out, "-o"), (kind, "--output-format"), (columns, "--columns")):
+        asked = (out, "-o"), (kind, "--output-format"), (columns, "--columns"), (explain or None, "--explain")
+        for given, option in asked:
             if given is not None:
                 raise click.UsageError(
                     f"{option} needs the column of the texts: ottenok classify FILE --text COLUMN -o OUT"
@@ -192,14 +195,16 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     from ottenok.inference.files import FileOptions
 
     chosen_columns = tuple(filter(None, map(str.strip, (columns or "").split(","))))
-    options = FileOptions(table=table, prefix=prefix, columns=chosen_columns, resume=not fresh, overwrite=overwrite)
+    options = FileOptions(
+        table=table, prefix=prefix, columns=chosen_columns, explain=explain, resume=not fresh, overwrite=overwrite
+    )
     if cluster is not None:
         from ottenok.cli.cluster import classify_cluster
 
         if place is None:
             raise click.UsageError("a cluster reads one file, folder, glob or address, and no standard input")
-        if columns is not None or kind is not None:
-            raise click.UsageError("--columns and --output-format do not go with --cluster, which writes Parquet")
+        if columns is not None or kind is not None or explain:
+            raise click.UsageError("--columns, --output-format and --explain do not go with --cluster")
         classify_cluster(place, out, column, chosen, options, cluster, workers, bars, as_json=as_json)
         return
     from ottenok.cli.classify_files import classify_files, pairs_of

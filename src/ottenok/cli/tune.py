@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ottenok.studies.rows import Columns
+    from ottenok.studies.tuning import Retuned
     from ottenok.training.inputs import Places
 
 __all__ = ["tune"]
@@ -35,6 +36,25 @@ __all__ = ["tune"]
 @click.option("--empty", help="What an answer without labels becomes: allow, top, or a label.  [default: as before]")
 @click.option("--exclusive", help="Label that is left out beside others, or none.  [default: as before]")
 @click.option("--temperature/--no-temperature", default=True, help="Fit the temperature too.")
+@click.option(
+    "--precision",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Withhold what is too unsure, so that this share of each label's answers is right. Nothing else is fitted.",
+)
+@click.option(
+    "--risk",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="Allowed probability that the promise of --precision is not kept.",
+)
+@click.option(
+    "--unfamiliar",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Learn what strange texts are; withhold labels of those stranger than this share of DATA, such as 0.998. "
+    "Nothing else is fitted.",
+)
 @click.option("--dry-run", is_flag=True, help="Only tell; change nothing.")
 @json_option
 @places_options()
@@ -52,6 +72,9 @@ def tune(  # noqa: PLR0913 - click passes each option by name
     empty: str | None,
     exclusive: str | None,
     temperature: bool,
+    precision: float | None,
+    risk: float,
+    unfamiliar: float | None,
     dry_run: bool,
     as_json: bool,
     places: Places,
@@ -61,6 +84,10 @@ def tune(  # noqa: PLR0913 - click passes each option by name
     MODEL is the folder of a classifier that ottenok trained, or "default", of which only a copy is tuned (-o). Its
     decision is replaced, and figures of the old one are kept under other names. DATA is a corpus folder, a file with
     texts and labels, or the name of a corpus recipe: rows that the model has not learned from and is not tested on.
+
+    With --precision P it is found for each label how sure an answer must be so that P of them are right; the others are
+    withheld from then on (no label, and the reason "unsure"). The promise holds for texts like those of DATA, but for
+    the risk.
 
     Thresholds are for labels that may come together. Figures "after" are of rows judged by what was found on others.
     """
@@ -90,10 +117,18 @@ def tune(  # noqa: PLR0913 - click passes each option by name
         thresholds=ThresholdOptions.model_validate(told) if told else None,
         empty=empty,
         exclusive="" if exclusive == "none" else exclusive,
+        precision=precision,
+        risk=risk,
+        unfamiliar=unfamiliar,
         write=not dry_run,
         places=places,
         progress=Bars(),
     )
+    if precision is not None or unfamiliar is not None:
+        _show_promises(found, as_json=as_json)
+        if not as_json:
+            say("Nothing was changed." if dry_run else f"It is written in {found.bundle.folder}")
+        return
     if as_json:
         tree = {"decision": found.decision.to_json(), "tuning": found.report.to_json(), "left_out": found.left_out}
         if len(found.reports) > 1:
@@ -118,3 +153,27 @@ def tune(  # noqa: PLR0913 - click passes each option by name
         return
     say(f"The new decision is in {found.bundle.folder}")
     tell("Earlier figures are of the old one: measure it again with `ottenok evaluate ... --record`.")
+
+
+def _show_promises(found: Retuned, *, as_json: bool) -> None:
+    """Show what was promised, and how strange texts are told."""
+    from dataclasses import asdict
+
+    from ottenok.tasks.selective import selective_sentence, selective_table
+
+    facts = found.familiarity
+    if as_json:
+        tree = {
+            "promises": {name: asdict(report) for name, report in found.promises.items()},
+            "familiarity": None if facts is None else facts.model_dump(mode="json"),
+            "left_out": found.left_out,
+        }
+        write_json(tree)
+        return
+    for name, report in found.promises.items():
+        say(f"{name}: {selective_sentence(report)} Area under the risk-coverage curve: {report.area:.4f}.")
+        say(f"\n{selective_table(report).text()}\n")
+    if facts is not None:
+        say(f"Strange texts are told by {facts.rows:,} usual ones ({facts.data}); withheld from {facts.limit} on.")
+    for reason, rows in found.left_out.items():
+        say(f"Rows left out, {reason}: {rows:,}.")

@@ -22,7 +22,7 @@ from ottenok.core.progress import SILENT
 from ottenok.core.suggest import suggest
 from ottenok.explain.explanation import Explanation
 from ottenok.explain.shares import word_shares
-from ottenok.inference.familiarity import knows, measures, unfamiliarity
+from ottenok.inference.familiarity import doubts, knows, measures, unfamiliarity
 from ottenok.inference.prediction import Prediction, TaskAnswer
 from ottenok.inference.tokens import TokenBatch, cut_batches, slices
 from ottenok.tasks.calibration import logits_of
@@ -559,8 +559,7 @@ class Classifier:
         texts = [{name: next(one) for name, one in answers.items()} if count else nothing for count in windows.counts]
         strangeness: list[float | None] = [None] * len(texts)
         if self.manifest.familiarity is not None and windows.readings:
-            surest = [max(next(iter(tasks.values())).probabilities.values()) for tasks in texts]
-            doubt = -np.log(np.maximum(surest, 1e-9))
+            doubt = doubts([next(iter(tasks.values())).probabilities for tasks in texts])
             found = measures(windows, self.manifest.languages, self.manifest.familiarity, doubt)
             strangeness = unfamiliarity(found, self.manifest.familiarity).tolist()
         predictions = []

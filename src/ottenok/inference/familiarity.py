@@ -18,20 +18,23 @@ from ottenok.bundle.manifest import FamiliarityFacts
 from ottenok.core.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import numpy.typing as npt
 
+    from ottenok.inference.classifier import Classifier
     from ottenok.inference.tokens import Windows
 
     Floats = npt.NDArray[np.float64]
 
-__all__ = ["fit_familiarity", "knows", "made_strange", "measures", "unfamiliarity"]
+__all__ = ["doubts", "fit_familiarity", "knows", "made_strange", "measures", "unfamiliarity"]
 
 # Characters from which on a text is long enough for its measures to be steady.
 _STEADY = 30
 # Fewest texts of a fit.
 _FEWEST = 200
+# Newton's steps of the regression, far more than it needs.
+_STEPS = 30
 # Shares at which the scores of usual texts are kept: more of the strangest.
 _LEVELS = (*(round(0.05 * step, 2) for step in range(18)), 0.88, 0.91, 0.94, 0.96, 0.97, 0.98, 0.985, 0.99, 0.993)
 _LEVELS = (*_LEVELS, 0.995, 0.997, 0.998, 0.999, 0.9995, 1.0)
@@ -123,55 +126,60 @@ def made_strange(texts: Sequence[str], *, seed: int = 0) -> list[str]:
 
 
 def fit_familiarity(
-    read: Callable[[Sequence[str]], Windows],
-    doubts: Callable[[Windows], Floats],
-    texts: Sequence[str],
-    languages: Collection[str],
-    *,
-    limit: float,
-    data: str = "validation",
+    classifier: Classifier, texts: Sequence[str], *, limit: float, data: str = "validation"
 ) -> FamiliarityFacts:
     """Fit the weights of the measures, and the scores of usual texts.
 
     Args:
-        read: Tokenises and reads the languages of texts.
-        doubts: Runs the model on what was read.
-        texts: Usual ones, which the model was not trained on.
-        languages: Those that the model knows.
+        classifier: Whose tokens and doubts are measured.
+        texts: Usual ones, which it was not trained on.
         limit: The share from which on labels are withheld; above 1: never.
         data: What the texts are, for people.
 
     Raises:
-        DataError: There are too few texts, or none of them can be read.
+        DataError: There are too few texts that can be read.
     """
-    read_usual = read(texts)
-    if int((read_usual.counts > 0).sum()) < _FEWEST:
-        raise DataError(f"found {len(texts)} texts, expected at least {_FEWEST}", hint="Take more validation rows.")
-    usual = measures(read_usual, languages, None, doubts(read_usual))[read_usual.counts > 0]
-    chinese = np.array([r.language == "zh" for r in read_usual.readings])[read_usual.counts > 0]
+    languages = classifier.manifest.languages
+    read = []
+    for some in (list(texts), made_strange(texts)):
+        prepared = classifier.prepare(some)
+        answers = classifier.finish(prepared, classifier.run(prepared))
+        kept = prepared.windows.counts > 0
+        read.append((prepared.windows, doubts([answer.probabilities for answer in answers]), kept))
+    (windows, doubt, kept), _ = read
+    if int(kept.sum()) < _FEWEST:
+        raise DataError(f"found {int(kept.sum())} texts, expected at least {_FEWEST}", hint="Take more rows.")
+    tokens = measures(windows, languages, None, doubt)[:, 2]
+    chinese = np.array([reading.language == "zh" for reading in windows.readings])
     pieces = {}
-    for script, rows in (("zh", chinese), ("ru", ~chinese)):
-        tokens = usual[rows if rows.any() else slice(None), 2]
-        pieces[script] = (float(tokens.mean()), max(float(tokens.std()), 1e-3))
-    nothing = {"weights": (0.0,) * 5, "bias": 0.0, "scores": (0.0, 0.0), "levels": (0.0, 0.0)}
-    empty = FamiliarityFacts(data=data, rows=len(usual), limit=limit, pieces=pieces, **nothing)
-    read_strange = read(made_strange(texts))
-    both = (read_usual, read_strange)
-    kinds = [measures(windows, languages, empty, doubts(windows))[windows.counts > 0] for windows in both]
+    for script, rows in (("zh", chinese & kept), ("ru", ~chinese & kept)):
+        own = tokens[rows if rows.any() else kept]
+        pieces[script] = (round(float(own.mean()), 5), round(max(float(own.std()), 1e-3), 5))
+    facts = FamiliarityFacts(
+        data=data,
+        rows=int(kept.sum()),
+        limit=limit,
+        pieces=pieces,
+        weights=(0.0,) * 5,
+        bias=0.0,
+        scores=(0.0, 0.0),
+        levels=(0.0, 0.0),
+    )
+    kinds = [measures(windows, languages, facts, doubt)[kept] for windows, doubt, kept in read]
     # Both kinds weigh the same; a ridge keeps weights finite where a measure tells them apart alone.
     rows = np.concatenate([np.column_stack([kind, np.ones(len(kind))]) for kind in kinds])
-    target = np.repeat([0.0, 1.0], [len(kind) for kind in kinds])
-    weight = np.repeat([0.5 / len(kind) for kind in kinds], [len(kind) for kind in kinds])
+    counts = [len(kind) for kind in kinds]
+    target, weight = np.repeat([0.0, 1.0], counts), np.repeat([0.5 / count for count in counts], counts)
     ridge = np.diag([1e-3] * 5 + [1e-9])
     found = np.zeros(6)
-    for _ in range(50):
+    for _ in range(_STEPS):
         chance = 1.0 / (1.0 + np.exp(-np.clip(rows @ found, -30.0, 30.0)))
         slope = rows.T @ (weight * (chance - target)) + ridge @ found
         curve = (rows * (weight * np.maximum(chance * (1.0 - chance), 1e-6))[:, None]).T @ rows + ridge
         found -= np.linalg.solve(curve, slope)
     found[:5] = np.maximum(found[:5], 0.0)  # no measure makes a text more usual
     scores = np.quantile(kinds[0] @ found[:5] + found[5], _LEVELS, method="higher")
-    return empty.model_copy(
+    return facts.model_copy(
         update={
             "weights": tuple(round(value, 4) for value in found[:5].tolist()),
             "bias": round(float(found[5]), 4),
@@ -179,3 +187,10 @@ def fit_familiarity(
             "levels": _LEVELS,
         }
     )
+
+
+def doubts(probabilities: Sequence[Mapping[str, float]]) -> Floats:
+    """Return minus the logarithm of the largest probability of each answer."""
+    largest = [max(shares.values()) for shares in probabilities]
+    doubt: Floats = -np.log(np.maximum(largest, 1e-9))
+    return doubt

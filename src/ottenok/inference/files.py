@@ -24,6 +24,7 @@ from ottenok.core.errors import InputError, OttenokError
 from ottenok.core.files import LockedError, atomic_path, atomic_write_text, locked, sha256_file
 from ottenok.core.progress import SILENT
 from ottenok.core.version import __version__
+from ottenok.explain.shares import LONGEST
 from ottenok.inference.outputs import AnswerColumns, Chunk, cell_text, open_writer, plain_suffix
 from ottenok.tables.labels import Fault
 from ottenok.tables.options import TableOptions
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ottenok.core.progress import Progress
     from ottenok.inference.classifier import Classifier, Prepared
     from ottenok.inference.outputs import Writer
+    from ottenok.inference.prediction import Prediction
     from ottenok.tables.table import Block, Table
 
 __all__ = ["CHUNK_ROWS", "FileOptions", "FileReport", "classify_file", "cut_rows", "read_texts"]
@@ -49,6 +51,8 @@ PART_SECONDS = 15.0
 # chunks are cut by the input alone: the answers of an interrupted run are those of an undisturbed one.
 CHUNK_ROWS = 4096
 CHUNK_CHARACTERS = 1 << 19
+# Explaining takes longer, and should be interrupted as easily.
+_EXPLAINED_CHARACTERS = 1 << 11
 # Bytes by which it is known which texts come again, and answers of such texts that are kept: 300 bytes each.
 _SLOTS = 1 << 24
 _MOST_KEPT = 1 << 18
@@ -67,6 +71,8 @@ class FileOptions:
         table: How the file is read; what is not said is found out.
         prefix: Of the names of the answers' columns.
         columns: Which of them there are (see `AnswerColumns`); empty: all.
+        explain: Whether the words that speak most for the primary task's label are told, which takes some ten times as
+            long; of texts that are too long to be explained there are none.
         resume: Go on where an interrupted run of the same file and model stopped; False begins again.
         overwrite: Replace an output file that exists.
     """
@@ -74,6 +80,7 @@ class FileOptions:
     table: TableOptions = field(default_factory=TableOptions)
     prefix: str = "predicted_"
     columns: tuple[str, ...] = ()
+    explain: bool = False
     resume: bool = True
     overwrite: bool = False
 
@@ -140,7 +147,7 @@ def classify_file(
         opened = Source(source, member=options.table.member, max_expansion=options.table.max_expansion)
     _refuse_input(source, out)
     table = open_table(opened, options.table, wanted=(text,))
-    columns = AnswerColumns(classifier.tasks, options.prefix, options.columns)
+    columns = AnswerColumns(classifier.tasks, options.prefix, options.columns, explained=options.explain)
     writer = open_writer(table, columns, out, header=options.table.header)
     place = table.find(text)
     digest = _digest(opened)
@@ -301,16 +308,17 @@ def read_texts(block: Block, column: int, table: Table, limit: int) -> tuple[lis
     return texts, reasons
 
 
-def cut_rows(texts: Sequence[str | None]) -> Iterator[slice]:
+def cut_rows(texts: Sequence[str | None], characters: int | None = None) -> Iterator[slice]:
     """Yield which rows of a block are classified together: whoever cuts so gets the same answers to the last digit.
 
     Args:
         texts: Of each sound row of a block of at most `CHUNK_ROWS` rows; None for those that can't be read.
+        characters: With how many a part ends; None: `CHUNK_CHARACTERS`.
     """
     first = size = 0
     for place, text in enumerate(texts, start=1):
         size += len(text or "")
-        if size >= CHUNK_CHARACTERS or place == len(texts):
+        if size >= (characters or CHUNK_CHARACTERS) or place == len(texts):
             yield slice(first, place)
             first, size = place, 0
 
@@ -386,7 +394,7 @@ class _Run:
             "table": asdict(self.options.table),
             "format": self.table.format,
             "columns": list(self.columns.names),
-            "chunk": [CHUNK_ROWS, CHUNK_CHARACTERS],
+            "chunk": [CHUNK_ROWS, CHUNK_CHARACTERS, self.options.explain],
             "model": hashlib.sha256(manifest.encode()).hexdigest(),
             "backend": self.classifier.identity,
             "versions": {
@@ -446,7 +454,7 @@ class _Run:
         # Rows without cells go with the first chunk.
         rejects = [{"row": one.row, "reason": one.reason, "content": one.content} for one in block.rejects]
         rows = len(rejects)
-        for part in cut_rows(texts):
+        for part in cut_rows(texts, _EXPLAINED_CHARACTERS if self.options.explain else None):
             kept = []
             for place in range(part.start, part.stop):
                 if faults[place] is None:
@@ -509,11 +517,18 @@ class _Run:
         for chunk, new, ready, logits in computed:
             answers: dict[str, list[Any]] = {}
             for (text, key), answer in zip(new.items(), self.classifier.finish(ready, logits), strict=True):
-                answers[text] = self.columns.values(answer)
+                answers[text] = self._values(text, answer)
                 if key is not None:
                     self.repeats.keep(key, answers[text])
             rows = [answers[text] if text in answers else self.repeats.answer(text) for text in chunk.texts]
             yield chunk, self.writer.piece(chunk, rows)
+
+    def _values(self, text: str, answer: Prediction) -> list[Any]:
+        """Return the cells of a row's answer."""
+        words: list[str] = []
+        if self.options.explain and answer.label is not None and len(text) <= LONGEST:
+            words = [word.text for word in self.classifier.explain(text).top()]
+        return self.columns.values(answer, words)
 
     def _write(self, computed: Iterator[tuple[Chunk, Any]], parts: _Parts) -> None:
         """Put pieces together to parts; what is there when the work is interrupted becomes a part too."""
@@ -549,7 +564,7 @@ class _Run:
                     if row is None or [cell_text(v) for v in row[:width]] != [cell_text(v) for v in cells]:
                         return None
                     if place < 4:
-                        answers = self.columns.values(self.classifier(text))
+                        answers = self._values(text, self.classifier(text))
                         if not all(map(_equal, row[width:], answers)):
                             return None
                     count += 1

@@ -62,6 +62,7 @@ class AnswerColumns:
         prefix: Of all names.
         chosen: Which columns there are, without the prefix: names, `label` (or `labels`), `confidence`, `polarity` and
             `probabilities` of every task, or of one as `emotions-7:label`; empty: all.
+        explained: Whether there is a column `words`: those that speak most for the primary task's label.
 
     Raises:
         ConfigError: No column has a chosen name.
@@ -72,7 +73,14 @@ class AnswerColumns:
         kinds: What each holds: `text`, `texts` (a list of them) or `number`.
     """
 
-    def __init__(self, tasks: Sequence[Task], prefix: str = "predicted_", chosen: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        prefix: str = "predicted_",
+        chosen: Sequence[str] = (),
+        *,
+        explained: bool = False,
+    ) -> None:
         self.tasks = tuple(tasks)
         found: list[str] = []
         kinds: list[str] = []
@@ -90,12 +98,14 @@ class AnswerColumns:
                 found.append(f"{start}{name}")
                 kinds.append("number" if number else "texts" if several else "text")
                 words.append(usual | {name, f"{task.name}:{name}", *(f"{task.name}:{word}" for word in usual)})
-        reason = "reason"
-        while f"{prefix}{reason}" in found:
-            reason = f"p_{reason}"
-        found.append(f"{prefix}{reason}")
-        kinds.append("text")
-        words.append({"reason", reason})
+        for usual_name, kind in (("reason", "text"), *([("words", "texts")] if explained else [])):
+            name = usual_name
+            while f"{prefix}{name}" in found:
+                name = f"p_{name}"
+            found.append(f"{prefix}{name}")
+            kinds.append(kind)
+            words.append({usual_name, name})
+        self._explained = explained
         places = set()
         for word in chosen:
             fitting = {place for place, its in enumerate(words) if word in its}
@@ -109,8 +119,12 @@ class AnswerColumns:
         self.names = tuple(found[place] for place in self._places)
         self.kinds = tuple(kinds[place] for place in self._places)
 
-    def values(self, prediction: Prediction) -> list[Any]:
-        """Return a row's cells: of each task the label (None: none) or list of labels and numbers; then the reason."""
+    def values(self, prediction: Prediction, words: Sequence[str] = ()) -> list[Any]:
+        """Return a row's cells.
+
+        For each task the label (None: none) or list of labels and numbers; then the reason and, if answers are
+        explained, the words.
+        """
         cells: list[Any] = []
         for task in self.tasks:
             answer = prediction.tasks[task.name]
@@ -119,7 +133,7 @@ class AnswerColumns:
             if task.scheme.values:
                 cells.append(None if answer.polarity is None else round(answer.polarity, _DIGITS))
             cells += [round(share, _DIGITS) for share in answer.probabilities.values()]
-        cells.append(prediction.reason)
+        cells += [prediction.reason, *([list(words)] if self._explained else [])]
         return [cells[place] for place in self._places]
 
 

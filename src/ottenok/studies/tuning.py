@@ -1,9 +1,13 @@
-"""Tune a trained classifier anew: temperature and thresholds on labelled rows, without training and without torch."""
+"""Tune a trained classifier anew on labelled rows, without training and without torch.
+
+Temperature and thresholds; or the promise of a precision, and what is unfamiliar.
+"""
 
 from __future__ import annotations
 
+import random
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +18,7 @@ from ottenok.core.errors import BundleError, ConfigError, DataError, SchemeError
 from ottenok.core.files import sha256_file
 from ottenok.core.progress import SILENT, Progress
 from ottenok.inference.api import load_bundle
+from ottenok.inference.familiarity import fit_familiarity
 from ottenok.inference.places import EMBEDDED, embedded_folder
 from ottenok.inference.trial import try_folder
 from ottenok.studies.cards import rewrite_card
@@ -21,6 +26,7 @@ from ottenok.studies.rows import Columns, row_probabilities, task_rows
 from ottenok.tasks.calibration import logits_of, untempered
 from ottenok.tasks.decision import check_fit
 from ottenok.tasks.predictions import load_predictions, prediction_files, save_predictions
+from ottenok.tasks.selective import PROMISE, fit_selective, selective_sentence
 from ottenok.tasks.thresholds import ThresholdOptions
 from ottenok.tasks.tuning import TuningOptions, TuningReport, check_tuning, fit_decision, tuning_sentences
 from ottenok.training.inputs import Places
@@ -28,9 +34,11 @@ from ottenok.training.inputs import Places
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ottenok.bundle.manifest import BundleManifest
+    from ottenok.bundle.manifest import BundleManifest, FamiliarityFacts
     from ottenok.data.corpus import Split
+    from ottenok.studies.rows import Rows
     from ottenok.tasks.decision import Decision
+    from ottenok.tasks.selective import SelectiveReport
     from ottenok.tasks.task import Task
     from ottenok.tasks.tuning import DecisionFit
 
@@ -38,6 +46,8 @@ __all__ = ["Retuned", "tune"]
 
 _USUAL = Columns()
 _HOME = Places()
+# Texts by which it is learned what strange ones are.
+_MOST_TEXTS = 4000
 # Names of reports on an earlier decision.
 _OLD = re.compile(EARLIER + r"tuning (\d+)$")
 
@@ -50,6 +60,8 @@ class Retuned:
         bundle: The classifier, with the new decisions if they were written.
         decisions: Task to its new decision.
         reports: Task to what the fit did.
+        promises: Task to the promise of a precision that was found.
+        familiarity: How strange texts are told; None: as before.
         left_out: Reason to number of records that were not used.
     """
 
@@ -57,6 +69,8 @@ class Retuned:
     decisions: dict[str, Decision]
     reports: dict[str, TuningReport]
     left_out: dict[str, int]
+    promises: dict[str, SelectiveReport] = field(default_factory=dict)
+    familiarity: FamiliarityFacts | None = None
 
     @property
     def decision(self) -> Decision:
@@ -81,6 +95,9 @@ def tune(  # noqa: PLR0913 - an option each
     thresholds: ThresholdOptions | None = None,
     empty: str | None = None,
     exclusive: str | None = None,
+    precision: float | None = None,
+    risk: float = 0.05,
+    unfamiliar: float | None = None,
     write: bool = True,
     places: Places = _HOME,
     progress: Progress = SILENT,
@@ -102,6 +119,11 @@ def tune(  # noqa: PLR0913 - an option each
         thresholds: How thresholds are fitted; None: as usual in a multi-label scheme, not at all in others.
         empty: What an answer without labels becomes; None: as before.
         exclusive: The label that stands alone; None: as before, "": none.
+        precision: Find for each label the least confidence at which so large a share of its answers is right, and
+            withhold the rest; temperature and thresholds stay as they are. Decisions that are fitted later end it.
+        risk: Allowed probability that the promise is not kept by all labels of a task.
+        unfamiliar: Learn from the texts how strange ones are told, and withhold labels of texts that are stranger than
+            this share of them; temperature and thresholds stay as they are.
         write: Write the new decisions; False only tells what they would be.
         places: Where data sets and built corpora are.
         progress: Whom to tell.
@@ -126,7 +148,11 @@ def tune(  # noqa: PLR0913 - an option each
     manifest = bundle.manifest
     chosen = [manifest.facts(name) for name in tasks] or list(manifest.tasks)
     starts: dict[str, tuple[Task, TuningOptions]] = {}
+    promised = precision is not None or unfamiliar is not None
     for one in chosen:
+        if promised:
+            starts[one.name] = one.task(), TuningOptions()
+            continue
         try:
             starts[one.name] = _start(manifest, one.task(), temperature, thresholds, empty, exclusive)
         except (ConfigError, SchemeError):
@@ -135,7 +161,55 @@ def tune(  # noqa: PLR0913 - an option each
                 raise
     listed = [manifest.facts(name).task(canonical=True) for name in starts]
     rows = task_rows(data, listed, split=split, columns=columns, places=places, progress=progress)
-    # Rows that the model learned from, or that its test figures are made of, would flatter it.
+    _refuse_own(bundle, data, rows)
+    if model not in {None, EMBEDDED}:
+        try_folder(bundle.folder, places.cache)
+    classifier = load_bundle(bundle)
+    probs = row_probabilities(classifier, rows, progress) if precision is not None or not promised else {}
+    fits: dict[str, DecisionFit] = {}
+    promises: dict[str, SelectiveReport] = {}
+    for name, one_rows in rows.items():
+        task, options = starts[name]
+        if promised and precision is None:
+            continue
+        read = probs[name].any(axis=1)
+        if precision is not None:
+            truth = one_rows.test.truth[read]
+            promises[name] = fit_selective(task, probs[name][read], truth, precision=precision, risk=risk)
+            continue
+        fits[name] = fit_decision(
+            task,
+            logits_of(probs[name][read], task.decision.activation) * task.decision.temperature,
+            one_rows.test.truth[read],
+            options=replace(options, data=one_rows.name),
+        )
+    familiarity = None
+    if unfamiliar is not None:
+        name = next(iter(rows.values())).name
+        familiarity = fit_familiarity(classifier, _some_texts(rows), limit=unfamiliar, data=name)
+    if write:
+        copy = bundle if out is None else copy_light(bundle, Path(out))
+        bundle = _write_promises(copy, promises, familiarity) if promised else _write(copy, fits)
+    left_out: dict[str, int] = {}
+    for one_rows in rows.values():
+        left_out |= one_rows.left_out
+    return Retuned(
+        bundle=bundle,
+        decisions={name: fit.decision for name, fit in fits.items()},
+        reports={name: fit.report for name, fit in fits.items()},
+        left_out=left_out,
+        promises=promises,
+        familiarity=familiarity,
+    )
+
+
+def _refuse_own(bundle: Bundle, data: str | Path, rows: Mapping[str, Rows]) -> None:
+    """Refuse rows that the model learned from, or that its test figures are made of: they would flatter it.
+
+    Raises:
+        DataError: They are.
+    """
+    manifest = bundle.manifest
     facts = manifest.data
     known = {digest for source in (facts.sources if facts else ()) for digest in source.files.values()}
     for one_rows in rows.values() if facts else ():
@@ -152,30 +226,6 @@ def tune(  # noqa: PLR0913 - an option each
                 f"a model can't be tuned on {what}: the figures would flatter it",
                 hint="Tune on validation rows, or on rows of your own that it has never seen.",
             )
-    if model not in {None, EMBEDDED}:
-        try_folder(bundle.folder, places.cache)
-    probs = row_probabilities(load_bundle(bundle), rows, progress)
-    fits: dict[str, DecisionFit] = {}
-    for name, one_rows in rows.items():
-        task, options = starts[name]
-        read = probs[name].any(axis=1)
-        fits[name] = fit_decision(
-            task,
-            logits_of(probs[name][read], task.decision.activation) * task.decision.temperature,
-            one_rows.test.truth[read],
-            options=replace(options, data=one_rows.name),
-        )
-    if write:
-        bundle = _write(bundle if out is None else copy_light(bundle, Path(out)), fits)
-    left_out: dict[str, int] = {}
-    for one_rows in rows.values():
-        left_out |= one_rows.left_out
-    return Retuned(
-        bundle=bundle,
-        decisions={name: fit.decision for name, fit in fits.items()},
-        reports={name: fit.report for name, fit in fits.items()},
-        left_out=left_out,
-    )
 
 
 def _start(
@@ -237,6 +287,43 @@ def _write(bundle: Bundle, fits: Mapping[str, DecisionFit]) -> Bundle:
                 old_rows = load_predictions(file)
                 probs = untempered(old_rows.probs, fit.decision.activation, 1.0 / found.temperature)
                 save_predictions(file, replace(old_rows, probs=probs))
+    written = open_bundle(bundle.folder)
+    rewrite_card(written)
+    return written
+
+
+def _some_texts(rows: Mapping[str, Rows]) -> list[str]:
+    """Return at most 4,000 texts, of each source and language as many, as far as it has them."""
+    groups: dict[tuple[str, str], dict[str, str]] = {}
+    for one in rows.values():
+        nothing = [""] * len(one.ids)
+        kinds = zip(one.test.sources or nothing, one.test.languages or nothing, strict=True)
+        for kind, id_, text in zip(kinds, one.ids, one.test.texts, strict=True):
+            groups.setdefault(kind, {})[id_] = text
+    draw = random.Random(0)  # noqa: S311 - nothing secret
+    queues = [draw.sample(list(texts.values()), len(texts)) for _, texts in sorted(groups.items())]
+    found: list[str] = []
+    while queues and len(found) < _MOST_TEXTS:
+        found += [queue.pop() for queue in queues]
+        queues = [queue for queue in queues if queue]
+    return found[:_MOST_TEXTS]
+
+
+def _write_promises(
+    bundle: Bundle, promises: Mapping[str, SelectiveReport], familiarity: FamiliarityFacts | None
+) -> Bundle:
+    manifest = bundle.manifest
+    tasks = tuple(
+        task.model_copy(update={"selective": promises[task.name].selective}) if task.name in promises else task
+        for task in manifest.tasks
+    )
+    several = len(manifest.tasks) > 1
+    notes = [note for note in manifest.notes if not any(_named(PROMISE, name, several) in note for name in promises)]
+    notes += [_named(selective_sentence(report), name, several) for name, report in promises.items()]
+    update: dict[str, object] = {"tasks": tasks, "notes": tuple(notes)}
+    if familiarity is not None:
+        update["familiarity"] = familiarity
+    write_manifest(bundle.folder, manifest.model_copy(update=update))
     written = open_bundle(bundle.folder)
     rewrite_card(written)
     return written

@@ -24,8 +24,19 @@ if TYPE_CHECKING:
 
     from ottenok.tasks.task import Task
 
-__all__ = ["LabelPromise", "Selective", "SelectiveReport", "fit_selective", "risk_coverage", "selective_table"]
+__all__ = [
+    "PROMISE",
+    "LabelPromise",
+    "Selective",
+    "SelectiveReport",
+    "fit_selective",
+    "risk_coverage",
+    "selective_sentence",
+    "selective_table",
+]
 
+# How the sentence on a promise begins.
+PROMISE = "Answers that are too unsure are withheld, so that at least"
 # Each set that is tested is so much larger than the one before it.
 _GROWTH = 1.08
 # Shares of a label's answers at which sequences begin.
@@ -207,6 +218,16 @@ def risk_coverage(
     last = np.flatnonzero(np.append(np.diff(sure[order]) != 0, True))
     widths = np.diff(last, prepend=-1)
     return counts[last] / len(order), risks[last], float((risks[last] * widths).sum() / len(order))
+
+
+def selective_sentence(report: SelectiveReport) -> str:
+    """Return what is promised and what it costs, a sentence for people."""
+    promise, never = report.selective, [one.label for one in report.labels if one.limit is None]
+    told = (
+        f"{PROMISE} {promise.precision:.0%} of the given answers of each label are right, on texts like those of the "
+        f"fit, but for a risk of {promise.risk:.0%}: {report.covered:,} of the {report.rows:,} rows of the fit get one."
+    )
+    return f"{told} Never given, for want of such answers: {', '.join(never)}." if never else told
 
 
 def selective_table(report: SelectiveReport) -> Grid:
