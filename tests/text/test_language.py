@@ -62,7 +62,7 @@ def test_long_line() -> None:
         ("特别喜欢 iPhone 15 Pro Max", "zh", False),
         ("晚安好嘛(つД`)ノ", "zh", True),
         ("ok", None, False),
-        ("👍 12:30 !!!", None, False),
+        ("👍 12:30 !!!", None, True),
         ("asdkjh qweqe zxcvnm", None, False),
         ("йъхцш щвжфы ъэжмйц", None, False),
     ],

@@ -74,7 +74,7 @@ class Reading(NamedTuple):
     Attributes:
         language: `ru`, `zh`, `uk`, `en`, `other`; None where there is too little to tell by, or nothing but random
             letters.
-        sure: Whether there is enough of it, and hardly a letter of another script.
+        sure: Whether there is enough of it, and hardly a letter of another script; or no letter at all.
         odd: Share of letter pairs that words of its script hardly have, 0..1: about .4 in random letters; 0 where no
             such pairs are known.
         characters: Of the whole text, without spaces.
@@ -103,7 +103,7 @@ def read_language(text: str) -> Reading:
     script = max(weights, key=lambda name: weights[name] / (2 if name == "latin" else 1))
     alone = weights[script] * 10 >= 9 * sum(weights.values())
     if not weights[script]:
-        return Reading(None, sure=False, odd=0.0, characters=characters)
+        return Reading(None, sure=True, odd=0.0, characters=characters)
     if script not in _odd():
         # Japanese is half kana; two of them stand in emoticons of any text.
         chinese = script == "han" and (kana - 2) * 3 <= han

@@ -593,7 +593,7 @@ class Classifier:
         if self._always:
             return None
         languages, familiarity = self.manifest.languages, self.manifest.familiarity
-        if reading is not None and reading.sure and knows(languages) and reading.language not in languages:
+        if reading is not None and reading.sure and knows(languages) and reading.language not in (*languages, None):
             return "language"
         strange = familiarity is not None and unfamiliar is not None and unfamiliar >= familiarity.limit
         return "unfamiliar" if strange else None

@@ -66,10 +66,12 @@ def measures(windows: Windows, languages: Collection[str], facts: FamiliarityFac
     if facts is not None:
         usual = np.where(chinese[:, None], facts.pieces["zh"], facts.pieces["ru"])
         tokens = (tokens - usual[:, 0]) / usual[:, 1]
-    steady = np.sqrt(np.minimum(size, _STEADY) / _STEADY)
+    steady = np.minimum(size, _STEADY) / _STEADY
     foreign = np.zeros(len(size))
     if knows(languages):
-        foreign = np.array([0.0 if r.language in languages else 1.0 if r.sure else 0.5 for r in readings])
+        known = {*languages, None}  # a text without letters is foreign to nobody
+        strange = [reading.language not in (known if reading.sure else languages) for reading in readings]
+        foreign = np.array(strange) * np.where([reading.sure for reading in readings], 1.0, 0.5)
     odd = np.array([reading.odd for reading in readings], dtype=np.float64)
     return np.column_stack(
         [
