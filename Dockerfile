@@ -15,12 +15,13 @@ COPY src src
 RUN python -m venv --without-pip /opt/ottenok \
     && pip --python /opt/ottenok/bin/python install --no-cache-dir -c constraints.txt ".[${EXTRAS}]"
 
-FROM python:3.13-slim
+FROM python:3.13-slim AS server
 COPY --from=build /opt/ottenok /opt/ottenok
 ENV PATH=/opt/ottenok/bin:$PATH HF_HUB_OFFLINE=1 OTTENOK_CACHE=/tmp/ottenok PYTHONDONTWRITEBYTECODE=1
 WORKDIR /data
 # A number, so that Kubernetes sees that it is not root.
 USER 10001
 EXPOSE 8080
+HEALTHCHECK CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/health', timeout=2)"]
 ENTRYPOINT ["ottenok"]
 CMD ["serve", "--host", "0.0.0.0"]

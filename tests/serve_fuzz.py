@@ -1,6 +1,6 @@
 """Hostile requests for a running server: raw bytes, and requests made from its OpenAPI description.
 
-    python tests/serve_fuzz.py [--bytes 5000] [--examples 100] [--seed 1]
+    python tests/serve_fuzz.py [--bytes 5000] [--examples 100] [--seed 1] [-o FILE]
 
 starts `ottenok serve`, sends both and prints the counts; it fails where an answer is a 5xx that no refusal explains,
 where a connection is left open, or where the server is not well afterwards. Needs the packages of `dev`.
@@ -150,6 +150,7 @@ def main() -> None:
     parser.add_argument("--bytes", type=int, default=5000)
     parser.add_argument("--examples", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("-o", "--out", type=Path, help="File for the counts.")
     given = parser.parse_args()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -181,7 +182,10 @@ def main() -> None:
         "memory": re.search(r"VmRSS:\s+(.*)", status)[1],
         "exit": ended,
     }
-    sys.stdout.write(json.dumps(result, ensure_ascii=False, indent=1) + "\n")
+    text = json.dumps(result, ensure_ascii=False, indent=1) + "\n"
+    sys.stdout.write(text)
+    if given.out is not None:
+        given.out.write_text(text, encoding="utf-8")
     sys.exit(bool(bad or wrong or not well or ended))
 
 

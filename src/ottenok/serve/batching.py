@@ -8,9 +8,8 @@ there, and while it is busy more gathers. Three kinds of threads work beside the
   both are shared under load; a second desk does so for bulk requests, so that a text of a megabyte holds up nobody;
 - workers compute batches, outside of Python's lock.
 
-Windows of the length of which most wait are taken first, and before them any that has waited for too long. Those of one
-request count as the younger the further they are in it, by the time that the ones before them take: so a long text and
-a hundred short ones share the processors fairly, and nobody starves.
+Windows are taken by age. Those of one request count as the younger the further they are in it, by the time that the
+ones before them take: so a long text and a hundred short ones share the processors fairly, and nobody starves.
 """
 
 from __future__ import annotations
@@ -53,8 +52,6 @@ _GROUP = 16_384
 # A token has about so many characters: Chinese fewer, Russian more. Only for what is not tokenised yet.
 _CHARACTERS = 2
 _SWEEP = 0.05
-# Seconds that a window at least waits while others fill batches better.
-_LEAST_PATIENCE = 0.005
 # Seconds for a token before anything was measured.
 _FIRST_GUESS = 5e-5
 
@@ -129,39 +126,27 @@ class _Waiting:
             heappush(self._heaps[id(job.model), length], entry)
             before += length
 
-    def take(self, tokens: int, *, now: float, patience: float) -> list[tuple[Job, int]]:
-        """Return windows of one length and model, of at most so many tokens; nothing if none waits.
+    def take(self, tokens: int) -> list[tuple[Job, int]]:
+        """Return the oldest window and others of its length and model, of at most so many tokens; nothing if none is.
 
-        They are those of which the most wait, so that batches are full; the oldest window's, if that has waited for
-        longer than `patience` seconds. Windows of jobs that nobody waits for are dropped on the way.
+        Windows of jobs that nobody waits for are dropped on the way.
         """
-        oldest: tuple[int, int] | None = None
-        fullest: tuple[int, int] | None = None
-        most = 0
+        best: tuple[int, int] | None = None
         for key in list(self._heaps):
             heap = self._heaps[key]
             while heap and heap[0][2].settled:
                 heappop(heap)
             if not heap:
                 del self._heaps[key]
-                continue
-            if oldest is None or heap[0] < self._heaps[oldest][0]:
-                oldest = key
-            # Those of a long text come when it is their turn, however many they are.
-            waiting = min(len(heap) * key[1], tokens)
-            if waiting > most and heap[0][0] <= now and not heap[0][2].bulk:
-                fullest, most = key, waiting
-        if oldest is None:
-            return []
-        impatient = now - self._heaps[oldest][0][0] > patience
-        key = oldest if fullest is None or impatient else fullest
-        heap = self._heaps[key]
-        rows = max(1, tokens // key[1])
+            elif best is None or heap[0] < self._heaps[best][0]:
+                best = key
         found: list[tuple[Job, int]] = []
-        while heap and len(found) < rows:
-            _, _, job, row = heappop(heap)
-            if not job.settled:
-                found.append((job, row))
+        if best is not None:
+            heap, rows = self._heaps[best], max(1, tokens // best[1])
+            while heap and len(found) < rows:
+                _, _, job, row = heappop(heap)
+                if not job.settled:
+                    found.append((job, row))
         return found
 
     @property
@@ -351,7 +336,7 @@ class Engine:
         me = threading.get_ident()
         while True:
             with self._lock:
-                while not (batch := self._next()):
+                while not (batch := self._waiting.take(BATCH_TOKENS)):
                     if self._stopping:
                         return
                     self._lock.wait()
@@ -386,12 +371,6 @@ class Engine:
                 if jobs:
                     self._desks[bulk].put(jobs)
             self._loop.call_soon_threadsafe(self._computed, len(batch), ids.size)
-
-    def _next(self) -> list[tuple[Job, int]]:
-        """Return the next batch; under the lock."""
-        # Half of the time that the work in hand takes: so the oldest goes last of what was there when it came.
-        patience = max(_LEAST_PATIENCE, self.delay() / 2)
-        return self._waiting.take(BATCH_TOKENS, now=time.monotonic(), patience=patience)
 
     def _desk(self, bulk: bool) -> None:  # noqa: FBT001 - which of the two desks
         """Tokenise what came in, and decide what was computed."""
