@@ -35,6 +35,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -159,19 +160,30 @@ def overload(bodies: Path, peak: float, seconds: float, minutes: float) -> dict[
     try:
         alone = server.wrk(bodies, 64, seconds)["per_second"]
         good, memory = [], [server.memory]
-        until = time.monotonic() + 60 * minutes
-        while not good or time.monotonic() < until:
-            before, begun = server.count("te_request_success"), time.perf_counter()
-            offered = server.wrk(bodies, clients, 10, delay=1000 * clients / (OVERLOAD * peak))
-            good.append((server.count("te_request_success") - before) / (time.perf_counter() - begun))
-            memory.append(server.memory)
+        pause = clients / (OVERLOAD * peak)
+        warm = 3 * pause + 2  # until every connection has asked
+        wait = warm + max(10, 60 * minutes)
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(server.wrk, bodies, clients, wait + 2, 1000 * pause)
+            time.sleep(warm)
+            refused = server.count("te_request_failure")
+            first = begun = time.perf_counter()
+            done = start = server.count("te_request_success")
+            while begun - first < wait - warm - 5:
+                time.sleep(10)
+                now, count = time.perf_counter(), server.count("te_request_success")
+                good.append((count - done) / (now - begun))
+                memory.append(server.memory)
+                begun, done = now, count
+            refused = (server.count("te_request_failure") - refused) / (begun - first)
+            offered = asking.result()
         again = server.wrk(bodies, 64, seconds)["per_second"]
     finally:
         server.signal(signal.SIGKILL)
     return {
         "peak_before": alone,
         "peak_after": again,
-        "offered": offered["requests"] / offered["seconds"],
+        "offered": (done - start) / (begun - first) + refused,
         "goodput": good,
         "memory_mb": memory,
         "p99_ms_of_all": offered["p99_ms"],

@@ -50,6 +50,8 @@ __all__ = ["Service", "application", "read_body"]
 
 _Body = TypeVar("_Body", bound=BaseModel)
 _PAGE = Path(__file__).parent / "page"
+# Bytes of a body that is surely of ordinary size.
+_SURELY_SMALL = 16_384
 # Explanations that are made or wait.
 _MOST_EXPLAINED = 4
 # Nothing from elsewhere, no frames, no plugins; what the page draws it draws itself.
@@ -255,7 +257,7 @@ class Service:
 
         The Python client always sends `parameters`, the JavaScript one only where there are some; it says its name.
         """
-        raw = await read_body(request, self.settings)
+        raw = await self._raw(request)
         model, task = self._asked(request)
         task = task or model.tasks[0]
         if b'"parameters"' in raw or "@huggingface/inference" in request.headers.get("user-agent", ""):
@@ -437,14 +439,29 @@ class Service:
     # ---- what several need ----
 
     async def _body(self, request: Request, kind: type[_Body]) -> _Body:
-        return _parsed(await read_body(request, self.settings), kind)
+        return _parsed(await self._raw(request), kind)
+
+    async def _raw(self, request: Request) -> bytes:
+        """Return the body of a request; where there is no room for even the least text that it can hold, none is read.
+
+        Raises:
+            Gone: As `read_body`.
+            Refused: As `read_body`, or there is no room.
+        """
+        length = request.headers.get("content-length", "")
+        # A character takes at most 6 bytes of JSON, but for those beyond the first plane.
+        size = int(length) if length.isdigit() else _SURELY_SMALL
+        engine = self.engine
+        if engine is not None and size < _SURELY_SMALL and engine.fault is None and not engine.has_room(size // 6):
+            raise overloaded(engine.delay())
+        return await read_body(request, self.settings)
 
     def _asked(self, request: Request, name: str | None = None) -> tuple[Served, Task | None]:
         """Return the model and the task that a request names, in its body or as `?model=` and `?task=`."""
         if not request.scope["query_string"]:
             return self.models.find(name)
         query = request.query_params
-        return self.models.find(name or query.get("model"), query.get("task"))
+        return self.models.find(query.get("model") if name is None else name, query.get("task"))
 
 
 _DOCS = """<!doctype html>

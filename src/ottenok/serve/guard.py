@@ -41,6 +41,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _OPEN = ("/health", "/ping", "/live", "/")
 # What there is on the port for watching.
 _WATCH = ("/metrics", "/health", "/ping", "/live")
+_TOO_MANY = 429
 _CLIENT_CLOSED = 499  # nginx's name for it, in the log alone
 
 
@@ -165,7 +166,9 @@ class Guard:
         finally:
             path = notes.path or "other"
             self._metrics.ended(path, status)
-            if _LOG.isEnabledFor(logging.INFO):
+            # A flood of refusals is counted, not told one by one: an overloaded server has no time to write.
+            level = logging.DEBUG if status == _TOO_MANY else logging.INFO
+            if _LOG.isEnabledFor(level):
                 facts = {
                     "id": number,
                     "method": scope["method"],
@@ -174,7 +177,7 @@ class Guard:
                     "ms": round((time.perf_counter() - began) * 1e3, 2),
                     **notes.facts,
                 }
-                _LOG.info("request", extra={"facts": facts})
+                _LOG.log(level, "request", extra={"facts": facts})
         return status
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Models", "Served", "load_models", "thresholds"]
 
 # Names that clients send when their user has named no model.
-_ANY = ("", "default", "default/not-specified", "omni-moderation-latest", "text-moderation-latest")
+_ANY = ("default", "default/not-specified", "omni-moderation-latest", "text-moderation-latest")
 
 
 class Served:
@@ -127,7 +127,8 @@ class Models:
         Raises:
             Refused: There is no such model or task.
         """
-        found = self._names.get(name or "")
+        first: tuple[Served, Task | None] = (self.served[0], None)
+        found = first if name is None else self._names.get(name)
         if found is None:
             known = suggest(name or "", [model.name for model in self.served])
             raise Refused(f"There is no model of this name. {known}", status=404, param="model")
