@@ -120,28 +120,33 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sc
         Raises:
             ConfigError: An argument has a value that it can't have.
             WrongInput: A text is missing or no string, there are not as many labels as texts, or fewer than two labels.
+            ValueError: scikit-learn's own, of labels that are missing or are measurements.
             MissingExtraError: `full` without the extra `train`.
         """
         from sklearn.metrics import f1_score
         from sklearn.model_selection import StratifiedKFold
         from sklearn.utils.multiclass import check_classification_targets
+        from sklearn.utils.validation import assert_all_finite, column_or_1d
 
         if self.method not in _METHODS:
             raise ConfigError(f"found {self.method!r}", hint=suggest(str(self.method), _METHODS), key="method")
         if self.method == "auto" and not self.cv:
             raise ConfigError("without cross-validation there is nothing to choose by", hint="cv=5", key="cv")
         texts = _texts(X)
+        if y is None:
+            raise WrongInput("TextClassifier requires y to be passed, but the target y is None")
         labels = np.asarray(y)
         if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = labels[:, 0]
+            labels = column_or_1d(labels, warn=True)
         if labels.ndim != 1 or len(labels) != len(texts):
             raise WrongInput(
                 f"expected a label for each of {len(texts)} texts, found {' x '.join(map(str, labels.shape))}"
             )
+        assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
         self.classes_, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
         if len(self.classes_) < 2:
-            raise WrongInput(f"expected two labels or more, found {len(self.classes_)}")
+            raise WrongInput(f"expected two labels or more, found {len(self.classes_)} class")
         methods = ("head", "full") if self.method == "auto" else (self.method,)
         # A label that is rarer than the folds can't be in each.
         folds = min(int(self.cv), int(counts.min()))
