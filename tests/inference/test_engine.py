@@ -62,6 +62,14 @@ def test_mapped_weights_are_the_same_weights() -> None:
     assert len(with_mapped_weights(graph)) < 0.1 * graph.stat().st_size
 
 
+def test_where_nothing_can_be_mapped_the_graph_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a sandbox without /proc onnxruntime refuses weights outside the graph: it is read as it stands."""
+    expected = load()("хорошо")
+    monkeypatch.setattr(engine, "with_mapped_weights", lambda file: file.read_bytes()[:1000])
+
+    assert load()("хорошо") == expected
+
+
 def test_what_is_no_graph_can_not_be_mapped(tmp_path: Path) -> None:
     """A file that is no message, or that ends in the middle of one, is refused."""
     file = tmp_path / "model.onnx"

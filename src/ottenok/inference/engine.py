@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from contextlib import suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -104,9 +105,15 @@ class OnnxBackend:
     ) -> None:
         self._file = str(file.absolute())
         self._name = name if device == "cpu" else f"{name} on {device}"
-        self._mapped = mapped
         self._device = device
-        self._session = _open(file, threads, with_mapped_weights(file) if mapped else None, device=device)
+        self._session = None
+        if mapped:
+            # Not everywhere can a file be mapped: onnxruntime asks /proc for its place, which a sandbox need not have.
+            with suppress(ModelError, OSError):
+                self._session = _open(file, threads, with_mapped_weights(file), device=device)
+        self._mapped = self._session is not None
+        if self._session is None:
+            self._session = _open(file, threads, device=device)
         self._inputs = {entry.name: _input_type(entry, self._file) for entry in self._session.get_inputs()}
         if "input_ids" not in self._inputs:
             raise ModelError("the graph has no input named input_ids", file=self._file)
