@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
     from ottenok.explain.explanation import Explanation
 
-__all__ = ["explanation_page", "marked_text", "strengths"]
+__all__ = ["MARKS", "explanation_page", "marked_text", "strengths"]
 
 # Controls, halves of characters and marks that turn the writing direction: shown by their number.
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
-# One blue and one orange, told apart by those who see no red or green; text stays black on all of them.
-_SHADES = "".join(
+# Styles of marked words: blue and orange, told apart by those who see no red or green, and light enough for any text.
+MARKS = "mark { color: inherit; background: none; border-radius: .2em; padding: .1em 0 }" + "".join(
     f"\n.f{n} {{ background: rgba(31, 119, 200, {n * 0.07:.2f}) }}"
     f"\n.a{n} {{ background: rgba(230, 120, 20, {n * 0.08:.2f}) }}"
     for n in range(1, 10)
@@ -29,7 +29,7 @@ _STYLE = f"""
 body {{ font: 16px/1.7 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }}
 body {{ color: #111; background: #fff }}
 blockquote {{ margin: 1rem 0; white-space: pre-wrap; overflow-wrap: anywhere }}
-mark {{ color: inherit; background: none; border-radius: .2em; padding: .1em 0 }}{_SHADES}
+{MARKS}
 table {{ border-collapse: collapse }}
 th, td {{ padding: .1rem .8rem .1rem 0; text-align: left; overflow-wrap: anywhere }}
 td:last-child {{ text-align: right; font-variant-numeric: tabular-nums }}

@@ -69,7 +69,9 @@ def word_shares(
         runs = np.array_split(part, units) if len(part) > units else np.split(part, range(1, len(part)))
         spans = [(words[run[0]].start, words[run[-1]].end) for run in runs if len(run)]
         own = [Word(text[start:end], start, end) for start, end in spans]
-        found += zip(own, (weight * _changes(text, own, logits, base)).tolist(), strict=True)
+        found += zip(
+            own, (weight * _changes(text, own, logits, base, whole if len(parts) == 1 else None)).tolist(), strict=True
+        )
     shares = np.array([share for _, share in found])
     gap = (whole - base) - shares.sum()
     sizes = np.abs(shares)
@@ -79,10 +81,12 @@ def word_shares(
     return base, whole, tuple(WordShare(text=w.text, start=w.start, end=w.end, share=share) for w, share in told)
 
 
-def _changes(text: str, words: Sequence[Word], logits: Callable[[Sequence[str]], Floats], base: float) -> Floats:
+def _changes(
+    text: str, words: Sequence[Word], logits: Callable[[Sequence[str]], Floats], base: float, whole: float | None
+) -> Floats:
     """Return each word's mean change: of all words without it, and of none with it."""
-    without = [joined(text, [*words[:place], *words[place + 1 :]]) for place in range(len(words))]
-    found = logits([joined(text, words), *without, *(word.text for word in words)])
-    loses, gains = found[0] - found[1 : len(words) + 1], found[len(words) + 1 :] - base
-    mean: Floats = (loses + gains) / 2.0
+    parts = [joined(text, [*words[:place], *words[place + 1 :]]) for place in range(len(words))]
+    found = logits([*parts, *(word.text for word in words), *([joined(text, words)] if whole is None else [])])
+    all_words = found[-1] if whole is None else whole
+    mean: Floats = (all_words - found[: len(words)] + found[len(words) : 2 * len(words)] - base) / 2.0
     return mean

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ottenok.bundle.folder import open_bundle
-from ottenok.core.errors import ConfigError, DataError
+from ottenok.core.errors import BundleError, ConfigError, DataError
 from ottenok.core.files import atomic_folder
 from ottenok.core.lazy import require
 from ottenok.core.progress import SILENT
@@ -32,12 +32,13 @@ from ottenok.training.folder import HISTORY_FILE, read_history
 from ottenok.training.inputs import Places
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ottenok.bundle.folder import Bundle
     from ottenok.bundle.manifest import BundleManifest
     from ottenok.core.progress import Progress
     from ottenok.data.corpus import Split
+    from ottenok.explain.explanation import Explanation
     from ottenok.tasks.report import Report
     from ottenok.tasks.task import Task
 
@@ -137,8 +138,23 @@ def report(  # noqa: PLR0913 - an option each
         ),
         history=tuple(history),
         mistakes=mistakes,
+        explain=_explainer(bundle) if mistakes and any(one.texts for kept in sets.values() for one in kept) else None,
     )
     return write_report(target, inputs, progress=progress)
+
+
+def _explainer(bundle: Bundle) -> Callable[[str, str, int], Explanation] | None:
+    """Return what explains a label of a task in a text; None where the folder has no graph to run."""
+    try:
+        classifier = load_bundle(bundle)
+    except BundleError:
+        return None
+
+    def explain(text: str, task: str, place: int) -> Explanation:
+        own = find_task(classifier.tasks, task).scheme.labels
+        return classifier.explain(text, task=task, label=own[place])
+
+    return explain
 
 
 def _temperature(manifest: BundleManifest, task: str) -> float | None:

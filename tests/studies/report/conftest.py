@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ottenok.bundle.folder import write_manifest
 from ottenok.bundle.manifest import (
     BundleManifest,
     DataFacts,
@@ -27,6 +26,7 @@ from ottenok.tasks.decision import Decision, probabilities
 from ottenok.tasks.predictions import Predictions, predictions_file, save_predictions
 from ottenok.tasks.report import EvaluationOptions, evaluate
 from ottenok.tasks.task import Task
+from toys import write_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,10 +115,7 @@ def make_run(home: Path, scheme_name: str, decision: Decision) -> Run:
     scheme = load_scheme(scheme_name)
     rows = _rows(scheme, decision)
     folder, corpus = home / "run", home / "corpus"
-    (folder / "onnx").mkdir(parents=True)
-    (folder / "onnx" / "model.onnx").write_bytes(b"graph")
-    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
-    write_manifest(folder, _manifest(scheme, decision, rows))
+    write_bundle(folder, _manifest(scheme, decision, rows))
     save_predictions(predictions_file(folder, "test"), rows)
     epochs = [
         {"epoch": 1.0, "train_loss": 0.9, "loss": 0.8, "macro_f1": 0.6, "mae": 0.5, "minutes": 0.7},

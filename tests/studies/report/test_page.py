@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -154,7 +156,7 @@ def test_languages_are_marked(page: _Page, text: str) -> None:
     quotes = page.all("blockquote")
     assert {"ru", "zh"} <= {quote.get("lang") for quote in quotes}
     assert {"ru", "zh"} <= {cell["lang"] for cell in page.all("td") if "lang" in cell}
-    assert "今天的菜真好吃" in text
+    assert "今天的菜真好吃" in re.sub("<[^>]*>", "", text)  # its words may be marked
     assert "заливная рыба" in text
 
 
@@ -183,3 +185,13 @@ def test_what_the_model_was_made_of(text: str) -> None:
 def test_the_baselines_stand_beside_the_model(page: _Page) -> None:
     """Baselines of the same rows that the manifest holds are in the table of systems."""
     assert "majority" in page.inside("th")
+
+
+def test_words_of_mistakes_are_marked(written: WrittenReport) -> None:
+    """Beside the worst mistakes stands which words speak for the wrong answer; the risk-coverage curve has its area."""
+    page = written.page.read_text(encoding="utf-8")
+
+    assert '<mark class="f9"' in page
+    assert ".a9 {" in page
+    numbers = json.loads(written.numbers.read_text(encoding="utf-8"))
+    assert 0.0 < numbers["plots"]["risk-test"]["numbers"]["area"] < 1.0

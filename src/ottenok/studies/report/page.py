@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ottenok.core.lazy import require
 from ottenok.core.version import __version__
+from ottenok.explain.page import MARKS
 from ottenok.studies.report.drawing import DARK, LIGHT
 from ottenok.studies.report.parts import visible
 
@@ -47,6 +48,6 @@ def page(title: str, intro: str, sections: Sequence[Section]) -> str:
         version=__version__,
         sections=sections,
         has_texts=any(section.has_texts() for section in sections),
-        style=environment.from_string(css).render(light=LIGHT, dark=DARK),
+        style=environment.from_string(css).render(light=LIGHT, dark=DARK) + MARKS,
     )
     return html.lstrip() + "\n"

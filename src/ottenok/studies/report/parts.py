@@ -111,6 +111,8 @@ class Mistake:
         sureness: How far the probability is on the wrong side, 0..1.
         text: What was classified, at most some hundred characters; None where it is not at hand.
         language: ISO 639-1 code of the text; empty if unknown.
+        marked: The text as HTML, in which the words are marked that speak for and against the answer; empty where that
+            was not asked.
     """
 
     id: str
@@ -121,6 +123,7 @@ class Mistake:
     sureness: float
     text: str | None = None
     language: str = ""
+    marked: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

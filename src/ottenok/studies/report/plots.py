@@ -11,6 +11,7 @@ from ottenok.core.lazy import require
 from ottenok.studies.report.drawing import DASHES, INK, MUTED, SERIES, WIDTH, canvas, finish, legend, writable
 from ottenok.studies.report.parts import Plot
 from ottenok.tasks.metrics import METRICS, Interval, ratio
+from ottenok.tasks.selective import risk_coverage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from ottenok.tasks.predictions import Predictions
     from ottenok.tasks.report import Report
+    from ottenok.tasks.task import Task
 
     Floats = npt.NDArray[np.float64]
     Mask = npt.NDArray[np.bool_]
@@ -32,6 +34,7 @@ __all__ = [
     "curves",
     "interval_plot",
     "reliability_plot",
+    "risk_plot",
     "source_plot",
     "thinned",
     "threshold_plots",
@@ -234,6 +237,26 @@ def confidence_plot(rows: Predictions, group: str) -> Plot:
     }
     lines = {"accuracy of the answers": accuracy[::-1], "rows answered": coverage[::-1]}
     return _over_thresholds(words, sure[order][last][::-1], lines, None)
+
+
+def risk_plot(task: Task, rows: Predictions, group: str) -> Plot:
+    """Draw what share of answers is wrong where only the surest are given, and the area under that curve."""
+    coverage, risk, area = risk_coverage(task, rows.probs, rows.truth)
+    name, drawn = f"risk-{group}", {}
+    whole = float(risk[-1]) if len(risk) else 0.0
+    half = float(risk[int(np.searchsorted(coverage, 0.5))]) if len(risk) else 0.0
+    alt = f"Of all answers {whole:.3f} are wrong, of the surer half {half:.3f}; area under the curve {area:.4f}."
+    note = "Answers in the order of their confidence: how many of the surest ones are wrong. The area is the mean risk."
+    with canvas(name) as (figure, axes):
+        if len(coverage):
+            kept = thinned(coverage, risk)
+            axes.plot(coverage[kept], risk[kept], color=SERIES[0], linestyle=DASHES[0], label=f"area {area:.4f}")
+            drawn = {"coverage": _rounded(coverage[kept]), "risk": _rounded(risk[kept])}
+            legend(axes, columns=1)
+        axes.set(xlim=(0.0, 1.0), ylim=(-0.01, 1.01), xlabel="share of answers given", ylabel="share wrong")
+        drawing = finish(figure, name=name, alt=alt)
+    numbers = {"area": round(area, 6), "lines": drawn}
+    return Plot(name=name, title="Risk and coverage", alt=alt, note=note, drawing=drawing, numbers=numbers)
 
 
 def _over_thresholds(words: dict[str, str], x: Floats, lines: Mapping[str, Floats], chosen: float | None) -> Plot:

@@ -13,6 +13,7 @@ from ottenok.bundle.card import ANNOTATION, COMMERCIAL, limits, terms, warning
 from ottenok.core.language import detect_language
 from ottenok.core.progress import SILENT, tracked
 from ottenok.core.schemes import LEARNED_ROWS
+from ottenok.explain.page import marked_text
 from ottenok.studies.cards import cell_table
 from ottenok.studies.report.drawing import writable
 from ottenok.studies.report.parts import Cell, Mistake, Plot, Section, from_grid, plain_table
@@ -22,6 +23,7 @@ from ottenok.studies.report.plots import (
     curve_plots,
     curves,
     reliability_plot,
+    risk_plot,
     source_plot,
     threshold_plots,
     together_plot,
@@ -32,10 +34,11 @@ from ottenok.tasks.tables import decision_text, system_table
 from ottenok.tasks.tuning import tuning_sentences, tuning_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ottenok.bundle.manifest import BundleManifest
     from ottenok.core.progress import Progress
+    from ottenok.explain.explanation import Explanation
     from ottenok.studies.report.plots import Curve
     from ottenok.tasks.predictions import Predictions
     from ottenok.tasks.report import Report
@@ -98,6 +101,7 @@ class ReportInputs:
         tasks: The primary one first.
         history: The rows of `history.jsonl`; empty if there is none.
         mistakes: How many of the worst mistakes are listed for each set.
+        explain: Explains a label of a task, by its place, in a text; None: nothing is explained.
     """
 
     title: str
@@ -105,6 +109,7 @@ class ReportInputs:
     tasks: tuple[TaskInputs, ...]
     history: tuple[Mapping[str, float], ...] = ()
     mistakes: int = 30
+    explain: Callable[[str, str, int], Explanation] | None = None
 
     @property
     def sets(self) -> tuple[Measured, ...]:
@@ -238,7 +243,9 @@ def _measured(measured: Measured, one: TaskInputs, inputs: ReportInputs) -> Sect
         sure = (confidence_plot(rows, group),) if one_label else ()
         drawn, swept = curve_plots(found, labels, group), threshold_plots(found, labels, group, thresholds)
         parts.append(Section(name=f"{group}-curves", title="ROC and precision-recall", plots=drawn))
-        parts.append(Section(name=f"{group}-thresholds", title="Thresholds", plots=(*sure, *swept)))
+        parts.append(
+            Section(name=f"{group}-thresholds", title="Thresholds", plots=(*sure, risk_plot(task, rows, group), *swept))
+        )
     if (reliable := reliability_plot(report, group)) is not None and report.calibration is not None:
         known: tuple[str, ...] = ()
         if one.temperature is None:
@@ -262,12 +269,14 @@ def _measured(measured: Measured, one: TaskInputs, inputs: ReportInputs) -> Sect
     if (origins := source_plot(report, group)) is not None:
         parts.append(Section(name=f"{group}-sources", title="Sources", plots=(origins,)))
     if rows is not None:
-        worst = worst_mistakes(measured, task, most=inputs.mistakes)
+        worst = worst_mistakes(measured, task, most=inputs.mistakes, explain=inputs.explain)
         wanted = "The wrong answers that the model was most sure of: wrong labels of the data, texts that can't be "
         told = [f"{wanted}understood alone, or what the model is blind to."]
         if not worst:
             told = ["There are none, or none were asked for."]
         elif any(mistake.text is not None for mistake in worst):
+            if any(mistake.marked for mistake in worst):
+                told.append("Words that speak for the answer are blue, those against it orange.")
             told.append(
                 f"This part shows texts of the data, at most {LONGEST} characters of each. Mind the data's terms, and "
                 "the people who wrote them, before you pass this file on; --mistakes 0 leaves them out."
@@ -327,7 +336,13 @@ def _interval(one: Interval | None) -> str:
     return f"{one.value:.3f}" if one.low is None else f"{one.value:.3f} [{one.low:.3f}, {one.high or 0.0:.3f}]"
 
 
-def worst_mistakes(measured: Measured, task: Task, *, most: int) -> tuple[Mistake, ...]:
+def worst_mistakes(
+    measured: Measured,
+    task: Task,
+    *,
+    most: int,
+    explain: Callable[[str, str, int], Explanation] | None = None,
+) -> tuple[Mistake, ...]:
     """Return the wrong answers with the highest probability on the wrong side, worst first.
 
     They are where labels of the data are wrong, where a text can't be understood by itself, or where the model is
@@ -338,6 +353,7 @@ def worst_mistakes(measured: Measured, task: Task, *, most: int) -> tuple[Mistak
         measured: Rows with predictions, columns in the order of the task's labels.
         task: How probabilities become answers.
         most: How many to return.
+        explain: See `ReportInputs`.
     """
     rows = measured.predictions
     if rows is None or not len(rows) or most <= 0:
@@ -354,8 +370,13 @@ def worst_mistakes(measured: Measured, task: Task, *, most: int) -> tuple[Mistak
     for row in order[:most]:
         text = measured.texts.get(rows.ids[row])
         language = "" if text is None else detect_language(text)
+        marked, rest = "", ""
         if text is not None and len(text) > LONGEST:
-            text = f"{text[:LONGEST]}… ({len(text):,} characters)"
+            text, rest = text[:LONGEST], f"… ({len(text):,} characters)"
+        if text is not None and explain is not None and answer[row].any():
+            # The surest label of the wrong answer.
+            place = int(np.where(answer[row], rows.probs[row], -1.0).argmax())
+            marked = marked_text(explain(text, task.name, place)) + rest
         shown = np.flatnonzero(rows.truth[row] | answer[row])
         found.append(
             Mistake(
@@ -365,7 +386,8 @@ def worst_mistakes(measured: Measured, task: Task, *, most: int) -> tuple[Mistak
                 answer=tuple(rows.labels[place] for place in np.flatnonzero(answer[row])),
                 probabilities=tuple((rows.labels[place], float(rows.probs[row, place])) for place in shown),
                 sureness=float(sure[row]),
-                text=text,
+                text=None if text is None else text + rest,
+                marked=marked,
                 language="" if language == "other" else language,
             )
         )
