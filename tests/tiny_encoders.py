@@ -52,12 +52,14 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "bert": _BERT_SIZES,
     "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "max_position_embeddings": _POSITIONS},
     "electra": _BERT_SIZES,
+    "eurobert": _BERT_SIZES,
     "gte": _BERT_SIZES,
     "jina_embeddings_v3": _BERT_SIZES,
     "modernbert": _BERT_SIZES,
     "qwen2": {**_BERT_SIZES, "num_key_value_heads": 2},
     "qwen3": {**_BERT_SIZES, "num_key_value_heads": 2, "head_dim": 8},
     "roberta": _BERT_SIZES,
+    "ultrabert": _BERT_SIZES,
     "xlm-roberta": _BERT_SIZES,
 }
 

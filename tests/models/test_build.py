@@ -17,7 +17,7 @@ from ottenok.recipes.model import HeadOptions, LayerOptions, ModelOptions
 torch = pytest.importorskip("torch")
 from safetensors.torch import load_file, save_file  # noqa: E402 - after the check for torch
 from tokenizers import processors  # noqa: E402
-from transformers import AutoModel, AutoTokenizer, pipeline  # noqa: E402
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, pipeline  # noqa: E402
 
 from ottenok.models.encoder import lost_letters  # noqa: E402
 from ottenok.models.network import (  # noqa: E402
@@ -184,6 +184,23 @@ def test_an_untrained_pooler_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no trained pooler"):
         _built(folder, pooling="pooler")
     assert _built(folder, pooling="cls").native
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("family", ["eurobert", "modernbert", "ultrabert"])
+def test_a_field_of_the_architecture_pools(family: str, pooling: str, tiny: Callable[[str], Path]) -> None:
+    """Where the architecture's own classifier can pool so it is the model, and padding changes nothing."""
+    network = _built(tiny(family), pooling=pooling)
+    model = AutoModelForSequenceClassification.from_config(network.model.config).eval()
+    model.load_state_dict(network.model.state_dict())
+
+    together = _scores(model, network.tokenizer, TEXTS)
+    alone = torch.cat([_scores(model, network.tokenizer, [text]) for text in TEXTS])
+
+    assert network.native
+    assert network.model.config.classifier_pooling == ("bos" if (family, pooling) == ("eurobert", "cls") else pooling)
+    torch.testing.assert_close(together, _scores(network.model, network.tokenizer, TEXTS))
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(

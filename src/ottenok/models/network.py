@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NATIVE_POOLING",
+    "POOLING_FIELD",
     "Network",
     "average_weights",
     "build",
@@ -65,6 +66,13 @@ NATIVE_POOLING: dict[str, str] = {
     ),
     **dict.fromkeys(("gemma", "gemma2", "llama", "mistral", "phi3", "qwen2", "qwen3", "smollm3"), "last"),
 }  # fmt: skip
+# Architectures whose own sequence classifier pools as `classifier_pooling` of their configuration says: pooling to the
+# field's value.
+POOLING_FIELD: dict[str, dict[str, str]] = {
+    "eurobert": {"cls": "bos", "mean": "mean"},
+    "modernbert": {"cls": "cls", "mean": "mean"},
+    "ultrabert": {"cls": "cls", "mean": "mean"},
+}
 
 # What torch's wrappers put before the names of weights: DataParallel and compile.
 _WRAPPED = re.compile(r"^(?:(?:module|_orig_mod)\.)+")
@@ -134,19 +142,22 @@ def build(recipe: TrainRecipe, schemes: Mapping[str, LabelScheme]) -> Network:
     first = asked[0]
     config = load_config(options, head_dropout=(first.head or options.head).dropout)
     tokenizer = load_tokenizer(options)
-    # The architecture's own classifier serves one task with a plain head that pools as it does; the decoders' have no
-    # dropout before their logits. They look for the last token that is no padding, so a tokenizer that ends texts in
-    # the padding token, as of Qwen3's embedders, would have them read the token before.
+    # The architecture's own classifier serves one task with a plain head that pools as it does; the decoders' and
+    # EuroBERT's have no dropout before their logits. Decoders look for the last token that is no padding, so a
+    # tokenizer that ends texts in the padding token, as of Qwen3's embedders, would have them read the token before.
     head, last, problem = options.head, options.pooling == "last", tasks[0].problem
+    field = POOLING_FIELD.get(config.model_type, {}).get(options.pooling)
     native = (
         len(tasks) == 1
         and PROBLEMS[problem].link == "identity"
         and problem != "regression"
         and head == HeadOptions(dropout=head.dropout, activation=head.activation)
-        and NATIVE_POOLING.get(config.model_type) == options.pooling
-        and not (last and head.dropout)
+        and (field is not None or NATIVE_POOLING.get(config.model_type) == options.pooling)
+        and not ((last or config.model_type == "eurobert") and head.dropout)
         and not (last and tokenizer("a")["input_ids"][-1] == tokenizer.pad_token_id)
     )
+    if native and field is not None:
+        config.classifier_pooling = field
     config.pad_token_id = tokenizer.pad_token_id
     model = _native(options, config, tasks[0]) if native else _own(options, config, tasks, asked)
     if not native:
