@@ -335,6 +335,9 @@ def test_our_own_architecture_is_registered_first(card: Callable[..., str]) -> N
     """A pooling that transformers has not needs one import more, and the snippet has it."""
     assert "import ottenok.models" in card(OPEN, config={"model_type": "ottenok"})
     assert "import ottenok.models" not in card(OPEN)
+    twin = card(OPEN, config={"model_type": "xlm", "ottenok": {"encoder": {"model_type": "bert"}}})
+    assert "import ottenok.models" not in twin
+    assert "One text at a time" in twin
 
 
 def test_a_bundle_without_weights_is_not_for_transformers(folder: Path, make_manifest: Maker) -> None:

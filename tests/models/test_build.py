@@ -79,7 +79,10 @@ def test_every_encoder_and_pooling_is_saved_and_opened(
         ("xlm-roberta", "cls", "XLMRobertaForSequenceClassification"),
         ("distilbert", "cls", "DistilBertForSequenceClassification"),
         ("qwen2", "last", "Qwen2ForSequenceClassification"),
-        ("bert", "mean", "OttenokClassifier"),
+        ("bert", "mean", "XLMForSequenceClassification"),
+        ("roberta", "mean", "XLMForSequenceClassification"),
+        ("distilbert", "mean", "XLMForSequenceClassification"),
+        ("modernbert", "mean", "ModernBertForSequenceClassification"),
         ("bert", "pooler", "OttenokClassifier"),
         ("qwen2", "cls", "OttenokClassifier"),
     ],
@@ -99,6 +102,7 @@ def test_pipelines_of_transformers_give_the_same_scores(
     for row, answer in zip(expected.tolist(), found, strict=True):
         by_label = {item["label"]: item["score"] for item in answer}
         assert by_label == pytest.approx(dict(zip(SENTIMENT.labels, row, strict=True)), abs=1e-5)
+    torch.testing.assert_close(_scores(load(tmp_path), network.tokenizer, TEXTS).softmax(dim=-1), expected)
 
 
 HEADS = {

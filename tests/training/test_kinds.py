@@ -19,7 +19,7 @@ from ottenok.recipes.train import TrainRecipe
 
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
-from transformers import AutoConfig, AutoModel, AutoTokenizer  # noqa: E402 - after the check for torch
+from transformers import AutoConfig, AutoModel  # noqa: E402 - after the check for torch
 
 from ottenok.export.onnx import export  # noqa: E402
 from ottenok.export.quantise import METHODS, quantise_graph  # noqa: E402
@@ -99,7 +99,7 @@ def _fitted(encoder: Path, corpus: Corpus, out: Path, **over: Any) -> Fitted:
 
 
 def _torch_logits(folder: Path) -> Any:
-    model, tokenizer = saved.load(folder), AutoTokenizer.from_pretrained(folder)
+    model, tokenizer = saved.load(folder), saved.load_saved_tokenizer(folder)
     batch = tokenizer(TEXTS, padding=True, return_tensors="pt")
     with torch.inference_mode():
         return model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.numpy()

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ottenok.bundle.manifest import CARD, EARLIER, ONNX, ONNX_INT8, LicenceFacts
-from ottenok.bundle.stock import library_name, opened_by
+from ottenok.bundle.stock import library_name, opened_by, takes_single_texts
 from ottenok.core.files import atomic_write_text
 from ottenok.core.schemes import LEARNED_ROWS
 from ottenok.tasks.tables import code_span, decision_text, escape_markdown
@@ -324,6 +324,8 @@ def _use(bundle: Bundle) -> str:
             'classifier = pipeline("text-classification", model="FOLDER")\n'
             f'print(classifier("{example}"{call}))\n```'
         )
+        if takes_single_texts(bundle):
+            text += "\n\nOne text at a time, as here: the class that it opens as would count padding as text."
     others = {tool: line for tool, line in tools.items() if tool not in {"ottenok", "transformers"}}
     if others:
         rows = [[tool, code_span(line)] for tool, line in others.items()]

@@ -24,7 +24,7 @@ from ottenok.bundle.manifest import (
     read_json,
 )
 from ottenok.bundle.recognise import recognise
-from ottenok.bundle.stock import is_own
+from ottenok.bundle.stock import own_config
 from ottenok.core.errors import BundleError
 from ottenok.tasks.decision import Decision
 from ottenok.tasks.task import task_name
@@ -115,7 +115,7 @@ def foreign_manifest(folder: Path) -> BundleManifest:
     """
     file = str(folder / CONFIG)
     config = read_json(folder / CONFIG)
-    if is_own(config):
+    if own_config(config) is not None:
         raise BundleError(
             f"ottenok made this bundle, but {MANIFEST} is missing", hint="Copy the whole folder.", file=file
         )

@@ -1,9 +1,10 @@
 """What tools that know no ottenok read beside a graph: the encoder's own `config.json`, and `tokenizer_config.json`.
 
 Where the weights are the architecture's own classifier, the folder's `config.json` is stock already. A classifier of
-ottenok's own kind keeps its `config.json` beside torch's weights, and gets a second, stock one beside its graphs, in
-`onnx/`: together with the tokenizer that makes `onnx/` a whole folder for optimum and transformers.js. A folder without
-torch's weights needs no other than the stock one.
+ottenok's own kind (also one whose weights are saved as another class of transformers: `ottenok.models.stock`) keeps its
+`config.json` beside torch's weights, and gets a second, stock one beside its graphs, in `onnx/`: together with the
+tokenizer that makes `onnx/` a whole folder for optimum and transformers.js. A folder without torch's weights needs no
+other than the stock one.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 
     from ottenok.bundle.folder import Bundle
 
-__all__ = ["OWN_MODEL_TYPE", "is_own", "library_name", "opened_by", "write_stock"]
+__all__ = ["OWN_MODEL_TYPE", "library_name", "opened_by", "own_config", "takes_single_texts", "write_stock"]
 
 # The `model_type` of ottenok's own classifiers in their `config.json`. transformers puts it into its error where
 # nothing has registered it, and so says what is missing. Folders written before have the bare word.
 OWN_MODEL_TYPE = "ottenok (first: import ottenok.models)"
 
-# Names of transformers' classes for sequence classification, by `model_type`; others are spelt by their type.
+# The encoders that transformers.js knows, by `model_type`, with the names that their classes begin with; those of
+# others are spelt by their type.
 _CLASSES = MappingProxyType(
     {
         "albert": "Albert",
@@ -62,9 +64,15 @@ _SPECIAL = MappingProxyType(
 _LABELS = ("id2label", "label2id", "problem_type", "function_to_apply")
 
 
-def is_own(config: Mapping[str, Any]) -> bool:
-    """Say whether a `config.json` is of ottenok's own classifier."""
-    return str(config.get("model_type", "")).split(" ")[0] == "ottenok"
+def own_config(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what a `config.json` says of a classifier of ottenok's own kind; None if it is of another.
+
+    The whole file, or what it has under `ottenok` where the weights are saved as one of transformers' classes.
+    """
+    if str(config.get("model_type", "")).split(" ")[0] == "ottenok":
+        return config
+    inner = config.get("ottenok")
+    return inner if isinstance(inner, dict) else None
 
 
 def opened_by(bundle: Bundle) -> dict[str, str]:
@@ -74,21 +82,31 @@ def opened_by(bundle: Bundle) -> dict[str, str]:
     The same probabilities as ottenok's are meant, of a text that fits one window and needs no normalising.
     """
     weights = bundle.has(WEIGHTS)
-    own = weights and is_own(read_json(bundle.folder / CONFIG))
+    config = read_json(bundle.folder / CONFIG) if (bundle.folder / CONFIG).is_file() else {}
+    own = own_config(config)
+    encoder = config if own is None else own.get("encoder") or {}
     graphs = [name for name in (ONNX_INT8, ONNX) if bundle.has(name)]
-    place, below = ("FOLDER/onnx", "") if own else ("FOLDER", "onnx/")
+    place = "FOLDER" if own is None else "FOLDER/onnx"
     found = {"ottenok": 'ottenok.load("FOLDER")'} if graphs else {}
     if weights:
         line = 'pipeline("text-classification", model="FOLDER")'
-        found["transformers"] = f"import ottenok.models; {line}" if own else line
-    if graphs and (bundle.folder / CONFIG).is_file():
-        options = ", { subfolder: '' }" if own else ""
-        found["transformers.js"] = f"await pipeline('text-classification', '{place}'{options})"
-        file = below + graphs[0].removeprefix("onnx/")
-        found["optimum"] = f'ORTModelForSequenceClassification.from_pretrained("{place}", file_name="{file}")'
+        found["transformers"] = f"import ottenok.models; {line}" if own is config else line
+    if graphs and config:
+        options = ", { subfolder: '' }" if own is not None else ""
+        if encoder.get("model_type") in _CLASSES:
+            found["transformers.js"] = f"await pipeline('text-classification', '{place}'{options})"
+        below = ', subfolder="onnx"' if own is None else ""
+        file = graphs[0].removeprefix("onnx/")
+        found["optimum"] = f'ORTModelForSequenceClassification.from_pretrained("{place}"{below}, file_name="{file}")'
     if graphs:
         found["ONNX Runtime"] = f'onnxruntime.InferenceSession("FOLDER/{graphs[0]}")'
     return found
+
+
+def takes_single_texts(bundle: Bundle) -> bool:
+    """Say whether torch's weights are saved as a class that counts padding, and is right of texts without it alone."""
+    config = read_json(bundle.folder / CONFIG)
+    return config.get("model_type") == "xlm" and own_config(config) is not None
 
 
 def library_name(bundle: Bundle) -> str:
@@ -114,16 +132,17 @@ def write_stock(folder: Path, *, max_length: int) -> None:
         return
     light = not any(folder.glob(WEIGHTS.replace(".", "*.")))
     config = read_json(folder / CONFIG)
-    if not light and not is_own(config):
+    own = own_config(config)
+    if not light and own is None:
         return
     place = folder if light else (folder / ONNX).parent
-    if is_own(config):
-        encoder = config.get("encoder") or {"model_type": "bert"}
+    if own is not None:
+        encoder = own.get("encoder") or {"model_type": "bert"}
         name = _CLASSES.get(encoder["model_type"], "".join(map(str.title, encoder["model_type"].split("-"))))
         config = {
             **{key: value for key, value in encoder.items() if key != "tokenizer_class"},
             "architectures": [f"{name}ForSequenceClassification"],
-            **{key: config[key] for key in _LABELS if key in config},
+            **{key: own[key] for key in _LABELS if key in own},
         }
     if ONNX_INT8 in graphs:
         # Which graph transformers.js takes where it is not told: the one that `ottenok.load` takes.

@@ -13,11 +13,11 @@ from torch import nn
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging
 
-from ottenok.bundle.stock import is_own
+from ottenok.bundle.stock import own_config
 from ottenok.core.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from ottenok.recipes.model import ModelOptions
 
@@ -26,6 +26,7 @@ __all__ = [
     "attention_kind",
     "depths",
     "freeze",
+    "give_padding",
     "keep_layers",
     "load_config",
     "load_encoder",
@@ -85,7 +86,7 @@ def load_config(options: ModelOptions, *, head_dropout: float) -> Any:  # noqa: 
         config = _read_config(options)
     except (OSError, ValueError, KeyError) as error:
         raise _no_encoder(name, error) from error
-    if is_own(config.to_dict()):
+    if own_config(config.to_dict()) is not None:
         config = config.encoder_config()
     if getattr(config, "is_encoder_decoder", False):
         raise ModelError(
@@ -103,11 +104,13 @@ def load_config(options: ModelOptions, *, head_dropout: float) -> Any:  # noqa: 
 
 def _read_config(options: ModelOptions) -> Any:  # noqa: ANN401
     # A classifier that ottenok trained is a place to start from too, and transformers must know its kind.
-    from ottenok.models.classifier import register
+    from ottenok.models.classifier import OttenokConfig, register
 
     register()
     # Without `trust_remote_code=False` transformers would ask the terminal whether to run a stranger's code.
-    return AutoConfig.from_pretrained(_origin(options), revision=options.revision or "main", trust_remote_code=False)
+    config = AutoConfig.from_pretrained(_origin(options), revision=options.revision or "main", trust_remote_code=False)
+    own = own_config(config.to_dict())
+    return config if own is None or isinstance(config, OttenokConfig) else OttenokConfig.from_dict(dict(own))
 
 
 def _origin(options: ModelOptions) -> str:
@@ -157,16 +160,23 @@ def load_encoder(options: ModelOptions, config: Any, *, pooler: bool = False) ->
         ConfigError: The pooling reads the encoder's pooler, and there is none.
         ModelError: There are no safetensors weights, or some of the encoder's weights are not in them.
     """
+    from ottenok.models.stock import read_stock
+
     extra: dict[str, Any] = {"add_pooling_layer": pooler} if accepts_no_pooler(config) else {}
     try:
         # Inside a classifier of ours the names of the encoder's weights begin with `encoder.`.
-        if is_own(_read_config(options).to_dict()):
+        if own_config(_read_config(options).to_dict()) is not None:
             extra["key_mapping"] = {r"^encoder\.": ""}
+        revision = options.revision or "main"
+        stock = read_stock(_origin(options), revision=revision)
+        source: Any = AutoModel
+        if stock is not None:
+            source, extra["state_dict"] = MODEL_MAPPING[type(config)], stock[1]
         with quiet():
-            encoder, info = AutoModel.from_pretrained(
-                _origin(options),
+            encoder, info = source.from_pretrained(
+                _origin(options) if stock is None else None,
                 config=config,
-                revision=options.revision or "main",
+                revision=revision,
                 dtype=torch.float32,
                 attn_implementation=attention_kind(options),
                 use_safetensors=True,
@@ -248,11 +258,24 @@ def load_tokenizer(options: ModelOptions) -> Any:  # noqa: ANN401 - one class pe
             hint="Convert it with transformers, or take another encoder.",
             key="model.encoder",
         )
+    own = own_config(_read_config(options).to_dict())
+    give_padding(tokenizer, own)
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise ModelError("the tokenizer has no padding token and no end token", key="model.encoder")
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def give_padding(tokenizer: Any, own: Mapping[str, Any] | None) -> None:  # noqa: ANN401
+    """Name the padding token of a tokenizer whose folder hides it (`ottenok.models.stock`).
+
+    Args:
+        tokenizer: As transformers reads it.
+        own: What the folder's `config.json` says of ottenok's classifier (`own_config`), or None.
+    """
+    if tokenizer.pad_token_id is None and own is not None and own.get("pad_token_id") is not None:
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(own["pad_token_id"])
 
 
 def lost_letters(tokenizer: Any) -> tuple[str, ...]:  # noqa: ANN401

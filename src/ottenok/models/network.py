@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from dataclasses import dataclass
@@ -14,12 +15,14 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from ottenok.bundle.foreign import read_labels
-from ottenok.bundle.manifest import CONFIG, read_json
+from ottenok.bundle.manifest import CONFIG, TOKENIZER_CONFIG, read_json
+from ottenok.bundle.stock import own_config
 from ottenok.core.errors import ConfigError, ModelError
 from ottenok.models.classifier import OttenokClassifier, OttenokConfig, register
 from ottenok.models.encoder import (
     attention_kind,
     freeze,
+    give_padding,
     keep_layers,
     load_config,
     load_encoder,
@@ -29,6 +32,7 @@ from ottenok.models.encoder import (
     text_limit,
 )
 from ottenok.models.heads import IdentityLink
+from ottenok.models.stock import read_stock, to_stock
 from ottenok.recipes.model import PROBLEMS, HeadOptions, resolve_problem
 from ottenok.tasks.decision import Decision, check_fit
 from ottenok.tasks.task import Task, columns
@@ -338,7 +342,8 @@ def fold_temperature(model: Any, temperature: float, place: int = 0) -> bool:  #
 def save(model: Any, tokenizer: Any, folder: Path, *, max_length: int) -> None:  # noqa: ANN401
     """Write `config.json`, `model.safetensors` and the tokenizer's files into a folder.
 
-    Other files of the folder stay. Each file is renamed into place when all are complete.
+    A classifier of ottenok's own kind is saved as a class that transformers has, if one can compute the same
+    (`ottenok.models.stock`). Other files of the folder stay. Each file is renamed into place when all are complete.
 
     Args:
         model: A transformers model.
@@ -349,13 +354,24 @@ def save(model: Any, tokenizer: Any, folder: Path, *, max_length: int) -> None: 
     part = folder / ".model.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
+    stock = to_stock(model) if isinstance(model, OttenokClassifier) else None
     with quiet():
-        model.save_pretrained(part, max_shard_size="50GB")
+        (model if stock is None else stock).save_pretrained(part, max_shard_size="50GB")
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
     tokenizer.model_max_length = max_length
     tokenizer.save_pretrained(part)
+    if stock is not None:
+        # No segments, whose numbers XLM would look up among the words, and no padding, which it would count.
+        settings = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": max_length,
+            "model_input_names": ["input_ids", "attention_mask"],
+            "clean_up_tokenization_spaces": False,
+            **{name: token for name, token in tokenizer.special_tokens_map.items() if name != "pad_token"},
+        }
+        (part / TOKENIZER_CONFIG).write_text(json.dumps(settings, ensure_ascii=False, indent=2), encoding="utf-8")
     # Without the indentation, which makes the file of a large vocabulary larger by two thirds.
     (part / "tokenizer.json").write_text(backend.to_str(), encoding="utf-8")
     for file in sorted(part.iterdir()):
@@ -376,6 +392,14 @@ def load(folder: str | Path, *, attention: str | None = None) -> Any:  # noqa: A
     """
     register()
     try:
+        if (found := read_stock(str(folder))) is not None:
+            with quiet():
+                own: Any = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
+                    found[0], dtype=torch.float32, attn_implementation=attention
+                )
+            own.load_state_dict(found[1])
+            own.all_tasks = True
+            return own.eval()
         names = []
         for file in sorted(Path(folder).glob("model*.safetensors")):
             with safe_open(file, framework="pt") as weights:
@@ -447,6 +471,8 @@ def load_saved_tokenizer(folder: Path) -> Any:  # noqa: ANN401 - one class per f
         ModelError: It can't be opened.
     """
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        give_padding(tokenizer, own_config(read_json(folder / CONFIG)))
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"this tokenizer can't be opened: {error}", file=str(folder)) from error
+    return tokenizer
