@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ottenok.bundle.manifest import BundleManifest
     from ottenok.core.progress import Progress
 
-__all__ = ["TOLERANCE", "Exported", "convert", "export", "export_graph", "sample_batches"]
+__all__ = ["TOLERANCE", "Exported", "convert", "convert_model", "export", "export_graph", "sample_batches"]
 
 # LayerNormalization came with 17 and Gelu with 20: whole operators instead of a dozen nodes for each.
 _OPSET = 20
@@ -113,6 +113,22 @@ def convert(folder: Path, target: Path, *, progress: Progress = SILENT) -> None:
         BundleError: The folder holds no sequence classifier.
         ModelError: The model or the tokenizer can't be opened or converted, or its graph gives other logits.
     """
+    convert_model(None, folder, target, progress=progress)
+
+
+def convert_model(model: nn.Module | None, folder: Path, target: Path, *, progress: Progress = SILENT) -> None:
+    """Do what `convert` does with a model that is open already.
+
+    Args:
+        model: Gives `logits` for `input_ids` and `attention_mask`; None: the one in the folder.
+        folder: Holds `config.json` and the files of a tokenizer.
+        target: As in `convert`.
+        progress: As in `convert`.
+
+    Raises:
+        BundleError: As `convert`.
+        ModelError: As `convert`.
+    """
     with atomic_folder(target) as part:
         for name in _COPIED:
             if (folder / name).is_file():
@@ -125,16 +141,24 @@ def convert(folder: Path, target: Path, *, progress: Progress = SILENT) -> None:
         # A file in the graph's place lets the bundle's checks run before the long work.
         (part / ONNX).parent.mkdir()
         (part / ONNX).touch()
-        export_graph(folder, part / ONNX, open_bundle(part).manifest, progress=progress)
+        export_graph(folder, part / ONNX, open_bundle(part).manifest, model=model, progress=progress)
 
 
-def export_graph(folder: Path, out: Path, manifest: BundleManifest, *, progress: Progress = SILENT) -> Exported:
+def export_graph(
+    folder: Path,
+    out: Path,
+    manifest: BundleManifest,
+    *,
+    model: nn.Module | None = None,
+    progress: Progress = SILENT,
+) -> Exported:
     """Write the graph of the model in a folder, after comparing it with torch.
 
     Args:
         folder: Holds `config.json` and `model.safetensors`.
         out: The graph's file.
         manifest: Says the tasks and the longest text to compare on.
+        model: The folder's model where it is open already.
         progress: Hears of the stages.
 
     Raises:
@@ -147,10 +171,10 @@ def export_graph(folder: Path, out: Path, manifest: BundleManifest, *, progress:
     progress.start("convert to ONNX", total=None, unit="steps")
     try:
         # Eager attention: its graph is the plainest, and the same formula.
-        model = _Logits(load(folder, attention="eager"), cuts).eval()
+        whole = _Logits(load(folder, attention="eager") if model is None else model, cuts).eval()
         with atomic_path(out) as part:
-            _write(model, part)
-            difference = _compare(model, part, manifest.max_length)
+            _write(whole, part)
+            difference = _compare(whole, part, manifest.max_length)
     finally:
         progress.finish()
     return Exported(file=out, difference=difference)

@@ -28,7 +28,10 @@ EMBEDDED = "default"
 _HUB_NAME = re.compile(r"([A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*)(?:@([\w.\-/]+))?")
 # What is fetched of a repository: never pickles, nor weights for other frameworks.
 _GRAPHS = tuple(name for names in GRAPHS.values() for name in names)
-_WANTED = ("*.json", "*.txt", "*.model", "model*.safetensors", *_GRAPHS, "README.md")
+_WEIGHTS = ("model*.safetensors", "*_Dense/model.safetensors", "adapter_model.safetensors")
+_WANTED = ("*.json", "*.txt", "*.model", *_WEIGHTS, *_GRAPHS, "README.md")
+# What tells a folder of peft, and one of sentence-transformers.
+_ADAPTER, _MODULES = "adapter_config.json", "modules.json"
 # What a conversion depends on, beside the weights.
 _READ = (CONFIG, TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt")
 # Raised when the same files would be converted otherwise.
@@ -72,12 +75,24 @@ def find_folder(model: str | Path | None, *, cache: Path | None, progress: Progr
     if not folder.is_dir():
         folder, name = _from_hub(str(model), cache, progress), re.sub("[/@]", "--", str(model))
     own = (folder / MANIFEST).is_file()
-    if not own and (folder / CONFIG).is_file() and not _is_ready(folder):
-        folder = _convert(folder, name, cache, progress)
+    way = None if own else _way(folder)
+    if way is not None:
+        folder = _convert(folder, name, way, cache, progress)
     # A folder that is no model at all is left to the bundle's own checks.
     if _is_ready(folder) and (own or (folder / CONFIG).is_file()):
         try_folder(folder, cache)
     return folder
+
+
+def _way(folder: Path) -> str | None:
+    """Return the function that converts a folder of another tool; None where nothing has to be converted."""
+    if (folder / _ADAPTER).is_file() and not any(folder.glob("model*.safetensors")):
+        return "ottenok.export.others:convert_adapter"
+    if (folder / _MODULES).is_file():
+        return "ottenok.export.others:convert_modules"
+    if (folder / CONFIG).is_file() and not _is_ready(folder):
+        return "ottenok.export.onnx:convert"
+    return None
 
 
 def _is_ready(folder: Path) -> bool:
@@ -101,8 +116,8 @@ def _from_hub(name: str, cache: Path, progress: Progress) -> Path:
     for home in (cache / "hub", hub_home()):
         with suppress(LocalEntryNotFoundError, OSError, ValueError):
             found = Path(hub.snapshot_download(repo, revision=revision, cache_dir=home, local_files_only=True))
-            whole = _is_ready(found) or any(found.glob("model*.safetensors"))
-            if (found / MANIFEST).is_file() or ((found / CONFIG).is_file() and whole):
+            whole = _is_ready(found) or any(found.glob("*model*.safetensors"))
+            if (found / MANIFEST).is_file() or (whole and any((found / file).is_file() for file in (CONFIG, _ADAPTER))):
                 return found
     progress.start(f"fetch {name}", total=None, unit="files")
     try:
@@ -118,8 +133,8 @@ def _from_hub(name: str, cache: Path, progress: Progress) -> Path:
         progress.finish()
 
 
-def _convert(folder: Path, name: str, cache: Path, progress: Progress) -> Path:
-    weights = sorted(folder.glob("model*.safetensors"))
+def _convert(folder: Path, name: str, way: str, cache: Path, progress: Progress) -> Path:
+    weights = sorted(folder.rglob("*.safetensors"))
     if not weights:
         found = pickles(folder)
         raise BundleError(
@@ -129,14 +144,18 @@ def _convert(folder: Path, name: str, cache: Path, progress: Progress) -> Path:
             else None,
             file=str(folder),
         )
-    foreign_manifest(folder)  # before torch makes room for it
+    read = [folder / read for read in _READ]
+    if way == "ottenok.export.onnx:convert":
+        foreign_manifest(folder)  # before torch makes room for it
+        weights = sorted(folder.glob("model*.safetensors"))
+    else:
+        read = sorted(folder.rglob("*.json"))
     # The name says which bytes were converted.
     digest = hashlib.sha256(_CONVERSION.encode())
-    for file in [*(folder / read for read in _READ), *weights]:
+    for file in [*read, *weights]:
         if file.is_file():
-            digest.update(f"{file.name} {sha256_file(file)}\n".encode())
+            digest.update(f"{file.relative_to(folder)} {sha256_file(file)}\n".encode())
     target = cache / "converted" / f"{name}-{digest.hexdigest()[:16]}"
     if not _is_ready(target):
-        convert = load_object("ottenok.export.onnx:convert", extra="train")
-        convert(folder, target, progress=progress)
+        load_object(way, extra="train")(folder, target, progress=progress)
     return target

@@ -27,7 +27,7 @@ from ottenok.recipes.model import HeadOptions
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["read_stock", "to_stock"]
+__all__ = ["own_weights", "read_stock", "to_stock"]
 
 # Where the layers of the encoders stand: what begins their names, and their parts by XLM's names.
 _BERT = {
@@ -137,10 +137,24 @@ def read_stock(place: str, *, revision: str = "main") -> tuple[OttenokConfig, di
         return None
     try:
         weights = load_file(str(cached_file(place, "model.safetensors", revision=revision)))
-        config = OttenokConfig.from_dict(tree["ottenok"])
-        encoder = config.encoder_config()
-        with torch.device("meta"):
-            shapes = {name: weight.shape for name, weight in OttenokClassifier(config).state_dict().items()}
+    except SafetensorError as error:
+        raise ValueError(f"its weights can't be read: {error}") from error
+    config = OttenokConfig.from_dict(tree["ottenok"])
+    return config, own_weights(config, weights)
+
+
+def own_weights(config: OttenokConfig, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a classifier by ottenok's names; those of `to_stock`'s network are renamed.
+
+    Raises:
+        ValueError: A weight of `to_stock`'s network is missing or too small.
+    """
+    if "sequence_summary.summary.weight" not in weights:
+        return weights
+    encoder = config.encoder_config()
+    with torch.device("meta"):
+        shapes = {name: weight.shape for name, weight in OttenokClassifier(config).state_dict().items()}
+    try:
         found = {f"head.out.{part}": weights[f"sequence_summary.summary.{part}"] for part in ("weight", "bias")}
         for theirs, ours in _pairs(encoder).items():
             name = f"encoder.{ours}"
@@ -151,12 +165,12 @@ def read_stock(place: str, *, revision: str = "main") -> tuple[OttenokConfig, di
                 found |= {name: torch.zeros(shapes[name])} if name in shapes else {}
             else:
                 found[name] = weights[theirs][tuple(slice(size) for size in shapes[name])].clone()
-    except (KeyError, RuntimeError, SafetensorError) as error:
+    except (KeyError, RuntimeError) as error:
         raise ValueError(f"its weights are not those that config.json describes: {error}") from error
     wrong = [name for name, shape in shapes.items() if name not in found or found[name].shape != shape]
     if wrong:
         raise ValueError(f"its weights are not those that config.json describes: {wrong[0]}")
-    return config, found
+    return found
 
 
 def _first(config: Any) -> int:  # noqa: ANN401

@@ -18,8 +18,10 @@ from ottenok.bundle.manifest import MANIFEST, BundleManifest, TaskFacts, Trainin
 from ottenok.core.config import parse
 from ottenok.core.errors import ConfigError, ModelError
 from ottenok.core.progress import SILENT, Progress
+from ottenok.models.classifier import OttenokClassifier
 from ottenok.models.encoder import load_config
 from ottenok.models.network import save
+from ottenok.models.stock import own_weights
 from ottenok.training.facts import (
     data_facts,
     encoder_facts,
@@ -150,11 +152,13 @@ def _take_weights(parts: Parts, file: Path, facts: Path | None) -> dict[str, obj
     model = parts.network.model
     try:
         given = load_file(file)
+        if isinstance(model, OttenokClassifier):
+            given = own_weights(model.config, given)
         with safe_open(file, framework="pt") as opened:
             told = json.loads((opened.metadata() or {}).get("training", "{}")) if facts is None else read_json(facts)
         taken = parse(TrainingFacts, told, file=str(facts or file)).model_dump(exclude_unset=True)
         model.load_state_dict(given, strict=False)
-    except (OSError, SafetensorError, RuntimeError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise ModelError(f"these weights can't be taken: {error}", file=str(file)) from error
     learned = {name for name, weight in model.named_parameters() if weight.requires_grad}
     missing, unknown = sorted(learned - given.keys()), sorted(given.keys() - model.state_dict().keys())
