@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ottenok
@@ -152,6 +152,7 @@ def test_what_has_no_layer_is_refused(tmp_path: Path) -> None:
     assert caught.value.file == str(file)
 
 
+@settings(deadline=None)
 @given(noise=st.binary(max_size=60), cut=st.integers(0, 3000))
 def test_damaged_graphs_are_errors(tiny_bundle: Path, noise: bytes, cut: int) -> None:
     """Of any bytes, and of a graph cut anywhere, there is an answer or an error of ours."""
