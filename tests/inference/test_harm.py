@@ -84,9 +84,11 @@ for moment in json.loads(sys.argv[1]):
 """
 
 
-def start(*arguments: object, pause: float = 0.002) -> subprocess.Popen[str]:
-    """Begin `ottenok classify` with a fake classifier in a process of its own."""
+def start(*arguments: object, pause: float = 0.002, room: int | None = None) -> subprocess.Popen[str]:
+    """Begin `ottenok classify` with a fake classifier in a process of its own, whose files may have so many bytes."""
     code = CHILD.format(tests=str(Path(__file__).parents[1]), pause=pause)
+    if room is not None:
+        code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n{code}"
     command = [sys.executable, "-c", code, "classify", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -176,6 +178,23 @@ def test_ctrl_c_keeps_what_was_done(tmp_path: Path) -> None:
     code, err = finish(start(path, "--text", "text", "-o", out, pause=0))
     assert code == 0
     assert "rows of an interrupted run were kept" in err
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(("suffix", "room"), [(".csv", 1400), (".parquet", 9000)])
+def test_where_there_is_no_room_the_file_is_named_and_the_work_kept(tmp_path: Path, suffix: str, room: int) -> None:
+    """The first part, or the output, can't be written: exit 2 without half an output; with room the same goes on."""
+    path, out, whole = table(tmp_path / "in.csv", texts(300)), tmp_path / f"out{suffix}", tmp_path / f"whole{suffix}"
+    code, err = finish(start(path, "--text", "text", "-o", out, pause=0, room=room))
+
+    assert code == 2, err
+    assert "Make room" in err
+    assert str(tmp_path) in err
+    assert not out.exists()
+    run(path, out)
+    run(path, whole)
+    assert out.read_bytes() == whole.read_bytes()
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 def test_a_second_run_is_refused(tmp_path: Path) -> None:
@@ -292,7 +311,7 @@ def test_an_input_that_changes_during_the_run_is_refused(tmp_path: Path, harm: s
         classify_file(path, out, text="text", classifier=FAKE, progress=_Harmful())
 
     assert not out.exists()
-    assert run(path, out).rows == (181 if harm == "grown" else 180)
+    assert run(path, out).rows == (1201 if harm == "grown" else 1200)
 
 
 @pytest.mark.usefixtures("small")

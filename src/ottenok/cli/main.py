@@ -136,9 +136,9 @@ def run(arguments: list[str]) -> int:
             hint = "Set the locale, for example LC_ALL=C.UTF-8, or PYTHONUTF8=1."
         elif isinstance(error, OSError) and (error.strerror or error.errno):
             exit_code, where, message = 2, str(error.filename or ""), error.strerror or str(error)
-            full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+            full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
             hint = (
-                "Make room on the disk; the same command then goes on."
+                "Make room on the disk (or raise the limit of ulimit -f); the same command then goes on."
                 if full
                 else "Check the path, its permissions and the disk's space."
             )

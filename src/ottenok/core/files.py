@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["LockedError", "atomic_folder", "atomic_path", "atomic_write_text", "flush", "locked", "sha256_file"]
 
 _CHUNK = 1 << 20
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+# No room left, on the disk, in a quota, or under a limit on the size of files.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # Machine, process, and a number of its own; the machine, because folders are shared and process numbers are not.
 _TEMPORARY = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.(?:part|old)(?:\.[^.]*)?$")
 
