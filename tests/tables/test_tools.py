@@ -15,7 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ottenok.data.own import user_card
+from ottenok.inference.files import classify_file
+from ottenok.recipes.corpus import OwnData
+from ottenok.studies.evaluation import evaluate
+from ottenok.studies.rows import Columns
 from ottenok.tables.table import open_table
+from ottenok.training.inputs import Places
+from toys import fake_classifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,3 +175,29 @@ def test_what_a_tool_writes_is_read(tmp_path: Path, key: tuple[str, str]) -> Non
     ]
 
     assert rows == [(text, (label,)) for text, label in zip(TEXTS, LABELS, strict=True)]
+
+
+@pytest.mark.parametrize("key", MADE, ids=" ".join)
+def test_every_door_reads_it(tmp_path: Path, key: tuple[str, str]) -> None:
+    """The same columns go into a corpus, an evaluation and a classified file; tune reads as evaluate does."""
+    name, make = MADE[key]
+    make(tmp_path / name)
+    text, label = _table()[key]
+    place, classifier = tmp_path / name, fake_classifier()
+
+    card = user_card(OwnData(name="a", file=str(place), text=text, label=label), scheme=classifier.scheme)
+    found = evaluate(
+        classifier,
+        place,
+        columns=Columns(text=text, label=label),
+        baselines=False,
+        resamples=0,
+        places=Places(cache=tmp_path / "cache"),
+    )
+    report = classify_file(place, tmp_path / "out.jsonl", text=text, classifier=classifier)
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+
+    assert card.label.map == {name: name for name in LABELS}
+    assert (found.reports[0].rows, found.left_out) == (3, {})
+    assert (report.rows, dict(report.rejected)) == (3, {})
+    assert [row["predicted_label"] for row in rows] == [classifier(text).label for text in TEXTS]
