@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ottenok.bundle.folder import open_bundle
+from ottenok.bundle.foreign import foreign_manifest
 from ottenok.core.errors import BundleError
 from ottenok.tasks.decision import decide, ordered_score, probabilities
+from toys import write_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -239,3 +241,14 @@ def test_a_tokenizer_is_needed(tmp_path: Path, make_folder: Maker) -> None:
         open_bundle(folder)
 
     assert "save_pretrained" in str(caught.value.hint)
+
+
+def test_numbers_that_disagree_are_told(tmp_path: Path) -> None:
+    """`id2label` holds, as in transformers' pipeline; a `label2id` of another order is told."""
+    write_config(tmp_path / "other", ["neg", "pos"], label2id={"neg": 1, "pos": 0})
+    write_config(tmp_path / "same", ["neg", "pos"], label2id={"neg": 0, "pos": 1})
+
+    other, same = (foreign_manifest(tmp_path / name) for name in ("other", "same"))
+    assert other.scheme.labels == same.scheme.labels == ("neg", "pos")
+    assert any("label2id gives" in note for note in other.notes)
+    assert not any("label2id" in note for note in same.notes)

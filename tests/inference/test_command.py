@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from ottenok.cli.classify import classify
+from ottenok.cli.main import run
 from ottenok.core.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -193,3 +194,49 @@ def test_the_old_spelling_of_json_is_read(tiny_bundle: Path) -> None:
     result = CliRunner().invoke(classify, ["раз", "-m", str(tiny_bundle), "--format", "json"])
     assert json.loads(result.stdout)["windows"] == 1
     assert "is now --json" in result.stderr
+
+
+def test_quiet_and_verbose_may_stand_anywhere(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Quiet tells nothing but faults, verbose also how the file was read; after `--` they are texts."""
+    path = tmp_path / "in.csv"
+    path.write_text("n;text\n1;раз\n2;\n", encoding="utf-8")
+    told = {}
+    for name, options in (("quiet", ["-q"]), ("usual", []), ("verbose", ["--verbose"])):
+        out = str(tmp_path / f"{name}.csv")
+        command = [*options, "classify", str(path), "--text", "text", "-o", out, "-m", str(tiny_bundle)]
+        assert run(command) == 0
+        told[name] = capsys.readouterr().err
+
+    assert told["quiet"] == ""
+    assert "Rows left out, empty text: 1" in told["usual"]
+    assert "Read as csv, utf-8, delimiter ';'" in told["verbose"].replace(told["usual"], "")
+    assert run(["classify", "нет.csv", "--quiet"]) == 2
+    assert "is a file" in capsys.readouterr().err
+    assert run(["classify", "-m", str(tiny_bundle), "--", "-q"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("ottenok cla", "plain,classify"),
+        ("ottenok classify --precision f", "plain,fp32"),
+        ("ottenok classify a", "file,a"),
+    ],
+)
+def test_the_shell_completes(
+    words: str, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Commands, values and names of files, by click's own completion."""
+    for name, value in (
+        ("_OTTENOK_COMPLETE", "bash_complete"),
+        ("COMP_WORDS", words),
+        ("COMP_CWORD", str(words.count(" "))),
+    ):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as left:
+        run([])
+    assert left.value.code == 0
+    assert expected in capsys.readouterr().out.splitlines()

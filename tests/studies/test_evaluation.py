@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from ottenok.bundle.manifest import SchemeFacts
+from ottenok.cli.main import cli
 from ottenok.core.errors import ConfigError, DataError, SchemeError
 from ottenok.core.schemes import load_scheme
 from ottenok.data.corpus import COLUMNS
@@ -23,7 +25,7 @@ from ottenok.tasks.predictions import load_predictions
 from ottenok.tasks.report import Report
 from ottenok.tasks.task import Task
 from ottenok.training.inputs import Places
-from toys import fake_classifier
+from toys import fake_classifier, tiny_manifest, write_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -225,3 +227,19 @@ def test_an_empty_split_is_refused(tmp_path: Path, places: Places) -> None:
 
     with pytest.raises(DataError, match="the corpus has no test rows"):
         read_rows(folder, SENTIMENT, places=places)
+
+
+def test_several_columns_of_labels_are_all_read(tmp_path: Path) -> None:
+    """`--label joy --label anger`, typed: each column counts, and not the last alone."""
+    model = write_bundle(tmp_path / "model", tiny_manifest("emotions-7"))
+    names = load_scheme("emotions-7").labels
+    rows = [[text, *(int(at == place) for at in range(len(names)))] for place, text in enumerate(["а", "б", "в"])]
+    with (tmp_path / "a.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([["text", *names], *rows])
+    labels = [part for name in names for part in ("--label", name)]
+    options = ["--no-baselines", "--resamples", "0", "--json"]
+    done = CliRunner().invoke(cli, ["evaluate", str(model), str(tmp_path / "a.csv"), *labels, *options])
+
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)["reports"][0]["labels"]
+    assert [one["support"] for one in found] == [1, 1, 1, 0, 0, 0, 0]

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 import random
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import ottenok
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.train
 pytest.importorskip("torch")
@@ -50,6 +48,10 @@ name = "both"
 tasks = ["sentiment-3", "emotions-7"]
 [clean]
 near = false
+[split]
+train = 0.7
+validation = 0.15
+test = 0.15
 [[sources]]
 own = {{ name = "reviews", file = "{tmp_path}/reviews.jsonl", text = "text", label = "label", scheme = "sentiment-3" }}
 [[sources]]
@@ -83,6 +85,17 @@ tasks = ["emotions-7"]
 
     page = ottenok.report(trained.bundle.folder, tmp_path / "report").page
     assert "emotions-7" in page.read_text(encoding="utf-8")
+
+    # A folder that is given away says nothing of the machine that made it.
+    places = [str(tmp_path), str(tmp_path.parent), str(Path(ottenok.__file__).parent), sys.prefix, str(Path.home())]
+    for file in (path for path in trained.bundle.folder.rglob("*") if path.is_file()):
+        data = file.read_bytes()
+        assert [place for place in places if place.encode() in data] == [], file
+
+    told = CliRunner().invoke(cli, ["export", str(tmp_path / "run"), "--int8", str(tmp_path / "corpus"), "--json"])
+    assert told.exit_code == 0, told.output
+    measured = json.loads(told.stdout)["int8"]["tasks"]
+    assert all(measured[task.name]["macro_f1"] is not None for task in corpus.tasks)
 
     classifier = ottenok.load(trained.bundle.folder, precision="fp32")
     texts = ["чудесно книга хорошо", "ужасно улица плохо", "дом лес день"]

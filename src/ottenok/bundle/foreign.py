@@ -136,6 +136,10 @@ def foreign_manifest(folder: Path) -> BundleManifest:
         notes.append("The labels have no names but LABEL_0 and so on: the model's card may say what they mean.")
     elif read_labels({"id2label": config.get("id2label"), "num_labels": len(labels)}, file=file) != labels:
         notes.append("The labels' names are those of label2id; id2label does not name them.")
+    turned = config.get("label2id")
+    numbers = turned if isinstance(turned, dict) else {}
+    if any(str(numbers.get(name, place)) != str(place) for place, name in enumerate(labels)):
+        notes.append("label2id gives the labels other numbers than id2label, which holds, as in transformers.")
     scheme = recognise(labels, several=activation == "sigmoid")
     # The least of what the positions, the tokenizer and good sense allow. Tokenizers write 1e30 for "not set", and then
     # truncation does nothing, so only real lengths count.

@@ -278,9 +278,14 @@ class _Reader:
             if end < len(self._text) or isinstance(value, (dict, list, str)):
                 self._at = end
                 return value
-            if len(self._text) - self._at > limit:
+            held = len(self._text) - self._at
+            if held > limit:
                 raise too_long(self._row + 1, file=self._file, limit=limit)
-            if not self._more():
+            more = self._more()
+            # What is long is not read again with each piece, but when there is twice as much of it.
+            while more and len(self._text) - self._at < min(2 * held, limit + 1) and self._more():
+                pass
+            if not more:
                 if self._keys is not None and (faulty := self._passed(limit)) is not None:
                     return faulty
                 raise DataError(
