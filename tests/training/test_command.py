@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import re
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from ottenok.cli.train import train as command
-from ottenok.core.errors import ConfigError, DataError
+from ottenok.core.errors import ConfigError, DataError, ModelError, OttenokError
 from ottenok.recipes.train import DataOptions
 from ottenok.training.inputs import Places, corpus_of
 
@@ -107,3 +109,40 @@ def test_what_to_learn_from_must_be_said(tmp_path: Path) -> None:
         corpus_of(DataOptions(file=str(tmp_path / "x.csv")), places)
     with pytest.raises(DataError, match="no corpus"):
         corpus_of(DataOptions(corpus=str(tmp_path)), places)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("run.device", "cuda", "GPU|CUDA"),
+        ("run.precision", "fp16", "fp16 needs a GPU"),
+        ("model.encoder", "./nowhere", "nowhere"),
+    ],
+)
+def test_what_can_not_work_is_said_before_the_long_work(tmp_path: Path, key: str, value: str, message: str) -> None:
+    """Device, number format and encoder are looked at before the data, which here is not even there."""
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    given = ["default", "-o", str(tmp_path / "out"), "--corpus", str(tmp_path / "absent"), "--run.device", "cpu"]
+    result = CliRunner().invoke(command, [*given, f"--{key}", value])
+
+    assert isinstance(result.exception, (ConfigError, ModelError))
+    assert re.search(message, str(result.exception))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.train
+def test_a_disk_without_room_for_checkpoints_is_told_first(
+    toy_corpus: Corpus, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first step, with the bytes that are needed."""
+    pytest.importorskip("torch")
+    real = shutil.disk_usage
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: real(place)._replace(free=1000))
+    given = ["default", "-o", str(tmp_path / "out"), "--corpus", str(toy_corpus.folder), "--text.max_length", "32"]
+    result = CliRunner().invoke(command, [*given, "--model.encoder", str(tiny)])
+
+    assert isinstance(result.exception, OttenokError)
+    assert "disk" in str(result.exception)
