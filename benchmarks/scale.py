@@ -193,7 +193,8 @@ def kills(data: Path, rows: int, count: int, seed: int) -> dict[str, Any]:
             # Ray begins a killed worker's piece again, so the run goes on to the next kill; the others end it.
             while (done := sum(victims.values())) < count:
                 victim = order[done % len(order)]
-                parts = len(list((work / "out").glob("part-*.parquet")))
+                # A worker dies at its first piece or later; the others when something new is there.
+                parts = len(list((work / "out").glob("part-*.parquet"))) + (victim != "worker" or done % 8 > 3)
                 if not kill(process, victim, work / "out", parts, chance.uniform(0.0, 2.0)):
                     break
                 victims[victim] += 1

@@ -69,6 +69,8 @@ def started(address: str = LOCAL, *, workers: int | None = None) -> Iterator[Any
         finally:
             ray.shutdown()
         return
+    # Ray lets its workers give way to all else; here they compute as `ottenok classify` itself does.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     # Sockets lie in it, whose paths may have a hundred characters.
     root = Path("/tmp")  # noqa: S108 - mkdtemp makes a folder of this user alone in it
     home = tempfile.mkdtemp(prefix="ottenok-ray-", dir=root if root.is_dir() else None)
