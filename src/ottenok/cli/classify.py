@@ -201,10 +201,9 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     if cluster is not None:
         from ottenok.cli.cluster import classify_cluster
 
-        if place is None:
-            raise click.UsageError("a cluster reads one file, folder, glob or address, and no standard input")
-        if columns is not None or kind is not None or explain:
-            raise click.UsageError("--columns, --output-format and --explain do not go with --cluster")
+        if place is None or kind is not None or explain:
+            told = "--cluster reads one file, folder, glob or address, and writes Parquet"
+            raise click.UsageError(f"{told}: no standard input, no --output-format, no --explain")
         classify_cluster(place, out, column, chosen, options, cluster, workers, bars, as_json=as_json)
         return
     from ottenok.cli.classify_files import classify_files, pairs_of

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from ottenok.cluster.places import Input
     from ottenok.core.progress import Progress
     from ottenok.inference.classifier import Classifier
+    from ottenok.inference.outputs import Writer
+    from ottenok.tables.table import Table
     from ottenok.tasks.task import Task
 
 __all__ = ["FolderReport", "Piece", "classify_folder"]
@@ -187,7 +189,7 @@ def _identity(inputs: list[Input], classifier: Classifier, text: str, options: F
         "inputs": [asdict(one) for one in inputs],
         "text": text,
         "table": asdict(options.table),
-        "columns": list(AnswerColumns(classifier.tasks, options.prefix).names),
+        "columns": list(AnswerColumns(classifier.tasks, options.prefix, options.columns).names),
         "model": _model_identity(classifier),
         "version": __version__,
     }
@@ -327,7 +329,7 @@ class _Job:
         left = sum(piece.rows for piece in missing)
         resumed = sum(piece.rows for piece in self.pieces) - left
         loaded = tuple(model.items())
-        calls = ((piece, loaded, expected, self._folder, self._identity, self._options.prefix) for piece in missing)
+        calls = ((piece, loaded, expected, self._folder, self._identity, self._options) for piece in missing)
         with stage(self._progress, "classify", total=resumed + left, unit="rows"):
             self._progress.advance(resumed)
             for (piece, *_), _ in self._crew.spread(_classify_piece, calls):
@@ -412,7 +414,7 @@ def _read_input(
             wanted=(text,),
         )
         place = table.find(text)
-        columns = AnswerColumns(tasks, prefix)
+        columns = AnswerColumns(tasks, prefix, options.columns)
         writer = open_writer(table, columns, Path("part.parquet"), header=options.table.header)
         more = [f"{prefix}{name}" for name in ("file", "row", "reject", "content", "text")]
         for name in more:
@@ -423,47 +425,6 @@ def _read_input(
                     file=one.path,
                     key=name,
                 )
-        every = list(range(len(table.columns)))
-        wanted = [*every, *([] if place in every else [place])]
-        nothing: list[Any] = [None] * len(columns.names)
-
-        def groups() -> Iterator[pa.Table]:
-            """Yield what is classified together, with the rows that can't be."""
-            for block in table.blocks(wanted, rows=CHUNK_ROWS, raw=True):
-                texts, faults = read_texts(block, wanted.index(place), table, options.table.max_record)
-                broken = block.rejects
-                for part in [*cut_rows(texts), *([slice(0, 0)] if not texts and broken else [])]:
-                    kept = range(part.start, part.stop)
-                    chunk = Chunk(
-                        rows=len(kept),
-                        texts=[],
-                        raw=block.raw.take(list(kept)) if hasattr(block.raw, "take") else [],
-                        cells=[[cell[at] for cell in block.cells[: len(every)]] for at in kept]
-                        if writer.wants_cells
-                        else [],
-                        rejects=[],
-                    )
-                    found = writer.piece(chunk, [nothing] * len(kept))
-                    if broken:
-                        empty = [pa.nulls(len(broken), field.type) for field in found.schema]
-                        found = pa.concat_tables([found, pa.table(empty, schema=found.schema)])
-                    faulty = [
-                        None if fault is None else excerpt("" if cell is None else str(cell)[:1000])
-                        for fault, cell in zip(faults[part], block.cells[wanted.index(place)][part], strict=True)
-                    ]
-                    rest: dict[str, pa.Array] = {
-                        more[0]: pa.array([one.path] * found.num_rows, pa.string()),
-                        more[1]: pa.array([*block.numbers[part], *(row.row for row in broken)], pa.int64()),
-                        more[2]: pa.array([*faults[part], *(row.reason for row in broken)], pa.string()),
-                        more[3]: pa.array([*faulty, *(row.content for row in broken)], pa.string()),
-                        more[4]: pa.array([*texts[part], *([None] * len(broken))], pa.large_string()),
-                    }
-                    for name, values in rest.items():
-                        found = found.append_column(name, values)
-                    reasons.update(reason for reason in rest[more[2]].to_pylist() if reason is not None)
-                    yield found.sort_by(more[1]) if broken else found
-                    broken = []
-
         held: list[pa.Table] = []
 
         def close() -> None:
@@ -475,27 +436,62 @@ def _read_input(
             held.clear()
 
         schema = None
-        for group in groups():
+        for group in _groups(table, place, writer, len(columns.names), more, one.path, options.table.max_record):
             schema = group.schema
+            reasons.update(reason for reason in group.column(more[2]).to_pylist() if reason is not None)
             held.append(group)
             if sum(one.num_rows for one in held) >= rows or sum(one.nbytes for one in held) >= _PIECE_BYTES:
                 close()
         if held:
             close()
         if schema is None:
-            schema = writer.piece(
-                Chunk(
-                    rows=0,
-                    texts=[],
-                    raw=table.schema.empty_table().to_batches()[0] if isinstance(table, ParquetTable) else [],
-                    cells=[],
-                    rejects=[],
-                ),
-                [],
-            ).schema
+            nothing = pa.RecordBatch.from_pylist([], schema=table.schema) if isinstance(table, ParquetTable) else []
+            schema = writer.piece(Chunk(rows=0, texts=[], raw=nothing, cells=[], rejects=[]), []).schema
     kinds = {field.name: str(field.type) for field in schema if field.name not in more}
     facts = {"file": one.path, "columns": kinds, "pieces": pieces, "reasons": dict(reasons)}
     folder.write_text(f"{_PIECES}/{number:06d}.json", json.dumps(facts, ensure_ascii=False))
+
+
+def _groups(
+    table: Table, place: int, writer: Writer, width: int, names: list[str], file: str, limit: int
+) -> Iterator[pa.Table]:
+    """Yield what is classified together, with the rows that can't be.
+
+    The columns are the table's, empty ones for the answers, and then those of `names`: file, row, reject, content, and
+    the text as it is to be read.
+    """
+    import pyarrow as pa
+
+    every = list(range(len(table.columns)))
+    wanted = [*every, *([] if place in every else [place])]
+    column = wanted.index(place)
+    for block in table.blocks(wanted, rows=CHUNK_ROWS, raw=True):
+        texts, faults = read_texts(block, column, table, limit)
+        broken = block.rejects
+        for part in [*cut_rows(texts), *([slice(0, 0)] if not texts and broken else [])]:
+            kept = list(range(part.start, part.stop))
+            cells = [[cell[at] for cell in block.cells[: len(every)]] for at in kept] if writer.wants_cells else []
+            raw = block.raw.take(kept) if hasattr(block.raw, "take") else []
+            chunk = Chunk(rows=len(kept), texts=[], raw=raw, cells=cells, rejects=[])
+            found = writer.piece(chunk, [[None] * width] * len(kept))
+            if broken:
+                empty = [pa.nulls(len(broken), field.type) for field in found.schema]
+                found = pa.concat_tables([found, pa.table(empty, schema=found.schema)])
+            faulty = [
+                None if fault is None else excerpt("" if cell is None else str(cell)[:1000])
+                for fault, cell in zip(faults[part], block.cells[column][part], strict=True)
+            ]
+            rest = [
+                pa.array([file] * found.num_rows, pa.string()),
+                pa.array([*block.numbers[part], *(row.row for row in broken)], pa.int64()),
+                pa.array([*faults[part], *(row.reason for row in broken)], pa.string()),
+                pa.array([*faulty, *(row.content for row in broken)], pa.string()),
+                pa.array([*texts[part], *([None] * len(broken))], pa.large_string()),
+            ]
+            for name, values in zip(names, rest, strict=True):
+                found = found.append_column(name, values)
+            yield found.sort_by(names[1]) if broken else found
+            broken = []
 
 
 @lru_cache(maxsize=1)
@@ -517,12 +513,17 @@ def _model(loaded: tuple[tuple[str, Any], ...], expected: str) -> Classifier:
 
 
 def _classify_piece(
-    piece: Piece, loaded: tuple[tuple[str, Any], ...], expected: str, folder: Folder, identity: str, prefix: str
+    piece: Piece,
+    loaded: tuple[tuple[str, Any], ...],
+    expected: str,
+    folder: Folder,
+    identity: str,
+    options: FileOptions,
 ) -> None:
     """Write a piece's part."""
     import pyarrow.parquet as pq
 
-    classifier, text = _model(loaded, expected), f"{prefix}text"
+    classifier, text = _model(loaded, expected), f"{options.prefix}text"
     with (
         folder.read(f"{_PIECES}/{piece.name}") as stream,
         pq.ParquetFile(stream) as parquet,
@@ -533,15 +534,15 @@ def _classify_piece(
         schema = schema.with_metadata({**(schema.metadata or {}), _MARK: identity.encode()})
         with pq.ParquetWriter(target, schema) as writer:
             for number in range(parquet.metadata.num_row_groups):
-                group = _answered(parquet.read_row_group(number), classifier, prefix).drop_columns(text)
+                group = _answered(parquet.read_row_group(number), classifier, options).drop_columns(text)
                 writer.write_table(group, row_group_size=max(group.num_rows, 1))
 
 
-def _answered(group: pa.Table, classifier: Classifier, prefix: str) -> pa.Table:
+def _answered(group: pa.Table, classifier: Classifier, options: FileOptions) -> pa.Table:
     """Return the rows with their answers; a text at which the model fails is a reject."""
     import pyarrow as pa
 
-    columns = AnswerColumns(classifier.tasks, prefix)
+    columns, prefix = AnswerColumns(classifier.tasks, options.prefix, options.columns), options.prefix
 
     def values(texts: list[str]) -> list[list[Any]]:
         prepared = classifier.prepare(texts, pairs=True)
