@@ -114,13 +114,15 @@ def test_a_folder_of_parquet_keeps_its_types(cluster: str, bundle: Path, tmp_pat
         pq.write_table(pa.table({"n": pa.array([number], pa.int8()), "text": ["很好"]}), place / "a.parquet")
     (tmp_path / "in" / "_SUCCESS").write_text("", encoding="utf-8")
     given = [str(tmp_path / "in"), "--text", "text", "-m", str(bundle), "-o", str(tmp_path / "out")]
-    given += ["--cluster", cluster, "--json"]
+    given += ["--cluster", cluster, "--json", "--columns", "label"]
     first, second = (json.loads(CliRunner().invoke(command, given, catch_exceptions=False).stdout) for _ in range(2))
     assert (first["files"], first["rows"], first["finished"], second["finished"]) == (3, 3, False, True)
     table = pa.concat_tables(pq.read_table(file) for file in sorted((tmp_path / "out").glob("*.parquet")))
     assert table.schema.field("n").type == pa.int8()
     assert table.column("n").to_pylist() == [0, 1, 2]
     assert table.schema.field("predicted_row").type == pa.int64()
+    assert "predicted_label" in table.column_names
+    assert "predicted_confidence" not in table.column_names
 
 
 @pytest.mark.parametrize("scheme", ["file://", "local://"])
