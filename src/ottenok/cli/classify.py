@@ -134,6 +134,10 @@ def classify(  # noqa: PLR0913 - click passes each option by name
         as_json = as_json or style == "json"
     # Half a request is refused before a model is loaded.
     place = sources[0] if len(sources) == 1 and sources[0] != "-" else None
+    if cluster is not None and (place is None or column is None or kind is not None or explain):
+        raise click.UsageError(
+            "--cluster takes one FILE, --text COLUMN and -o FOLDER: no -, --output-format, --explain"
+        )
     if column is None:
         if len(sources) > 1:
             raise click.UsageError(
@@ -171,21 +175,9 @@ def classify(  # noqa: PLR0913 - click passes each option by name
         from ottenok.cli.bars import Bars
 
         bars = Bars()
-    chosen: dict[str, Any] = {
-        "model": model,
-        "precision": precision,
-        "max_windows": max_windows,
-        "read": read,
-        "tasks": tasks or None,
-        "device": device,
-        "always": always,
-        "cache": cache,
-    }
+    chosen: dict[str, Any] = {"model": model, "precision": precision, "max_windows": max_windows, "read": read}
+    chosen |= {"tasks": tasks or None, "device": device, "cache": cache}
     if column is None or out is None:
-        if cluster is not None:
-            raise click.UsageError(
-                "--cluster needs a table: ottenok classify FILE --text COLUMN -o FOLDER --cluster local"
-            )
         classifier = load(**chosen, threads=threads, progress=bars)
         # Typed lines are answered one by one; piped ones in blocks, which fill batches.
         waiting = place is not None or sys.stdin.isatty()
@@ -201,10 +193,7 @@ def classify(  # noqa: PLR0913 - click passes each option by name
     if cluster is not None:
         from ottenok.cli.cluster import classify_cluster
 
-        if place is None or kind is not None or explain:
-            told = "--cluster reads one file, folder, glob or address, and writes Parquet"
-            raise click.UsageError(f"{told}: no standard input, no --output-format, no --explain")
-        classify_cluster(place, out, column, chosen, options, cluster, workers, bars, as_json=as_json)
+        classify_cluster(sources[0], out, column, chosen, options, cluster, workers, bars, as_json=as_json)
         return
     from ottenok.cli.classify_files import classify_files, pairs_of
 
