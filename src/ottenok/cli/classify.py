@@ -176,7 +176,7 @@ def classify(  # noqa: PLR0913 - click passes each option by name
 
         bars = Bars()
     chosen: dict[str, Any] = {"model": model, "precision": precision, "max_windows": max_windows, "read": read}
-    chosen |= {"tasks": tasks or None, "device": device, "cache": cache}
+    chosen |= {"tasks": tasks or None, "device": device, "always": always, "cache": cache}
     if column is None or out is None:
         classifier = load(**chosen, threads=threads, progress=bars)
         # Typed lines are answered one by one; piped ones in blocks, which fill batches.
