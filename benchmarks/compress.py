@@ -34,7 +34,7 @@ def table(found: dict[str, Any]) -> str:
             worst = f"{one['cell']} {-one['cell_loss']:+.3f}" if one["cell"] else "-"
             change = f"{0.0 - one['loss']:+.4f}"
             lines.append(f"{head} | {task} | {one['macro_f1']:.3f} | {change} | {one['same']:.1%} | {worst} |")
-            head = "| | | | "
+            head = "| | | |"
     told = [f"- {step['name']}: {step['told']}." for step in found["steps"][1:]]
     return "\n".join([*lines, "", *told, "", f"{found['what']}"])
 

@@ -270,6 +270,17 @@ def test_a_claim_of_non_commercial_weights_names_its_reason(card: Callable[..., 
     assert _first_line(text).startswith("**Non-commercial use only** (CC-BY-NC-SA-4.0).")
 
 
+def test_a_set_whose_code_alone_is_free_names_no_free_licence(card: Callable[..., str]) -> None:
+    """A set under MIT whose texts are non-commercial makes the licence `other`, in the head and in the first line."""
+    texts = _source("subtitles", "MIT", False)
+    for claimed in ("MIT", "other"):
+        text = card(OPEN, texts, licence=LicenceFacts(id=claimed, commercial=claimed == "MIT", statement="Because."))
+        assert _first_line(text) == "**Non-commercial use only**. Trained on: subtitles."
+        data = ModelCard(text).data
+        assert (data.license, data.license_name) == ("other", "non-commercial")
+        assert "Weights: other; commercial use: no." in text
+
+
 def test_open_terms_need_no_warning(card: Callable[..., str]) -> None:
     """Where everything may be used commercially the card begins with the name."""
     assert _first_line(card(OPEN)) == "# small"

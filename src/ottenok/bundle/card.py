@@ -37,6 +37,24 @@ __all__ = [
 _LINK = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&*+,;=%\-]+")
 
 
+# Licence names that the hub knows; anything else is `other` with a name.
+_HUB_LICENCES = frozenset(
+    {
+        *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "mpl-2.0", "openrail"),
+        *("gpl-3.0", "lgpl-3.0", "agpl-3.0"),
+        *("cc0-1.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nd-4.0"),
+        *("cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
+        "unknown",
+    }
+)
+
+
+def _permits(licence: str) -> bool:
+    """Say whether a licence's name alone would tell that commercial use is allowed."""
+    name = licence.lower()
+    return name in _HUB_LICENCES - {"unknown"} and "-nc" not in name
+
+
 def trained_on(manifest: BundleManifest) -> tuple[SourceFacts, ...]:
     """Return the sources with rows that training or the choice of thresholds saw."""
     sources = manifest.data.sources if manifest.data else ()
@@ -46,16 +64,19 @@ def trained_on(manifest: BundleManifest) -> tuple[SourceFacts, ...]:
 def terms(manifest: BundleManifest) -> LicenceFacts:
     """Return the strictest terms: a source that forbids commercial use wins over what the weights claim.
 
-    Terms that are unknown anywhere leave the whole unknown, but under the licence that the weights name.
+    Terms that are unknown anywhere leave the whole unknown, but under the licence that the weights name. Where
+    commercial use is forbidden no licence is named whose name allows it, but `other`: a set's may be of its code alone.
     """
     claimed, sources = manifest.licence, trained_on(manifest)
     barring = [source for source in sources if source.licence.commercial is False]
-    if barring and claimed.commercial is not False:
-        names = ", ".join(source.name for source in barring)
-        return LicenceFacts(id=barring[0].licence.id, commercial=False, statement=f"Because of: {names}.")
-    if claimed.commercial is False:
+    if barring or claimed.commercial is False:
         # A permissive name over non-commercial data would mislead whoever reads only the name.
-        return claimed.model_copy(update={"id": barring[0].licence.id}) if barring else claimed
+        names = [*(source.licence.id for source in barring), claimed.id]
+        id_ = next((name for name in names if not _permits(name) and name != "unknown"), "other")
+        if claimed.commercial is False:
+            return claimed.model_copy(update={"id": id_})
+        told = ", ".join(source.name for source in barring)
+        return LicenceFacts(id=id_, commercial=False, statement=f"Because of: {told}.")
     if claimed.commercial is None or any(source.licence.commercial is None for source in sources):
         return claimed.model_copy(update={"commercial": None})
     return claimed
@@ -68,11 +89,12 @@ def warning(manifest: BundleManifest, *, plain: bool = False) -> str | None:
     if found.commercial is True:
         return None
     strict = [source for source in sources if source.licence.commercial is found.commercial]
-    names = escape("; ".join(f"{source.name} ({source.licence.id})" for source in strict))
-    if found.commercial is False:
-        return f"{bold}Non-commercial use only{bold} ({escape(found.id)})." + (
-            f" Trained on: {names}." if names else ""
-        )
+    sets = [(source.name, source.licence.id) for source in strict]
+    forbidden = found.commercial is False
+    names = escape("; ".join(name if forbidden and _permits(one) else f"{name} ({one})" for name, one in sets))
+    if forbidden:
+        told = "" if found.id == "other" else f" ({escape(found.id)})"
+        return f"{bold}Non-commercial use only{bold}{told}." + (f" Trained on: {names}." if names else "")
     return f"{bold}Terms partly unknown: check them before commercial use.{bold}" + (
         f" The publishers of these training sets state no terms: {names}." if names else ""
     )
@@ -144,16 +166,6 @@ def limits(manifest: BundleManifest, *, plain: bool = False) -> list[str]:
     ]
 
 
-# Licence names that the hub knows; anything else is `other` with a name.
-_HUB_LICENCES = frozenset(
-    {
-        *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "mpl-2.0", "openrail"),
-        *("gpl-3.0", "lgpl-3.0", "agpl-3.0"),
-        *("cc0-1.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nd-4.0"),
-        *("cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
-        "unknown",
-    }
-)
 _LANGUAGE_TAGS = {"ru": "russian", "zh": "chinese", "en": "english"}
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+")
 # ottenok's metrics by the hub's names for them.
@@ -166,7 +178,8 @@ def front_matter(manifest: BundleManifest, *, library: str) -> str:
     Each value is written as JSON, which is YAML too: nothing needs quoting rules, and nothing in a name can break out.
     The results are those on the test rows, or on the first rows that there are.
     """
-    licence = terms(manifest).id.lower()
+    found = terms(manifest)
+    licence = "non-commercial" if found.id == "other" and found.commercial is False else found.id.lower()
     kinds = dict.fromkeys(task.scheme.kind for task in manifest.tasks)
     topics = dict.fromkeys(
         "sentiment-analysis" if task.scheme.values else "emotion-classification" for task in manifest.tasks
