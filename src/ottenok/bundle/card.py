@@ -384,7 +384,7 @@ def _training(manifest: BundleManifest) -> str:
     if manifest.created:
         lines.append(f"- Trained: {escape_markdown(manifest.created)}")
     if (took := manifest.training) is not None and took.texts:
-        where = f", {escape_markdown(took.elsewhere)}" if took.elsewhere else ""
+        where = f". {escape_markdown(took.elsewhere)}" if took.elsewhere else ""
         lines.append(
             f"- Learned from {took.texts:,} texts, {took.tokens:,} tokens, each as often as it was read "
             f"({took.epochs:g} epochs), in {took.seconds / 60.0:,.1f} minutes on {escape_markdown(took.device)} "
