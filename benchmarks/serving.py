@@ -267,7 +267,8 @@ def table(result: dict[str, Any]) -> str:
     """Return the tables of `docs/serving.md`."""
     engine = result["bare engine"]
     lines = [
-        f"{result['machine']}. wrk and the server share the machine; {result['seconds']:g} s a cell.",
+        f"{result['machine']}. wrk, the server and whatever else ran share the machine: at a load above 2 read ratios, "
+        f"and not even those to the digit. {result['seconds']:g} s a cell.",
         "",
         "| clients | server | requests/s | times plain | p50 ms | p95 ms | p99 ms |",
         "|---|---|---|---|---|---|---|",

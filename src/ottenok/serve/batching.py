@@ -368,7 +368,9 @@ class Engine:
                 measured = min((ended - begun) / ids.size, 4 * self._seconds_per_token)
                 self._seconds_per_token += 0.05 * (measured - self._seconds_per_token)
             for bulk, jobs in done.items():
-                if jobs:
+                if jobs and self._desks[bulk].empty():
+                    self._decide(jobs)  # nothing gathers: to hand it over would only take time
+                elif jobs:
                     self._desks[bulk].put(jobs)
             self._loop.call_soon_threadsafe(self._computed, len(batch), ids.size)
 
