@@ -266,9 +266,12 @@ def machine() -> str:
 def table(result: dict[str, Any]) -> str:
     """Return the tables of `docs/serving.md`."""
     engine = result["bare engine"]
-    lines = [
+    said = (
         f"{result['machine']}. wrk, the server and whatever else ran share the machine: at a load above 2 read ratios, "
-        f"and not even those to the digit. {result['seconds']:g} s a cell.",
+        f"and not even those to the digit. {result['seconds']:g} s a cell."
+    )
+    lines = [
+        said,
         "",
         "| clients | server | requests/s | times plain | p50 ms | p95 ms | p99 ms |",
         "|---|---|---|---|---|---|---|",
