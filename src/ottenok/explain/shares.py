@@ -17,12 +17,25 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-__all__ = ["LONGEST", "word_shares"]
+__all__ = ["LONGEST", "check_length", "word_shares"]
 
 # Characters of a text that can be explained.
 LONGEST = 20_000
 # Words of a text that are told apart, and of a part of a very long one.
 _MOST, _FEWEST = 600, 6
+
+
+def check_length(text: str) -> None:
+    """Refuse a text that is too long to be explained.
+
+    Raises:
+        InputError: It has more than 20,000 characters.
+    """
+    if len(text) > LONGEST:
+        raise InputError(
+            f"the text has {len(text):,} characters, and at most {LONGEST:,} can be explained",
+            hint="Explain a part of it.",
+        )
 
 
 def word_shares(
@@ -48,15 +61,7 @@ def word_shares(
         logits: The logits of texts; the empty one's is the base.
         windows: In how many windows the text would be read whole.
         read: Which of them are read.
-
-    Raises:
-        InputError: The text is longer than can be explained.
     """
-    if len(text) > LONGEST:
-        raise InputError(
-            f"the text has {len(text):,} characters, and at most {LONGEST:,} can be explained",
-            hint="Explain a part of it.",
-        )
     base, whole = logits(["", text]).tolist()
     words = find_words(text)
     sizes = np.array([len(word.text) for word in words], dtype=np.float64)

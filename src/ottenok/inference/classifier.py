@@ -21,7 +21,7 @@ from ottenok.core.language import read_language
 from ottenok.core.progress import SILENT
 from ottenok.core.suggest import suggest
 from ottenok.explain.explanation import Explanation
-from ottenok.explain.shares import word_shares
+from ottenok.explain.shares import check_length, word_shares
 from ottenok.inference.familiarity import doubts, knows, measures, unfamiliarity
 from ottenok.inference.prediction import Prediction, TaskAnswer
 from ottenok.inference.tokens import TokenBatch, cut_batches, slices
@@ -421,6 +421,7 @@ class Classifier:
         """
         if not isinstance(text, str):
             raise InputError(f"expected a text, found {type(text).__name__}", hint="One text is explained at a time.")
+        check_length(text)
         chosen = find_task(self.tasks, task)
         # A few words of a text in capitals are read as the whole is, though alone they would be no shouting.
         options = replace(self.manifest.text, capitals="keep")
