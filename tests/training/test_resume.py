@@ -191,3 +191,18 @@ def test_two_trainings_in_one_folder_and_strangers_folders(toy_corpus: Corpus, t
     with pytest.raises(ConfigError, match=r"it holds README\.md"), open_run(strange, recipe, toy_corpus, resume=True):
         pass
     assert [path.name for path in strange.iterdir()] == ["README.md"]
+
+
+def test_a_run_knows_the_versions_that_it_began_with(toy_corpus: Corpus, tiny: Path, tmp_path: Path) -> None:
+    """Those of ottenok, torch and onnxruntime stand in its identity; others at its resumption are told, not refused."""
+    from ottenok.training.folder import RUN_FILE, open_run
+
+    recipe, file = parse(TrainRecipe, _recipe(tiny)), tmp_path / "out" / RUN_FILE
+    with open_run(tmp_path / "out", recipe, toy_corpus, resume=False):
+        pass
+    identity = json.loads(file.read_text(encoding="utf-8"))
+    assert {"ottenok", "onnxruntime", "torch"} <= identity["versions"].keys()
+    identity["versions"]["torch"] = "1.0"
+    file.write_text(json.dumps(identity), encoding="utf-8")
+    with open_run(tmp_path / "out", recipe, toy_corpus, resume=True) as folder:
+        assert folder.began_with == ("torch 1.0",)

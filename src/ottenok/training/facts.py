@@ -30,7 +30,7 @@ __all__ = [
     "versions",
 ]
 
-_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
+_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "onnxruntime")
 # Licences that surely allow commercial use; of any other that does not say NC, nothing is claimed.
 _PERMISSIVE = frozenset(
     {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "CC-BY-SA-4.0", "CC0-1.0", "ISC", "MIT", "Unlicense"}

@@ -14,7 +14,7 @@ from ottenok.data.corpus import CORPUS_FILE
 from ottenok.recipes.model import ModelOptions
 from ottenok.recipes.old_keys import translated
 from ottenok.recipes.train import TrainRecipe
-from ottenok.training.facts import public_recipe
+from ottenok.training.facts import public_recipe, versions
 from ottenok.training.hardware import rank
 
 if TYPE_CHECKING:
@@ -61,11 +61,13 @@ class RunFolder:
         path: The folder, which becomes the trained classifier's.
         resumed: Whether an earlier run is taken up.
         tracking: Address of MLflow's store; None: one in the run's folder.
+        began_with: Packages of another version than now with which the run was begun, as `torch 2.9.0`.
     """
 
     path: Path
     resumed: bool
     tracking: str | None = None
+    began_with: tuple[str, ...] = ()
 
     @property
     def checkpoints(self) -> Path:
@@ -104,11 +106,19 @@ def open_run(
         # The first process has the say; what it finds here stops them all.
         yield RunFolder(path=out, resumed=resume, tracking=tracking)
         return
-    identity = {"recipe": public_recipe(recipe), "corpus": sha256_file(corpus.folder / CORPUS_FILE)}
+    identity = {
+        "recipe": public_recipe(recipe),
+        "corpus": sha256_file(corpus.folder / CORPUS_FILE),
+        "versions": versions(),
+    }
     file = out / RUN_FILE
     resumed = resume and file.exists()
+    changed: list[str] = []
     if resumed:
-        refuse_other(read_identity(file), identity, out, what="run")
+        there = read_identity(file)
+        refuse_other(there, identity, out, what="run")
+        began = there.get("versions", {})
+        changed = [f"{name} {began[name]}" for name, now in versions().items() if began.get(name, now) != now]
     else:
         refuse_used(out, file=RUN_FILE, what="run")
     out.mkdir(parents=True, exist_ok=True)
@@ -116,7 +126,7 @@ def open_run(
         with locked(out / LOCK_FILE):
             if not resumed:
                 atomic_write_text(file, json.dumps(identity, ensure_ascii=False, indent=2) + "\n")
-            yield RunFolder(path=out, resumed=resumed, tracking=tracking)
+            yield RunFolder(path=out, resumed=resumed, tracking=tracking, began_with=tuple(changed))
     except LockedError as error:
         raise ConfigError(
             f"another process ({error.pid}) trains in this folder",

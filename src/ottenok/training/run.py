@@ -130,6 +130,8 @@ def train(
         if (folder.path / MANIFEST).is_file():
             progress.note("this run is finished already")
             return _finished(folder)
+        if folder.began_with:
+            progress.note(f"the run began with {', '.join(folder.began_with)}: it may not end as if undisturbed")
         # Before anything random is made, the head's first weights included.
         set_seed(recipe.seed)
         parts = prepare(recipe, corpus, progress)
