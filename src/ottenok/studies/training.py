@@ -133,8 +133,8 @@ def train(
     if resolved.run.robustness and not bundle.manifest.robustness and any(map(bundle.has, (ONNX, ONNX_INT8))):
         split: Split = "test" if "test" in fitted.reports else "validation"
         tasks = bundle.manifest.task_list(canonical=True)
-        rows = task_rows(corpus.folder, tasks, split=split, places=places, progress=progress)
-        measured_rows = {name: sample_rows(one, _MEASURED) for name, one in rows.items()}
+        labelled = task_rows(corpus.folder, tasks, split=split, places=places, progress=progress)
+        measured_rows = {name: sample_rows(one, _MEASURED) for name, one in labelled.items()}
         noisy = evaluate_rows(
             load_bundle(bundle),
             measured_rows,
