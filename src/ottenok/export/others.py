@@ -295,7 +295,7 @@ def convert_adapter(folder: Path, target: Path, *, progress: Progress) -> None:
     base = str(settings.get("base_model_name_or_path"))
     place = base if not (folder / base).is_dir() else str(folder / base)
     told = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
-    fields = {key: told[key] for key in ("id2label", "label2id", "problem_type") if key in told}
+    fields: dict[str, Any] = {key: told[key] for key in ("id2label", "label2id", "problem_type") if key in told}
     if not fields and heads:
         fields = {"num_labels": len(heads[-1])}
     try:

@@ -18,7 +18,7 @@ from ottenok.bundle.manifest import MANIFEST, BundleManifest, TaskFacts, Trainin
 from ottenok.core.config import parse
 from ottenok.core.errors import ConfigError, ModelError
 from ottenok.core.progress import SILENT, Progress
-from ottenok.models.classifier import OttenokClassifier
+from ottenok.models.classifier import OttenokConfig
 from ottenok.models.encoder import load_config
 from ottenok.models.network import save
 from ottenok.models.stock import own_weights
@@ -154,7 +154,7 @@ def _take_weights(parts: Parts, file: Path, facts: Path | None) -> dict[str, obj
     model = parts.network.model
     try:
         given = load_file(file)
-        if isinstance(model, OttenokClassifier):
+        if isinstance(model.config, OttenokConfig):
             given = own_weights(model.config, given)
         with safe_open(file, framework="pt") as opened:
             told = json.loads((opened.metadata() or {}).get("training", "{}")) if facts is None else read_json(facts)
