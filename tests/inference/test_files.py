@@ -212,6 +212,26 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, suffix: str, monkeypatch: py
     assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted([path.name, out.name, whole.name])
 
 
+@pytest.mark.parametrize(("seconds", "several"), [(0.0, True), (3600.0, False)])
+def test_a_part_ends_by_time_too(
+    tmp_path: Path, seconds: float, several: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long texts take long: what is done is put down after some seconds, however few rows it is."""
+    monkeypatch.setattr(files, "PART_SECONDS", seconds)
+    monkeypatch.setattr(files, "CHUNK_CHARACTERS", 24)
+    path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    write(path, [f"текст {number}" for number in range(20)])
+    stopped = fake_classifier()
+    stopped.backend = _Interrupted(after=4)
+
+    with pytest.raises(KeyboardInterrupt):
+        classify_file(path, out, text="text", classifier=stopped)
+
+    parts = [file for file in tmp_path.rglob("*.csv") if file.parent != tmp_path]
+    assert (len(parts) > 1) is several
+    assert parts
+
+
 @pytest.mark.parametrize(("word", "resume"), [("текст", False), ("совсем иначе", True)])
 def test_a_run_begins_again(tmp_path: Path, word: str, resume: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """With resume off, and where the file was changed since, what an interrupted run did is thrown away."""
