@@ -183,11 +183,18 @@ def tries(found: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", f"Difference: {found['measure']}"])
 
 
+def ceilings(found: Mapping[str, Any]) -> str:
+    """Return the table of what twelve layers reach where the shipped classifier is short."""
+    lines = ["| what | teacher, labels alone | teacher, words masked first |", "|---|---|---|"]
+    lines += [f"| {one['what']} | {one['labels_alone']:.3f} | {one['masked_first']:.3f} |" for one in found["rows"]]
+    return "\n".join([*lines, "", found["what"]])
+
+
 def write_page() -> None:
     """Put the tables into `docs/embedded.md`, between their marks."""
     place = HERE.parent / "embedded.md"
     text = place.read_text(encoding="utf-8")
-    for name, made in (("shades", page), ("tries", tries)):
+    for name, made in (("shades", page), ("teachers", ceilings), ("tries", tries)):
         found = json.loads((HERE / "results" / f"{name}.json").read_text(encoding="utf-8"))
         begin, end = text.index("\n", text.index(f"<!-- {name}:")) + 1, text.index(f"<!-- /{name} -->")
         text = text[:begin] + made(found) + "\n" + text[end:]
