@@ -30,7 +30,7 @@ from ottenok.bundle.manifest import ONNX
 from ottenok.core.files import atomic_write_text
 from ottenok.export.int8 import quantise_rows, quantise_tables, replace_products
 from ottenok.inference.api import classifier_of
-from ottenok.studies.rows import Columns, read_rows
+from ottenok.studies.rows import Columns, task_rows
 from ottenok.tasks.decision import chosen
 from ottenok.tasks.report import EvaluationOptions, evaluate
 from ottenok.tasks.task import Task
@@ -186,9 +186,10 @@ def main() -> None:
         print(table(json.loads(given.table.read_text(encoding="utf-8"))))
         return
     bundle = open_bundle(given.bundle)
-    scheme = bundle.manifest.scheme.canonical_scheme()
+    task = bundle.manifest.task_list(canonical=True)[0]
     places = Places(cache=Path(tempfile.gettempdir()), root=given.data_root and Path(given.data_root))
-    rows = read_rows(given.data, scheme, columns=Columns(text=given.text, label=given.label), places=places).test
+    columns = Columns(text=given.text, label=given.label)
+    rows = task_rows(given.data, [task], columns=columns, places=places)[task.name].test
     texts = list(rows.texts)
     candidates = [
         Candidate(name="fp32", note="", make=copy_graph),

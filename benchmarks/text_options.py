@@ -34,10 +34,12 @@ from ottenok.export.onnx import export
 from ottenok.inference.api import load
 from ottenok.recipes.train import DataOptions, TrainRecipe
 from ottenok.studies.robustness import UnderNoise, changes, under_noise
-from ottenok.studies.rows import read_rows
+from ottenok.studies.rows import task_rows
 from ottenok.tasks.baselines import LabelledTexts
+from ottenok.tasks.decision import Decision
 from ottenok.tasks.metrics import Kind
 from ottenok.tasks.paired import PairedOptions, Rows, System
+from ottenok.tasks.task import Task
 from ottenok.text.normalise import TextOptions, normalise
 from ottenok.training.inputs import Places, corpus_of
 from ottenok.training.run import train
@@ -170,7 +172,8 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     options = DataOptions(corpus=given.data) if Path(given.data).is_dir() else DataOptions(recipe=given.data)
     corpus = corpus_of(options, places, SILENT)
     scheme = load_scheme(corpus.scheme)
-    rows = read_rows(corpus.folder, scheme, places=places)
+    task = Task.of(scheme, Decision(activation="softmax"))
+    rows = task_rows(corpus.folder, [task], places=places)[task.name]
     test = sample(rows.test, given.test_rows)
     bare = TextOptions(entities="keep", width="keep", marks="keep", urls="keep", users="keep", emoji="remove")
     marked = np.array([normalise(text, bare) != text for text in test.texts], dtype=np.bool_)

@@ -29,7 +29,7 @@ from ottenok.export.onnx import export
 from ottenok.inference.api import load
 from ottenok.recipes.corpus import CleanOptions, CorpusRecipe, OwnData, SourceSpec
 from ottenok.recipes.train import load_recipe
-from ottenok.studies.rows import read_rows
+from ottenok.studies.rows import task_rows
 from ottenok.tasks.baselines import LabelledTexts, fit_tfidf
 from ottenok.tasks.decision import Decision, indicator, probabilities
 from ottenok.tasks.report import EvaluationOptions, evaluate
@@ -183,7 +183,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path)
     given = parser.parse_args()
     scheme = load_scheme("sentiment-3")
-    rows = read_rows("sentiment-social", scheme, places=Places(root=given.data_root)).test
+    task = Task.of(scheme, Decision(activation="softmax"))
+    rows = task_rows("sentiment-social", [task], places=Places(root=given.data_root))[task.name].test
     tree: dict[str, Any] = {"sets": {}}
     for name in SETS:
         chosen = np.flatnonzero(np.asarray(rows.sources) == f"sentirueval-2016-{name}")

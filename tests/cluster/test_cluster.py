@@ -308,7 +308,10 @@ def test_a_study_has_the_results_of_one_process(cluster: str, toy: Path, tmp_pat
             pq.read_table(folder / run / "predictions" / "test.parquet").to_pydict()
             for folder in (here.folder, there.folder)
         )
-        assert first == second
+        # Processes with other numbers of threads add in another order: the seventh digit is theirs.
+        assert {
+            name: pytest.approx(column, abs=1e-6) if name.startswith("p:") else column for name, column in first.items()
+        } == second
 
 
 def test_a_search_tries_what_one_process_tries(cluster: str, toy: Path, tmp_path: Path) -> None:
