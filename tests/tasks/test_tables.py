@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -136,6 +136,7 @@ def test_markdown_can_not_be_broken_by_a_label() -> None:
 
 
 @settings(deadline=None)
+@example(["__0__"])
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=3))
 def test_cells_of_a_markdown_table_are_no_markup(cells: list[str]) -> None:
     """Whatever a label or a source is called, the table has its cells and nothing else."""

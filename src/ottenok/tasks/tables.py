@@ -29,10 +29,10 @@ __all__ = [
     "system_table",
 ]
 
-# Whatever may begin markup inside a line; an underscore only where it does.
-_MARKUP = re.compile(r"[\\`*\[\]<>|~]|(?<!\w)_|_(?!\w)")
+# Whatever may begin markup inside a line; an underscore everywhere but between two letters or digits.
+_MARKUP = re.compile(r"[\\`*\[\]<>|~]|(?<![^\W_])_|_(?![^\W_])")
 # In a table's cells, where intervals are, brackets are left that begin no link.
-_CELL = re.compile(r"[\\`*<>|~]|\](?=[(\[:])|(?<!\w)_|_(?!\w)")
+_CELL = re.compile(r"[\\`*<>|~]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
 # What makes a heading, a list, a rule or an underline at the start of a line.
 _START = re.compile(r"^(?=[#+\-=])|^(\d+)(?=[.)](?:\s|$))")
 # Line ends and everything else that is no character to be read.
