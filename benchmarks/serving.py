@@ -299,7 +299,7 @@ def table(result: dict[str, Any]) -> str:
         f"| texts/s against the bare engine's {engine['per_second']:.0f} | 85 % | {best / engine['per_second']:.0%} |",
         f"| p99 at 1 client beyond the bare model's {engine['p99_ms']:.1f} ms | 2 ms | {later:.1f} ms |",
         f"| goodput at {pushed['offered'] / peak:.1f} times its peak of {peak:.0f}/s | 90 % | {good / peak:.0%} |",
-        f"| memory over {len(pushed['goodput']) * 10 / 60:.0f} minutes of that | flat | {memory} |",
+        f"| memory over {len(pushed['goodput']) * 10 / 60:.1f} minutes of that | flat | {memory} |",
         f"| seconds from the command to the first answer | 2 | {result['ready_seconds']['ottenok serve']:.1f} |",
     ]
     return "\n".join(lines)

@@ -23,21 +23,6 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Rooms whose files take longest. They begin first, so that no process is left alone with one at the end.
-_LONG = ("cluster", "serve", "project", "studies", "training", "export")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files that take longest first."""
-    here = Path(__file__).parent
-
-    def place(item: pytest.Item) -> int:
-        room = item.path.relative_to(here).parts[0]
-        return _LONG.index(room) if room in _LONG else len(_LONG)
-
-    items.sort(key=place)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what is fetched, converted and tried out of the user's cache."""

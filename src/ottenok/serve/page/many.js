@@ -184,5 +184,5 @@ export function many({ $, state, ask, fault, title }) {
   drop.addEventListener("dragleave", () => drop.classList.remove("over"));
   drop.addEventListener("drop", (event) => { drop.classList.remove("over"); take(event.dataTransfer.files[0]); });
 
-  return { models, spoken: () => { told(); if (work && !running?.signal.aborted && !$("go").disabled) show(); else if (work) show(); } };
+  return { models, spoken: () => { told(); if (work && !$("go").disabled) show(); } };
 }
