@@ -10,6 +10,9 @@ export function make(name, { text, kind, attributes, children } = {}) {
   return found;
 }
 
+// A polarity as people write it: a real minus, and no minus before nothing.
+export const signed = (value) => value.toFixed(2).replace(/^-(?=0\.00$)/, "").replace("-", "−");
+
 export const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
 
 const tone = (value) => (value === undefined || value === null ? "" : value < -0.2 ? "bad" : value > 0.2 ? "good" : "mid");
@@ -45,7 +48,7 @@ export function dial(polarity, title) {
     return [80 + radius * Math.cos(angle), 82 - radius * Math.sin(angle)].map((number) => number.toFixed(1)).join(" ");
   };
   const arc = (from, to, kind) => shape("path", { class: kind, d: `M ${point(from, 66)} A 66 66 0 0 1 ${point(to, 66)}` });
-  const shown = polarity.toFixed(2).replace("-", "−");
+  const shown = signed(polarity);
   const svg = shape("svg", { class: "dial", viewBox: "0 0 160 104", role: "img", "aria-label": `${title}: ${shown}` });
   const [x, y] = point(Math.max(-1, Math.min(1, polarity)), 52).split(" ");
   svg.append(

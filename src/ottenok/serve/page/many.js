@@ -1,5 +1,5 @@
 // Many texts: a file that the server's readers turn into rows, or pasted lines; a table, charts and downloads.
-import { bars, make, percent } from "./draw.js";
+import { bars, make, percent, signed } from "./draw.js";
 
 const AT_ONCE = 256; // texts of a request
 const SHOWN = 200; // rows of the table
@@ -148,7 +148,7 @@ export function many({ $, state, ask, fault, title }) {
       shown: `${count}`,
     }));
     const box = make("article", { kind: "answer", children: [make("h2", { text: say.shares(task.name) }), bars(rows)] });
-    if (with_) box.append(make("p", { text: say.mean((sum / with_).toFixed(2).replace("-", "−")), kind: "quiet" }));
+    if (with_) box.append(make("p", { text: say.mean(signed(sum / with_)), kind: "quiet" }));
     return box;
   }
 
