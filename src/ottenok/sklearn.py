@@ -12,7 +12,6 @@ import json
 import shutil
 import tempfile
 import weakref
-from collections import OrderedDict
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +25,7 @@ from ottenok.core.lazy import need
 from ottenok.core.suggest import suggest
 from ottenok.inference.api import load
 from ottenok.inference.classifier import Classifier, listed
+from ottenok.inference.head import embedded, fit_head
 
 with need("sklearn"):
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["TextClassifier", "WrongInput"]
 
 _METHODS = ("head", "full", "auto")
-# Vectors that are kept of texts seen lately: a grid search fits the same texts again and again. At 384 numbers each,
-# 15 MB.
-_KEPT = 10_000
-_vectors: OrderedDict[tuple[str, str], npt.NDArray[np.float32]] = OrderedDict()
 
 
 class WrongInput(InputError, ValueError):  # noqa: N818 - it is an InputError, in the words of scikit-learn
@@ -180,15 +176,11 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sc
         return self
 
     def _fit_head(self, texts: Sequence[str], labels: npt.NDArray[Any]) -> _Learned:
-        from sklearn.linear_model import LogisticRegression
-
         model = self.model
         if model is not None and not isinstance(model, Classifier) and Path(model).is_dir():
             model = Path(model).resolve()  # a relative one means another folder from elsewhere
-        head = LogisticRegression(
-            C=self.C, class_weight=self.class_weight, max_iter=1000, random_state=self.random_state
-        )
-        head.fit(_embedded(_opened(model, self.threads), texts), labels)
+        vectors = embedded(_opened(model, self.threads), texts)
+        head = fit_head(vectors, labels, C=self.C, class_weight=self.class_weight, seed=self.random_state)
         return _Learned(model, self.threads, head=head)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: ANN401, N803
@@ -259,7 +251,7 @@ class _Learned:
                 file=str(self._model),
             )
         if self.head is not None:
-            found: npt.NDArray[np.float64] = self.head.predict_proba(_embedded(classifier, texts)).astype(np.float64)
+            found: npt.NDArray[np.float64] = self.head.predict_proba(embedded(classifier, texts)).astype(np.float64)
             return found
         found = np.full((len(texts), len(self._columns)), 1e-12)
         # A label whose texts were all dropped as duplicates of others' is unknown to the model.
@@ -350,19 +342,6 @@ def _opened(model: Classifier | str | Path | None, threads: int | None) -> Class
 @lru_cache(maxsize=4)
 def _loaded(model: str | Path | None, threads: int | None, changed: int) -> Classifier:  # noqa: ARG001 - part of the key
     return load(model, threads=threads)
-
-
-def _embedded(classifier: Classifier, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-    """Return the embeddings of texts; those of texts that were seen lately are not computed again."""
-    keys = [(classifier.identity, text) for text in texts]
-    found = {key: _vectors[key] for key in keys if key in _vectors}
-    unknown = list(dict.fromkeys(key for key in keys if key not in found))
-    found.update(zip(unknown, classifier.embed([text for _, text in unknown]), strict=True))
-    for key in unknown[-_KEPT:]:
-        _vectors[key] = found[key]
-    while len(_vectors) > _KEPT:
-        _vectors.popitem(last=False)
-    return np.stack([found[key] for key in keys]) if keys else classifier.embed([])
 
 
 def _texts(values: Any) -> list[str]:  # noqa: ANN401 - columns of any library
