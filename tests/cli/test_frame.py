@@ -9,6 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 from ottenok import __version__
@@ -16,9 +17,10 @@ from ottenok.cli.main import cli, run
 from ottenok.core.errors import OttenokError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-_HEAVY = ("numpy", "pyarrow", "onnxruntime", "tokenizers", "torch", "transformers", "pydantic", "rich")
+_HEAVY = ("numpy", "pyarrow", "onnxruntime", "tokenizers", "torch", "transformers", "pydantic", "tqdm")
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -32,14 +34,26 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "loaded: []"
 
 
-def test_every_listed_command_exists() -> None:
-    """Each command of the table can be imported and has help of its own."""
-    with cli.make_context("ottenok", ["--help"], resilient_parsing=True) as context:
-        names = cli.list_commands(context)
-        for name in names:
-            command = cli.get_command(context, name)
+def _leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    with group.make_context("ottenok", ["--help"], resilient_parsing=True) as context:
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
             assert command is not None
-            assert command.help
+            if isinstance(command, click.Group):
+                yield from _leaves(command, (*path, name))
+            else:
+                yield (*path, name), command
+
+
+def test_every_listed_command_exists_and_has_json() -> None:
+    """Each command of the tables can be imported, and has help and the shared `--json`, but for those that serve."""
+    commands = dict(_leaves(cli))
+
+    assert {("classify",), ("train",), ("report",), ("data", "stats")} <= set(commands)
+    assert [path for path, command in commands.items() if not command.help] == []
+    options = {path: [name for one in command.params for name in one.opts] for path, command in commands.items()}
+    assert [path for path, names in options.items() if "--json" not in names] == [("serve",)]
+    assert [path for path, names in options.items() if "--format" in names] == [("classify",)]
 
 
 def test_module_runs_as_the_command() -> None:

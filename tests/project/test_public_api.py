@@ -12,7 +12,7 @@ import pytest
 
 import ottenok
 
-_HEAVY = ("numpy", "torch", "pyarrow", "onnxruntime", "tokenizers", "pydantic", "rich", "click")
+_HEAVY = ("numpy", "torch", "pyarrow", "onnxruntime", "tokenizers", "pydantic", "tqdm", "click")
 
 
 def test_import_loads_nothing_heavy() -> None:

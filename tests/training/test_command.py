@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -59,10 +60,13 @@ def test_a_users_file_becomes_a_classifier(table: Path, tiny: Path, tmp_path: Pa
     recipe.write_text(RECIPE, encoding="utf-8")
     keys = ["--data.file", str(table), "--data.text", "отзыв", "--data.label", "оценка", "--data.scheme", "sentiment-3"]
     places = ["--cache", str(tmp_path / "cache"), "-o", str(tmp_path / "out")]
-    result = CliRunner().invoke(command, [str(recipe), *keys, "--model.encoder", str(tiny), *places])
+    result = CliRunner().invoke(command, [str(recipe), *keys, "--model.encoder", str(tiny), *places, "--json"])
 
     assert result.exception is None, result.output
     assert "macro F1" in result.stderr
+    told = json.loads(result.stdout)
+    assert told["folder"] == str(tmp_path / "out")
+    assert [len(told["epochs"]), list(told["metrics"])] == [3, ["validation", "test"]]
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "ottenok.json", "README.md", "onnx"} <= names
 

@@ -81,11 +81,10 @@ def compare(  # noqa: PLR0913 - click passes each option by name
         tests=PairedOptions(resamples=resamples, permutations=permutations, seed=seed),
         progress=Bars(),
     )
-    if not files:
-        if as_json:
-            write_json(found.to_json())
-        else:
-            say(_rendered(found, ""))
+    if as_json:
+        write_json(found.to_json())
+    elif not files:
+        say(_rendered(found, ""))
     for file in files:
         from ottenok.core.files import atomic_write_text
 

@@ -66,10 +66,7 @@ def info(name: str, *, as_json: bool) -> None:
     if as_json:
         write_json(card.model_dump(mode="json"))
         return
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    Console().print(Markdown(render_card(card)))
+    say(render_card(card))
 
 
 @click.command("list")

@@ -114,10 +114,9 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
         from ottenok.studies.cards import record
 
         record(find_folder(model, cache=places.cache, progress=None), found)
-    suffix = ".json" if as_json else (out.suffix.lower() if out else "")
-    if suffix == ".json" and out is None:
+    if as_json:
         write_json(found.to_json())
-        return
+    suffix = out.suffix.lower() if out else ""
     if suffix == ".json":
         text = json.dumps(found.to_json(), ensure_ascii=False, indent=2, allow_nan=False)
     else:
@@ -129,8 +128,8 @@ def evaluate(  # noqa: PLR0913 - click passes each option by name
         left_out = [f"Rows left out, {reason}: {rows:,}." for reason, rows in found.left_out.items()]
         notes = "\n".join(f"- {line}" if markdown else line for line in (*left_out, *found.notes))
         text = "\n\n".join([*parts, notes] if notes else parts)
-    if out is None:
-        say(text)
-    else:
+    if out is not None:
         atomic_write_text(out, text + "\n")
         tell(f"Written to {out}")
+    elif not as_json:
+        say(text)

@@ -119,8 +119,10 @@ def places_options(*, tracking: bool = False) -> Callable[[_Command], _Command]:
 
 
 def json_option(command: _Command) -> _Command:
-    """`--json`: the same for a program."""
-    return click.option("--json", "as_json", is_flag=True, help="Write JSON instead of tables.")(command)
+    """`--json`: JSON on standard output, beside which nothing is written there; what is told goes to standard error."""
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON to standard output, for a program.")(
+        command
+    )
 
 
 def out_option(

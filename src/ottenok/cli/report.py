@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ottenok.cli.options import bootstrap_options, column_options, out_option, places_options, split_option, task_option
-from ottenok.cli.screen import tell
+from ottenok.cli.options import (
+    bootstrap_options,
+    column_options,
+    json_option,
+    out_option,
+    places_options,
+    split_option,
+    task_option,
+)
+from ottenok.cli.screen import tell, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +43,7 @@ __all__ = ["report"]
     help="How many of the worst mistakes to list.",
 )
 @bootstrap_options
+@json_option
 @places_options()
 def report(  # noqa: PLR0913 - click passes each option by name
     model: str,
@@ -47,6 +57,7 @@ def report(  # noqa: PLR0913 - click passes each option by name
     mistakes: int,
     resamples: int,
     seed: int,
+    as_json: bool,
     places: Places,
 ) -> None:
     """Write a report on MODEL: one HTML page that needs no network, and each plot as SVG and PNG.
@@ -56,7 +67,8 @@ def report(  # noqa: PLR0913 - click passes each option by name
     data, MODEL is run on it.
 
     Curves per epoch, confusion, ROC and precision-recall, thresholds, reliability, F1 per source with intervals, the
-    worst mistakes, data and licences, recipe, versions. `report.json` has the numbers.
+    worst mistakes, data and licences, recipe, versions. `report.json` has the numbers; --json writes them, with the
+    places of the files, to standard output.
     """
     from ottenok.cli.bars import Bars
     from ottenok.studies.reporting import report as run
@@ -75,6 +87,9 @@ def report(  # noqa: PLR0913 - click passes each option by name
         places=places,
         progress=Bars(),
     )
+    if as_json:
+        numbers = json.loads(written.numbers.read_text(encoding="utf-8"))
+        write_json({"page": str(written.page), "plots": written.plots, "has_texts": written.has_texts, **numbers})
     tell(f"Written to {written.page}, with {written.plots} plots beside it.")
     if written.has_texts:
         tell("It contains texts of the data: mind their terms before you pass it on.")

@@ -8,16 +8,18 @@ terminal's encoding does not have becomes an escape, and never an error.
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import sys
+from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Any
+from unicodedata import combining, east_asian_width
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from rich.console import Console
 
 __all__ = [
     "bar",
@@ -38,6 +40,7 @@ __all__ = [
 
 _FILE_WIDTH = 160
 _LEAST_WIDTH = 80  # a narrower terminal wraps lines: that reads better than columns of single letters
+_LEAST_COLUMN = 12
 # Control characters, line and paragraph separators, marks that turn the writing direction, and halves of characters.
 _HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _LINES = re.compile(_HARMFUL.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
@@ -102,18 +105,9 @@ def write_json(value: Any, *, indent: int | None = 1) -> None:  # noqa: ANN401 -
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        return Console(highlight=False, width=_FILE_WIDTH)
-    return console if console.width >= _LEAST_WIDTH else Console(highlight=False, width=_LEAST_WIDTH)
-
-
 def width() -> int:
     """Return how many characters a line holds."""
-    return _console().width
+    return max(shutil.get_terminal_size().columns, _LEAST_WIDTH) if sys.stdout.isatty() else _FILE_WIDTH
 
 
 def bar(part: int, whole: int, *, cells: int = 20) -> str:
@@ -135,21 +129,38 @@ def share(part: int, whole: int) -> str:
 
 def heading(text: str) -> None:
     """Write a heading, set off by an empty line."""
-    from rich.text import Text
-
-    console = _console()
-    console.print()
-    console.print(Text(harmless(text), style="bold"))
+    paint([("\n", None), (harmless(text), "bold")])
 
 
 def paint(pieces: Iterable[tuple[str, str | None]]) -> None:
-    """Write a text whose pieces have colours (rich's names; None: plain), without them where there is no terminal."""
-    from rich.text import Text
-
-    text = Text()
+    """Write pieces of text in styles (`bold`, click's colours; None: plain), which a file does not get."""
+    text = ""
     for piece, style in pieces:
-        text.append(_LINES.sub(_escape, piece), style)
-    _console().print(text, soft_wrap=True)
+        names = (style or "").split()
+        colour = next((name for name in names if name != "bold"), None)
+        plain = _LINES.sub(_escape, piece)
+        text += click.style(plain, fg=colour, bold="bold" in names) if names else plain
+    click.echo(text, file=sys.stdout, color=False if os.environ.get("NO_COLOR") else None)
+
+
+def _cells(text: str) -> int:
+    """Return how many cells of a terminal a text takes: Chinese characters take two."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(letter) else 1 + (east_asian_width(letter) in "WF") for letter in text)
+
+
+def _broken(text: str, room: int) -> list[str]:
+    """Break a text into lines of at most `room` cells, between words where that goes."""
+    lines = [""]
+    for word in re.split("(?<= )", text):
+        if lines[-1] and _cells(lines[-1] + word.rstrip()) > room:
+            lines.append("")
+        for letter in word:
+            if letter != " " and _cells(lines[-1] + letter) > room:
+                lines.append("")
+            lines[-1] += letter
+    return lines
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, whole: int = 1) -> None:
@@ -160,20 +171,23 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, whole: 
         rows: Cells, as many per row as there are columns; shown as they are, never read as markup.
         whole: So many of the first columns are never broken into lines, and numbers never are.
     """
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for place, column in enumerate(columns):
-        right = column.startswith(">")
-        unbroken = right or place < whole
-        table.add_column(
-            Text(harmless(column.removeprefix(">"))),
-            justify="right" if right else "left",
-            no_wrap=unbroken,
-            overflow="ellipsis" if unbroken else "fold",
-        )
-    for row in rows:
-        table.add_row(*(Text(harmless(cell)) for cell in row))
-    _console().print(table)
+    right = [column.startswith(">") for column in columns]
+    table = [[harmless(column.removeprefix(">")) for column in columns]]
+    table += [[harmless(cell) for cell in row] for row in rows]
+    widths = [max(map(_cells, column)) for column in zip(*table, strict=True)]
+    breakable = [place for place in range(whole, len(columns)) if not right[place]]
+    while sys.stdout.isatty() and breakable and sum(widths) + len(widths) > width():
+        widest = max(breakable, key=lambda place: widths[place])
+        if widths[widest] <= _LEAST_COLUMN:
+            break
+        widths[widest] -= 1
+    for number, row in enumerate(table):
+        broken = [_broken(cell, widths[place]) if place in breakable else [cell] for place, cell in enumerate(row)]
+        for line in zip_longest(*broken, fillvalue=""):
+            shown = ""
+            for cell, room, to_right in zip(line, widths, right, strict=True):
+                blank = " " * (room - _cells(cell))
+                shown += (blank + cell if to_right else cell + blank) + " "
+            click.echo(shown.rstrip(), file=sys.stdout)
+        if number == 0:
+            click.echo("─" * (sum(widths) + len(widths) - 1), file=sys.stdout)

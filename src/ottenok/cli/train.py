@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ottenok.cli.options import cluster_option, keys_argument, out_option, places_options, recipe_keys
-from ottenok.cli.screen import say
+from ottenok.cli.options import cluster_option, json_option, keys_argument, out_option, places_options, recipe_keys
+from ottenok.cli.screen import say, write_json
 
 if TYPE_CHECKING:
     from ottenok.training.inputs import Places
@@ -33,6 +33,7 @@ __all__ = ["train"]
 )
 @click.option("--resume", is_flag=True, help="Go on with the run that is in the folder.")
 @cluster_option
+@json_option
 @places_options(tracking=True)
 @keys_argument
 def train(  # noqa: PLR0913 - click passes each option by name
@@ -47,6 +48,7 @@ def train(  # noqa: PLR0913 - click passes each option by name
     resume: bool,
     cluster: str | None,
     workers: int | None,
+    as_json: bool,
     places: Places,
 ) -> None:
     """Train a classifier from RECIPE, a TOML file or the name of a recipe.
@@ -81,10 +83,18 @@ def train(  # noqa: PLR0913 - click passes each option by name
         bundle = train_together(
             resolved, out, places=places, resume=resume, cluster=cluster, workers=workers, progress=bars
         )
+    else:
+        trained = run(
+            resolved, out, resume=resume, weights=weights, weights_facts=weights_facts, places=places, progress=bars
+        )
+        if trained is None:
+            return
+        bundle = trained.bundle
+    if not as_json:
         say(f"The classifier is in {bundle.folder}")
         return
-    trained = run(
-        resolved, out, resume=resume, weights=weights, weights_facts=weights_facts, places=places, progress=bars
-    )
-    if trained is not None:
-        say(f"The classifier is in {trained.bundle.folder}")
+    from ottenok.training.folder import read_history
+
+    kept = bundle.manifest.to_json()
+    epochs = read_history(bundle.folder)
+    write_json({"folder": str(bundle.folder), **{key: kept[key] for key in ("metrics", "notes")}, "epochs": epochs})

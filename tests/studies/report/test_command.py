@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from click.testing import CliRunner
@@ -32,12 +33,24 @@ def test_a_report_is_written_and_its_texts_are_announced(
 
 
 def test_mistakes_can_be_left_out(one_label: Run, tmp_path: Path) -> None:
-    """With --mistakes 0 no text of the data is on the page, though the corpus is named."""
-    options = ["--data", str(one_label.corpus), "--resamples", "0", "--mistakes", "0", "-o", str(tmp_path / "out")]
+    """With --mistakes 0 no text of the data is on the page; --json writes its numbers to standard output."""
+    options = [
+        "--data",
+        str(one_label.corpus),
+        "--resamples",
+        "0",
+        "--mistakes",
+        "0",
+        "-o",
+        str(tmp_path / "out"),
+        "--json",
+    ]
     found = CliRunner().invoke(report, [str(one_label.folder), *options], catch_exceptions=False)
 
     assert found.exit_code == 0
     assert "contains texts" not in found.stderr
+    numbers = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert json.loads(found.stdout).items() >= {**numbers, "page": str(tmp_path / "out" / "report.html")}.items()
     assert "заливная" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
