@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ottenok.cli.screen import harmless, is_quiet, tell
 
-__all__ = ["Bars", "TrialBars", "amount", "time_left"]
+__all__ = ["Bars", "TrialBars", "amount", "tell_above", "time_left"]
 
 # Seconds between two lines where there is no terminal.
 _PAUSE = 30.0
@@ -49,7 +49,7 @@ def time_left(done: float, total: float, seconds: float) -> str:
     return f"{minutes:.0f} minutes left" if minutes < 120 else f"{minutes / 60.0:.1f} hours left"
 
 
-class _Bar(tqdm):  # type: ignore[type-arg] # nothing is iterated over
+class _Bar(tqdm):  # type: ignore[misc] # tqdm has no types
     """A bar with our own words for what is done, how fast, and how long it will take."""
 
     monitor_interval = 0  # no thread beside the work
@@ -86,7 +86,7 @@ def _drawn(stage: str, total: int | None, unit: str) -> _Bar | None:
     )
 
 
-def _tell(message: str) -> None:
+def tell_above(message: str) -> None:
     """Write a line that stays, above the bars."""
     with _Bar.external_write_mode(file=sys.stderr):
         tell(harmless(message))
@@ -132,7 +132,7 @@ class Bars:
         line += f", {_rate(speed, self._unit)}"
         if self._total and speed:
             line += f", {(self._total - self._done) / speed / 60.0:.1f} minutes left"
-        _tell(line + (f", {self._detail}" if self._detail else ""))
+        tell_above(line + (f", {self._detail}" if self._detail else ""))
 
     def describe(self, detail: str) -> None:
         """Say more of the stage than its name, such as what it has cost so far."""
@@ -148,7 +148,7 @@ class Bars:
 
     def note(self, message: str) -> None:
         """Write a line that stays."""
-        _tell(message)
+        tell_above(message)
 
 
 class _View:
@@ -174,7 +174,7 @@ class _View:
             self._bar.update(count)
         elif self._outer and self._total:
             left = time_left(self._done, self._total, time.monotonic() - self._begun)
-            _tell(f"{self._done} of {self._total} trials{', ' if left else ''}{left}")
+            tell_above(f"{self._done} of {self._total} trials{', ' if left else ''}{left}")
 
     def finish(self) -> None:
         """End the stage."""
@@ -185,7 +185,7 @@ class _View:
     def note(self, message: str) -> None:
         """Write a line that stays; those of single trainings would bury the trials' own."""
         if self._outer:
-            _tell(message)
+            tell_above(message)
 
 
 class TrialBars:

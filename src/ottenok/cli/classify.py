@@ -171,9 +171,7 @@ def classify(  # noqa: PLR0913 - click passes each option by name
             else lines_of_stream(sys.stdin.buffer, table, faults, lines=lines)
         )
     bars: Progress = SILENT
-    if (
-        column is not None or model is not None
-    ):  # loading the embedded model has nothing to show, and bars take time to import
+    if column is not None or model is not None:  # loading the embedded model has nothing to show
         from ottenok.cli.bars import Bars
 
         bars = Bars()

@@ -64,7 +64,7 @@ def search(  # noqa: PLR0913 - click passes each option by name
     Leaves best.toml (for `ottenok train`), trials.csv, trials.json and plots. A search that was stopped or killed goes
     on with --resume.
     """
-    from ottenok.cli.bars import TrialBars
+    from ottenok.cli.bars import TrialBars, tell_above
     from ottenok.cli.cluster import crew_of
     from ottenok.core.config import merge, read_toml
     from ottenok.core.errors import ConfigError
@@ -95,7 +95,7 @@ def search(  # noqa: PLR0913 - click passes each option by name
                 crew=crew,
             )
     except KeyboardInterrupt:
-        bars.tell("The search goes on from here with --resume.")
+        tell_above("The search goes on from here with --resume.")
         raise
     if as_json:
         write_json(json.loads((found.folder / "trials.json").read_text(encoding="utf-8")))
