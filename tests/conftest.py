@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ottenok.bundle.manifest import BundleManifest
+    from ottenok.data.corpus import Corpus
 
 _BESIDE = Path(__file__).parents[2] / "shared"
 
@@ -65,3 +66,27 @@ def tiny_manifest() -> Callable[..., BundleManifest]:
     from toys import tiny_manifest
 
     return tiny_manifest
+
+
+@pytest.fixture(scope="session")
+def recipe_corpus(data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Corpus]:
+    """Return a builder of the repository's corpora from the real data, each built once for all workers."""
+    from filelock import FileLock
+
+    from ottenok.data.build import build
+    from ottenok.data.corpus import open_corpus
+    from ottenok.recipes.corpus import load_recipe
+    from ottenok.recipes.files import recipe_file
+
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "corpora"
+    folder.mkdir(exist_ok=True)
+
+    def built(name: str) -> Corpus:
+        with FileLock(folder / f"{name}.building"):
+            if (folder / name / "manifest.json").is_file():
+                return open_corpus(folder / name)
+            recipe = load_recipe(recipe_file(name, "data"))
+            return build(recipe, root=data_root, cache=folder / "cache" / name, out=folder / name)
+
+    return built

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,14 +11,17 @@ from ottenok.data.build import build
 from ottenok.data.corpus import open_corpus
 from ottenok.data.stats import corpus_cells, corpus_stats
 from ottenok.recipes.corpus import CorpusRecipe, load_recipe
+from ottenok.recipes.files import recipe_file
 from ottenok.text.normalise import dedupe_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from ottenok.data.corpus import Corpus
     from ottenok.data.stats import CorpusStats, Overlap
 
 pytestmark = pytest.mark.data
-RECIPES = Path(__file__).parents[2] / "recipes" / "data"
 
 
 def stats_of(root: Path, tmp_path: Path, scheme: str, *sources: str | dict[str, Any]) -> CorpusStats:
@@ -136,17 +138,10 @@ _OFFICIAL = {
 }
 
 
-@pytest.fixture(scope="module")
-def default(data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """Build the corpus of the embedded default."""
-    folder = tmp_path_factory.mktemp("default")
-    recipe = load_recipe(RECIPES / "sentiment-ru-zh.toml")
-    return build(recipe, root=data_root, cache=folder / "cache", out=folder / "corpus")
-
-
-def test_the_default_corpus_does_not_leak(default: Corpus) -> None:
+def test_the_default_corpus_does_not_leak(recipe_corpus: Callable[[str], Corpus]) -> None:
     """No text is in two splits, held-out sets are in the test alone, and RuSentiment's train is nowhere."""
-    table = open_corpus(default.folder).table(columns=("text", "source", "split"))
+    default = recipe_corpus("sentiment-ru-zh")
+    table = default.table(columns=("text", "source", "split"))
     seen: dict[str, str] = {}
     for row in table.to_pylist():
         assert seen.setdefault(dedupe_key(row["text"]), row["split"]) == row["split"]
@@ -169,10 +164,9 @@ _FELT = {
 _TESTS = {"brighter-chn": 200, "brighter-rus": 199, "cedr": 1882, "cluemotion-2020": 3967, "smp2020-usual": 5000}
 
 
-def test_the_corpus_of_the_embedded_model(data_root: Path, tmp_path: Path) -> None:
+def test_the_corpus_of_the_embedded_model(recipe_corpus: Callable[[str], Corpus]) -> None:
     """No text is in two splits, every cell can be learned, and emotions teach about a quarter of the sentiment."""
-    recipe = load_recipe(RECIPES / "shades.toml")
-    corpus = build(recipe, root=data_root, cache=tmp_path / "cache", out=tmp_path / "corpus")
+    corpus = recipe_corpus("shades")
     assert all(cell.learned for cell in corpus_cells(corpus))
     seen: dict[str, str] = {}
     rows, felt = 0, 0
@@ -191,27 +185,10 @@ def test_the_corpus_of_the_embedded_model(data_root: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["sentiment-union", "sentiment-balanced", "kinopoisk", "douban-stars", "emotions-7"])
-def test_the_published_systems_corpora_are_built(name: str, data_root: Path, tmp_path: Path) -> None:
+def test_the_published_systems_corpora_are_built(name: str, recipe_corpus: Callable[[str], Corpus]) -> None:
     """Each recipe builds from what is at hand, names what is not, and no split is empty."""
-    recipe = load_recipe(RECIPES / f"{name}.toml")
-    stats = corpus_stats(build(recipe, root=data_root, cache=tmp_path / "cache", out=tmp_path / "corpus"))
+    stats = corpus_stats(recipe_corpus(name))
     assert {one.name for one in stats.sources} | {one.name for one in stats.skipped} == {
-        spec.name for spec in recipe.sources
+        spec.name for spec in load_recipe(recipe_file(name, "data")).sources
     }
     assert min(stats.rows.values()) > 200
-
-
-def test_members_of_one_archive_are_files_of_their_own(data_root: Path, tmp_path: Path) -> None:
-    """Every row has an id of its own, also where several files of a card are members of one ZIP."""
-    recipe = parse(
-        CorpusRecipe,
-        {
-            "name": "real",
-            "scheme": "sentiment-3",
-            "sources": [{"card": "chnsenticorp-splits"}],
-            "clean": {"near": False},
-        },
-    )
-    corpus = build(recipe, root=data_root, cache=tmp_path / "cache", out=tmp_path / "corpus")
-    ids = corpus.table(columns=("id",)).column("id").to_pylist()
-    assert len(set(ids)) == len(ids) > 9_000

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ottenok.core.config import override, read_toml
-from ottenok.data.build import build
 from ottenok.data.card import load_card
-from ottenok.data.corpus import open_corpus
 from ottenok.data.own import corpus_schemes
 from ottenok.recipes.corpus import load_recipe as load_corpus_recipe
 from ottenok.recipes.files import recipe_file
@@ -111,29 +109,15 @@ def test_each_step_of_the_emotions_is_the_one_before_and_one_more() -> None:
     assert changes[3] == {"model.head.dropout"}
 
 
-@pytest.fixture(scope="session")
-def corpus(data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Corpus]:
-    """Return a builder of the repository's corpora, each built once."""
-    folder = tmp_path_factory.mktemp("corpora")
-
-    def built(name: str) -> Corpus:
-        if (folder / name).is_dir():
-            return open_corpus(folder / name)
-        recipe = load_corpus_recipe(recipe_file(name, "data"))
-        return build(recipe, root=data_root, cache=folder / "cache", out=folder / name)
-
-    return built
-
-
 def rows(corpus: Corpus) -> list[dict[str, Any]]:
     """Return the corpus's rows."""
     return corpus.table(columns=("id", "text", "labels", "source", "split")).to_pylist()
 
 
 @pytest.mark.data
-def test_stars_are_24000_and_6000_without_a_shared_comment(corpus: Callable[[str], Corpus]) -> None:
+def test_stars_are_24000_and_6000_without_a_shared_comment(recipe_corpus: Callable[[str], Corpus]) -> None:
     """As many comments as published, and none in two splits, whatever its case and punctuation."""
-    found = rows(corpus("douban-stars"))
+    found = rows(recipe_corpus("douban-stars"))
 
     assert Counter(row["split"] for row in found) == {"train": 24_000, "validation": 2_000, "test": 6_000}
     keys = {split: {dedupe_key(row["text"]) for row in found if row["split"] == split} for split in ("train", "test")}
@@ -141,10 +125,12 @@ def test_stars_are_24000_and_6000_without_a_shared_comment(corpus: Callable[[str
 
 
 @pytest.mark.data
-def test_emotions_are_measured_on_the_same_texts_whatever_is_learned_from(corpus: Callable[[str], Corpus]) -> None:
+def test_emotions_are_measured_on_the_same_texts_whatever_is_learned_from(
+    recipe_corpus: Callable[[str], Corpus],
+) -> None:
     """The three corpora of seven emotions have one test: the official one, row for row; nothing of it is elsewhere."""
     names = ("emotions-7-base", "emotions-7", "emotions-7-wide")
-    found = {name: rows(corpus(name)) for name in names}
+    found = {name: rows(recipe_corpus(name)) for name in names}
     tests = [[(row["id"], row["labels"]) for row in found[name] if row["split"] == "test"] for name in names]
 
     assert len(tests[0]) == 5_427
@@ -157,21 +143,21 @@ def test_emotions_are_measured_on_the_same_texts_whatever_is_learned_from(corpus
 
 
 @pytest.mark.data
-def test_official_tests_are_whole(corpus: Callable[[str], Corpus]) -> None:
+def test_official_tests_are_whole(recipe_corpus: Callable[[str], Corpus]) -> None:
     """CEDR's 734 texts without emotion have a label; ru-izard, RuSentiment and SentiRuEval keep their tests."""
-    cedr = [row["labels"] for row in rows(corpus("cedr")) if row["split"] == "test"]
+    cedr = [row["labels"] for row in rows(recipe_corpus("cedr")) if row["split"] == "test"]
     assert len(cedr) == 1_882
     assert cedr.count(["no_emotion"]) == 734
     assert all(cedr)
-    assert corpus("izard-10").table("test").num_rows == 2_489
-    social = Counter(row["source"] for row in rows(corpus("sentiment-social")) if row["split"] == "test")
+    assert recipe_corpus("izard-10").table("test").num_rows == 2_489
+    social = Counter(row["source"] for row in rows(recipe_corpus("sentiment-social")) if row["split"] == "test")
     assert social == {"rusentiment": 2_214, "sentirueval-2016-banks": 3_302, "sentirueval-2016-telecom": 2_198}
 
 
 @pytest.mark.data
-def test_the_union_has_the_published_order_and_names(corpus: Callable[[str], Corpus]) -> None:
+def test_the_union_has_the_published_order_and_names(recipe_corpus: Callable[[str], Corpus]) -> None:
     """Outputs 0, 1, 2 are neutral, positive, negative, each with its Russian name, and still lie on a scale."""
-    scheme = corpus("sentiment-union").label_scheme
+    scheme = recipe_corpus("sentiment-union").label_scheme
 
     assert scheme.labels == ("neutral", "positive", "negative")
     assert scheme.titles["ru"] == ("нейтральный", "позитивный", "негативный")
@@ -217,7 +203,7 @@ TRAINED = [
     ("file", "arm"), TRAINED, ids=[f"{file.parent.name}/{file.stem}/{arm}" for file, arm in TRAINED]
 )
 def test_every_arm_trains_on_its_real_texts(
-    file: Path, arm: str | None, corpus: Callable[[str], Corpus], tiny: Path, tmp_path: Path
+    file: Path, arm: str | None, recipe_corpus: Callable[[str], Corpus], tiny: Path, tmp_path: Path
 ) -> None:
     """Three steps with a tiny encoder on some real rows: what the recipe asks for fits its corpus and is measured."""
     from ottenok.studies.training import train
@@ -226,7 +212,7 @@ def test_every_arm_trains_on_its_real_texts(
     name = plain.data.recipe or ""
     steps = [f"model.encoder={tiny}", "schedule.max_steps=3", "text.max_length=32", "batch.size=8", "run.export=false"]
     steps += ["model.layers=[1]"] if plain.model.layers else []
-    over = override([*steps, f"data.corpus={sample(corpus(name), tmp_path / 'rows')}"])
+    over = override([*steps, f"data.corpus={sample(recipe_corpus(name), tmp_path / 'rows')}"])
     recipe: TrainRecipe = load_recipe(file, over, variant=arm)
     trained = train(recipe, tmp_path / "out")
 
