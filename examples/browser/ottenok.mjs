@@ -158,8 +158,12 @@ export function decide(probs, { scheme, decision }) {
     best = above.slice(1).filter((share) => share > 0.5).length;
   }
   const least = decision.thresholds.length ? decision.thresholds : labels.map(() => (several ? 0.5 : 0));
-  let chosen = labels.filter((_, n) => probs[n] >= Math.fround(least[n]) && (several || n === best));
-  if (decision.exclusive && chosen.length > 1) chosen = chosen.filter((label) => label !== decision.exclusive);
+  const above = probs.map((share, n) => Math.fround(share - Math.fround(least[n])));
+  let chosen = labels.filter((_, n) => above[n] >= 0 && (several || n === best));
+  if (chosen.length > 1 && chosen.includes(decision.exclusive)) {
+    const alone = labels[above.indexOf(Math.max(...above))] === decision.exclusive;
+    chosen = chosen.filter((label) => (label === decision.exclusive) === alone);
+  }
   if (!chosen.length && decision.empty !== "allow") chosen = [decision.empty === "top" ? labels[top] : decision.empty];
   const shares = Object.fromEntries(labels.map((label, n) => [label, probs[n]]));
   const label = chosen.reduce((first, next) => (first === null || shares[next] > shares[first] ? next : first), null);

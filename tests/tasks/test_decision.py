@@ -190,12 +190,14 @@ def test_an_empty_answer_follows_its_policy(empty: str, answer: tuple[str, ...])
 
 
 def test_an_exclusive_label_stands_alone() -> None:
-    """Neutral goes from beside an emotion, however probable it is; alone it stays, and so do two emotions."""
+    """Of neutral and emotions the answer is what is furthest above its threshold; two emotions stay together."""
     decision = Decision(activation="sigmoid", exclusive="neutral")
-    probs = [[0.6, 0, 0, 0, 0, 0, 0.9], [0, 0, 0, 0, 0, 0, 0.9], [0.6, 0.7, 0, 0, 0, 0, 0.1], [0.1] * 7]
+    probs = [[0.6, 0, 0, 0, 0, 0, 0.9], [0, 0, 0, 0, 0, 0, 0.9], [0.6, 0.7, 0, 0, 0, 0, 0.65], [0.1] * 7]
 
-    assert decide(probs, EMOTIONS, decision) == [("anger",), ("neutral",), ("anger", "disgust"), ()]
+    assert decide(probs, EMOTIONS, decision) == [("neutral",), ("neutral",), ("anger", "disgust"), ()]
     assert decide(probs, EMOTIONS, replace(decision, exclusive=""))[0] == ("anger", "neutral")
+    high = replace(decision, thresholds=(0.2, *(0.5,) * 5, 0.8))
+    assert decide(probs[:1], EMOTIONS, high) == [("anger",)]
     assert decide(probs, EMOTIONS, replace(decision, empty="neutral"))[3] == ("neutral",)
 
 

@@ -219,8 +219,9 @@ class DecisionOptions(Table):
         thresholds: Fit thresholds on the validation rows (multi-label only); None: 0.5 for every label.
         empty: What a multi-label answer without labels becomes: `allow`: it stays empty; `top`: the most probable
             label; or a label, such as `neutral`.
-        exclusive: A multi-label scheme's label that means "none of the others", such as `neutral`: it is left out of an
-            answer that has another label. Empty: labels may all come together, as data sets of emotions have it.
+        exclusive: A multi-label scheme's label that means "none of the others", such as `neutral`: beside others it is
+            the answer, or they are, whichever is further above its threshold. Empty: labels may all come together, as
+            data sets of emotions have it.
     """
 
     temperature: bool = True

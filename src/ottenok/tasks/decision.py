@@ -162,8 +162,9 @@ class Decision:
             then 0.5 for multi-label schemes, and nothing for the others, whose best label always stands.
         empty: What an answer without any label becomes: `allow` leaves it empty, `top` gives the most probable label,
             and a label's name (such as `neutral`) gives that label.
-        exclusive: A label that means "none of the others", such as `neutral`: beside another label it is left out of
-            the answer; "" where labels may all come together. For multi-label schemes only.
+        exclusive: A label that means "none of the others", such as `neutral`: where others reach their thresholds
+            too, it answers alone or not at all, whichever is further above its threshold; "" where labels may all
+            come together. For multi-label schemes only.
         values: For `regression` only: each label's place on the scale of the output.
         pick: Which label of a one-label scheme is the answer: `top`, the most probable (the first of equals), or, where
             labels have an order, `median`, the highest rank that is exceeded with more than 0.5, which makes the mean
@@ -317,8 +318,8 @@ def chosen(probs: npt.ArrayLike, scheme: LabelScheme, decision: Decision) -> Mas
     """Say which labels are in each answer.
 
     One-label schemes answer with the label that `decision.pick` says, if it reaches its threshold. Multi-label schemes
-    answer with every label that reaches its threshold; then an exclusive label goes from beside others, and then an
-    empty answer becomes what the decision says. A one-label row of zeros, which stands for a text of which nothing
+    answer with every label that reaches its threshold; where an exclusive label is among several, it stays alone if
+    no other is further above its threshold, else it goes; then an empty answer becomes what the decision says. A one-label row of zeros, which stands for a text of which nothing
     could be read, has no answer, whatever the decision says.
 
     Args:
@@ -342,7 +343,8 @@ def chosen(probs: npt.ArrayLike, scheme: LabelScheme, decision: Decision) -> Mas
     several = scheme.kind == "multi-label"
     least = decision.thresholds or (0.5 if several else 0.0,) * len(scheme.labels)
     # float32 on both sides: a threshold that is written like a probability is reached by it.
-    mask: Mask = numbers >= np.asarray(least, dtype=np.float32)
+    above = numbers - np.asarray(least, dtype=np.float32)
+    mask: Mask = above >= 0
     if not several:
         best = numbers.argmax(axis=1)
         if decision.pick == "median":
@@ -351,7 +353,11 @@ def chosen(probs: npt.ArrayLike, scheme: LabelScheme, decision: Decision) -> Mas
             best = (exceeded[:, 1:] > 0.5).sum(axis=1)
         mask &= np.arange(numbers.shape[1]) == best[:, None]
     if decision.exclusive:
-        mask[mask.sum(axis=1) > 1, scheme.index(decision.exclusive)] = False
+        place = scheme.index(decision.exclusive)
+        torn = np.flatnonzero(mask[:, place] & (mask.sum(axis=1) > 1))
+        alone = above[torn].argmax(axis=1) == place
+        mask[torn[alone]] = np.arange(mask.shape[1]) == place
+        mask[torn[~alone], place] = False
     if decision.empty != "allow":
         rows = np.flatnonzero(~mask.any(axis=1))
         fallback = numbers[rows].argmax(axis=1) if decision.empty == "top" else scheme.index(decision.empty)

@@ -6,7 +6,7 @@ Dinkelbach's method. The metric that is reported is cross-fitted (each row is de
 without it), because thresholds that are judged on the rows that chose them always look good.
 
 The sweep looks at each label alone. Metrics before and after are of whole answers: with what becomes of an empty one,
-and with an exclusive label gone from beside others. Thresholds that do not raise that metric are not kept.
+and with an exclusive label alone or gone. Thresholds that do not raise that metric are not kept.
 """
 
 from __future__ import annotations
