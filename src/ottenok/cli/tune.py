@@ -34,7 +34,7 @@ __all__ = ["tune"]
     help="True rows that a label needs for a threshold of its own.  [default: 20]",
 )
 @click.option("--empty", help="What an answer without labels becomes: allow, top, or a label.  [default: as before]")
-@click.option("--exclusive", help="Label that stands alone or gives way to others, such as neutral, or none.  [default: as before]")
+@click.option("--exclusive", help="Label that stands alone or goes, such as neutral, or none.  [default: as before]")
 @click.option("--temperature/--no-temperature", default=True, help="Fit the temperature too.")
 @click.option(
     "--precision",

@@ -319,8 +319,9 @@ def chosen(probs: npt.ArrayLike, scheme: LabelScheme, decision: Decision) -> Mas
 
     One-label schemes answer with the label that `decision.pick` says, if it reaches its threshold. Multi-label schemes
     answer with every label that reaches its threshold; where an exclusive label is among several, it stays alone if
-    no other is further above its threshold, else it goes; then an empty answer becomes what the decision says. A one-label row of zeros, which stands for a text of which nothing
-    could be read, has no answer, whatever the decision says.
+    no other is further above its threshold, else it goes; then an empty answer becomes what the decision says. A
+    one-label row of zeros, which stands for a text of which nothing could be read, has no answer, whatever the
+    decision says.
 
     Args:
         probs: `[rows, labels]`, from `probabilities`.

@@ -128,7 +128,8 @@ def decision_text(task: Task, *, folded: float | None = None, mark: Callable[[st
         fallback = "the most probable label" if decision.empty == "top" else mark(decision.empty)
         text += f" An answer without labels becomes {fallback}."
     if decision.exclusive:
-        text += f" {mark(decision.exclusive)} stands alone: beside others it is the answer, or they are, whichever is further above its threshold."
+        text += f" {mark(decision.exclusive)} stands alone: it or the others are the answer, by what is further above"
+        text += " its threshold."
     return text
 
 
