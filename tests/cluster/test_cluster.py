@@ -94,6 +94,19 @@ def test_answers_are_those_of_one_machine_to_the_last_digit(cluster: str, bundle
     assert done.rejected == one.rejected == {"empty text": 18, "5 fields instead of 2": 1}
 
 
+def test_explained_columns_are_those_of_one_machine(cluster: str, bundle: Path, tmp_path: Path) -> None:
+    """`--explain` and `--columns` give what they give on one machine."""
+    file = _write(tmp_path / "texts.csv", 70)
+    options = FileOptions(columns=("sentiment-3:label", "words"), explain=True)
+    given = {"text": "text", "options": options}
+    classify_folder(file, tmp_path / "out", model={"model": bundle}, cluster=cluster, **given)
+    one = classify_file(file, tmp_path / "one.parquet", classifier=load(bundle, threads=1), **given)
+    rows = [{key: value for key, value in row.items() if key not in ADDED} for row in _rows(tmp_path / "out")]
+    assert [row for row in rows if row["text"]] == pq.read_table(one.out).to_pylist()
+    assert list(rows[0]) == ["id", "text", "predicted_label", "predicted_words"]
+    assert rows[0]["predicted_words"]
+
+
 def test_a_text_that_the_model_fails_at_costs_no_other(cluster: str, bundle: Path, tmp_path: Path) -> None:
     """It is a reject with the error, keeps its columns, and the rows beside it have answers."""
     file = tmp_path / "texts.csv"

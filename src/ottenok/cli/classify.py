@@ -134,10 +134,8 @@ def classify(  # noqa: PLR0913 - click passes each option by name
         as_json = as_json or style == "json"
     # Half a request is refused before a model is loaded.
     place = sources[0] if len(sources) == 1 and sources[0] != "-" else None
-    if cluster is not None and (place is None or column is None or kind is not None or explain):
-        raise click.UsageError(
-            "--cluster takes one FILE, --text COLUMN and -o FOLDER: no -, --output-format, --explain"
-        )
+    if cluster is not None and (place is None or column is None or kind is not None):
+        raise click.UsageError("--cluster takes one FILE, --text COLUMN and -o FOLDER: no -, no --output-format")
     if column is None:
         if len(sources) > 1:
             raise click.UsageError(

@@ -28,7 +28,7 @@ from ottenok.core.files import LockedError, locked
 from ottenok.core.progress import SILENT, stage
 from ottenok.core.version import __version__
 from ottenok.inference.api import load
-from ottenok.inference.files import CHUNK_ROWS, FileOptions, cut_rows, read_texts
+from ottenok.inference.files import CHUNK_ROWS, FileOptions, answer_cells, cut_rows, read_texts
 from ottenok.inference.outputs import AnswerColumns, Chunk, open_writer
 from ottenok.tables.parquet import ParquetTable
 from ottenok.tables.records import excerpt
@@ -189,11 +189,16 @@ def _identity(inputs: list[Input], classifier: Classifier, text: str, options: F
         "inputs": [asdict(one) for one in inputs],
         "text": text,
         "table": asdict(options.table),
-        "columns": list(AnswerColumns(classifier.tasks, options.prefix, options.columns).names),
+        "columns": list(_columns(classifier.tasks, options).names),
+        "explain": options.explain,
         "model": _model_identity(classifier),
         "version": __version__,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _columns(tasks: tuple[Task, ...], options: FileOptions) -> AnswerColumns:
+    return AnswerColumns(tasks, options.prefix, options.columns, explained=options.explain)
 
 
 def _model_identity(classifier: Classifier) -> str:
@@ -414,7 +419,7 @@ def _read_input(
             wanted=(text,),
         )
         place = table.find(text)
-        columns = AnswerColumns(tasks, prefix, options.columns)
+        columns = _columns(tasks, options)
         writer = open_writer(table, columns, Path("part.parquet"), header=options.table.header)
         more = [f"{prefix}{name}" for name in ("file", "row", "reject", "content", "text")]
         for name in more:
@@ -436,7 +441,7 @@ def _read_input(
             held.clear()
 
         schema = None
-        for group in _groups(table, place, writer, len(columns.names), more, one.path, options.table.max_record):
+        for group in _groups(table, place, writer, len(columns.names), more, one.path, options):
             schema = group.schema
             reasons.update(reason for reason in group.column(more[2]).to_pylist() if reason is not None)
             held.append(group)
@@ -453,7 +458,7 @@ def _read_input(
 
 
 def _groups(
-    table: Table, place: int, writer: Writer, width: int, names: list[str], file: str, limit: int
+    table: Table, place: int, writer: Writer, width: int, names: list[str], file: str, options: FileOptions
 ) -> Iterator[pa.Table]:
     """Yield what is classified together, with the rows that can't be.
 
@@ -466,9 +471,9 @@ def _groups(
     wanted = [*every, *([] if place in every else [place])]
     column = wanted.index(place)
     for block in table.blocks(wanted, rows=CHUNK_ROWS, raw=True):
-        texts, faults = read_texts(block, column, table, limit)
+        texts, faults = read_texts(block, column, table, options.table.max_record)
         broken = block.rejects
-        for part in [*cut_rows(texts), *([slice(0, 0)] if not texts and broken else [])]:
+        for part in [*cut_rows(texts, explain=options.explain), *([slice(0, 0)] if not texts and broken else [])]:
             kept = list(range(part.start, part.stop))
             cells = [[cell[at] for cell in block.cells[: len(every)]] for at in kept] if writer.wants_cells else []
             raw = block.raw.take(kept) if hasattr(block.raw, "take") else []
@@ -542,11 +547,12 @@ def _answered(group: pa.Table, classifier: Classifier, options: FileOptions) -> 
     """Return the rows with their answers; a text at which the model fails is a reject."""
     import pyarrow as pa
 
-    columns, prefix = AnswerColumns(classifier.tasks, options.prefix, options.columns), options.prefix
+    columns, prefix = _columns(classifier.tasks, options), options.prefix
 
     def values(texts: list[str]) -> list[list[Any]]:
         prepared = classifier.prepare(texts, pairs=True)
-        return [columns.values(one) for one in classifier.finish(prepared, classifier.run(prepared))]
+        found = zip(texts, classifier.finish(prepared, classifier.run(prepared)), strict=True)
+        return [answer_cells(text, one, classifier, columns, explain=options.explain) for text, one in found]
 
     texts: list[str | None] = group.column(f"{prefix}text").to_pylist()
     unique = list(dict.fromkeys(text for text in texts if text is not None))

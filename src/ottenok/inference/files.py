@@ -308,19 +308,30 @@ def read_texts(block: Block, column: int, table: Table, limit: int) -> tuple[lis
     return texts, reasons
 
 
-def cut_rows(texts: Sequence[str | None], characters: int | None = None) -> Iterator[slice]:
+def cut_rows(texts: Sequence[str | None], *, explain: bool = False) -> Iterator[slice]:
     """Yield which rows of a block are classified together: whoever cuts so gets the same answers to the last digit.
 
     Args:
         texts: Of each sound row of a block of at most `CHUNK_ROWS` rows; None for those that can't be read.
-        characters: With how many a part ends; None: `CHUNK_CHARACTERS`.
+        explain: Whether answers are explained too, for which parts are shorter.
     """
+    most = _EXPLAINED_CHARACTERS if explain else CHUNK_CHARACTERS
     first = size = 0
     for place, text in enumerate(texts, start=1):
         size += len(text or "")
-        if size >= (characters or CHUNK_CHARACTERS) or place == len(texts):
+        if size >= most or place == len(texts):
             yield slice(first, place)
             first, size = place, 0
+
+
+def answer_cells(
+    text: str, answer: Prediction, classifier: Classifier, columns: AnswerColumns, *, explain: bool
+) -> list[Any]:
+    """Return the cells of a row's answer, with the words of it where they are wanted and the text is not too long."""
+    words: list[str] = []
+    if explain and answer.label is not None and len(text) <= LONGEST:
+        words = [word.text for word in classifier.explain(text).top()]
+    return columns.values(answer, words)
 
 
 class _Repeats:
@@ -454,7 +465,7 @@ class _Run:
         # Rows without cells go with the first chunk.
         rejects = [{"row": one.row, "reason": one.reason, "content": one.content} for one in block.rejects]
         rows = len(rejects)
-        for part in cut_rows(texts, _EXPLAINED_CHARACTERS if self.options.explain else None):
+        for part in cut_rows(texts, explain=self.options.explain):
             kept = []
             for place in range(part.start, part.stop):
                 if faults[place] is None:
@@ -517,18 +528,11 @@ class _Run:
         for chunk, new, ready, logits in computed:
             answers: dict[str, list[Any]] = {}
             for (text, key), answer in zip(new.items(), self.classifier.finish(ready, logits), strict=True):
-                answers[text] = self._values(text, answer)
+                answers[text] = answer_cells(text, answer, self.classifier, self.columns, explain=self.options.explain)
                 if key is not None:
                     self.repeats.keep(key, answers[text])
             rows = [answers[text] if text in answers else self.repeats.answer(text) for text in chunk.texts]
             yield chunk, self.writer.piece(chunk, rows)
-
-    def _values(self, text: str, answer: Prediction) -> list[Any]:
-        """Return the cells of a row's answer."""
-        words: list[str] = []
-        if self.options.explain and answer.label is not None and len(text) <= LONGEST:
-            words = [word.text for word in self.classifier.explain(text).top()]
-        return self.columns.values(answer, words)
 
     def _write(self, computed: Iterator[tuple[Chunk, Any]], parts: _Parts) -> None:
         """Put pieces together to parts; what is there when the work is interrupted becomes a part too."""
