@@ -25,7 +25,8 @@ from ottenok.core.lazy import need
 from ottenok.core.suggest import suggest
 from ottenok.inference.api import load
 from ottenok.inference.classifier import Classifier, listed
-from ottenok.inference.head import embedded, fit_head
+from ottenok.inference.head import embedded, fit_head, fold_rows
+from ottenok.tables.labels import clean_label
 
 with need("sklearn"):
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -57,7 +58,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sc
         method: `head`: the encoder stays as it is; `full`: the whole model is trained (extra `train`); `auto`:
             whichever has the better macro F1 in cross-validation.
         C: Inverse strength of the head's regularisation, above 0.
-        class_weight: As scikit-learn's `LogisticRegression` has it: None, `balanced`, or label to weight.
+        class_weight: As scikit-learn's `LogisticRegression` has it: None, `balanced`, or label to weight; of several
+            labels at once, for 0 and 1 of each.
         cv: Folds of the cross-validation that `scores_` tells of; 0: none, which `auto` can't do without.
         train: Keys of a training recipe, nested, that are laid over the recipe `default` for `full`, such as
             `{"model": {"encoder": "cointegrated/rubert-tiny2"}}`. Where `model` is the folder of a classifier with
@@ -68,11 +70,12 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sc
         random_state: Seed of folds and of training.
 
     Attributes:
-        classes_: The labels, sorted.
+        classes_: The labels, sorted; of a matrix, its columns' names or numbers in their order.
+        multilabel_: Whether a text may have several of them.
         method_: What was chosen: `head` or `full`.
         scores_: Method to macro F1 on texts that it had not learned from, 0..1; empty without cross-validation.
         report_: The same as a sentence.
-        head_: The fitted `LogisticRegression`; None for `full`.
+        head_: The fitted `LogisticRegression`, or `OneVsRestClassifier` of a matrix; None for `full`.
     """
 
     def __init__(  # noqa: PLR0913 - options by name
@@ -99,8 +102,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sc
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Any:  # noqa: ANN401
-        """Say to scikit-learn that texts are read, not numbers."""
+        """Say to scikit-learn that texts are read, not numbers, and that they may have several labels."""
         tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
         tags.input_tags.string = True
         tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
@@ -111,7 +115,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sc
 
         Args:
             X: Texts: a list, an array, or a column of a data frame.
-            y: A label for each: strings or whole numbers.
+            y: A label for each: strings or whole numbers. Or a matrix of 0 and 1 with a column for each label, where a
+                text may have several or none: an array, a frame whose columns are called as the labels, or sparse.
 
         Raises:
             ConfigError: An argument has a value that it can't have.
@@ -120,42 +125,30 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sc
             MissingExtraError: `full` without the extra `train`.
         """
         from sklearn.metrics import f1_score
-        from sklearn.model_selection import StratifiedKFold
-        from sklearn.utils.multiclass import check_classification_targets
-        from sklearn.utils.validation import assert_all_finite, column_or_1d
 
         if self.method not in _METHODS:
             raise ConfigError(f"found {self.method!r}", hint=suggest(str(self.method), _METHODS), key="method")
         if self.method == "auto" and not self.cv:
             raise ConfigError("without cross-validation there is nothing to choose by", hint="cv=5", key="cv")
         texts = _texts(X)
-        if y is None:
-            raise WrongInput("TextClassifier requires y to be passed, but the target y is None")
-        labels = np.asarray(y)
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = column_or_1d(labels, warn=True)
-        if labels.ndim != 1 or len(labels) != len(texts):
-            raise WrongInput(
-                f"expected a label for each of {len(texts)} texts, found {' x '.join(map(str, labels.shape))}"
-            )
-        assert_all_finite(labels, input_name="y")
-        check_classification_targets(labels)
-        self.classes_, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        if len(self.classes_) < 2:
-            raise WrongInput(f"expected two labels or more, found {len(self.classes_)} class")
+        self.classes_, codes = _targets(y, len(texts))
+        self.multilabel_ = codes.ndim == 2
         methods = ("head", "full") if self.method == "auto" else (self.method,)
-        # A label that is rarer than the folds can't be in each.
-        folds = min(int(self.cv), int(counts.min()))
+        # Rows alike in all labels are spread evenly; a label that is rarer than the folds can't be in each.
+        _, kinds, counts = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
+        folds = min(int(self.cv), len(texts) if self.multilabel_ else int(counts.min()))
         scores: dict[str, list[float]] = {method: [] for method in methods}
         if folds > 1:
-            splitter = StratifiedKFold(folds, shuffle=True, random_state=self.random_state)
-            for learned, asked in splitter.split(codes, codes):
+            fold = fold_rows(kinds.reshape(-1), folds, seed=self.random_state or 0)
+            for number in range(folds):
+                learned, asked = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
                 known, held = ([texts[row] for row in rows] for rows in (learned, asked))
                 if "head" in methods:
-                    answers = self._fit_head(known, labels[learned])(held).argmax(axis=1)
-                    scores["head"].append(float(f1_score(codes[asked], answers, average="macro")))
+                    found = self._fit_head(known, codes[learned])(held)
+                    answers = (found >= 0.5).astype(int) if self.multilabel_ else found.argmax(axis=1)
+                    scores["head"].append(float(f1_score(codes[asked], answers, average="macro", zero_division=0.0)))
                 if "full" in methods:
-                    scores["full"].append(_train(self, (known, labels[learned]), (held, labels[asked])))
+                    scores["full"].append(_train(self, (known, codes[learned]), (held, codes[asked])))
         elif self.method == "auto":
             raise WrongInput(
                 f"the label {str(self.classes_[counts.argmin()])!r} has one text, so methods can't be compared",
@@ -166,36 +159,43 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sc
         told = ", ".join(f"{method} {score:.3f}" for method, score in self.scores_.items())
         self.report_ = f"macro F1 of {folds} folds: {told}; {self.method_} is used" if told else "not cross-validated"
         if self.method_ == "head":
-            self._learned = self._fit_head(texts, labels)
+            self._learned = self._fit_head(texts, codes)
         else:
             place = Path(tempfile.mkdtemp(prefix="ottenok-") if self.folder is None else self.folder).resolve()
-            _train(self, (texts, labels), None, place)
-            columns = [str(label) for label in self.classes_]
+            _train(self, (texts, codes), None, place)
+            columns = [clean_label(str(label)) for label in self.classes_]
             self._learned = _Learned(place, self.threads, columns=columns, temporary=self.folder is None)
         self.head_ = self._learned.head
         return self
 
-    def _fit_head(self, texts: Sequence[str], labels: npt.NDArray[Any]) -> _Learned:
+    def _fit_head(self, texts: Sequence[str], codes: npt.NDArray[np.int64]) -> _Learned:
         model = self.model
         if model is not None and not isinstance(model, Classifier) and Path(model).is_dir():
             model = Path(model).resolve()  # a relative one means another folder from elsewhere
         vectors = embedded(_opened(model, self.threads), texts)
+        labels = codes if codes.ndim == 2 else self.classes_[codes]
         head = fit_head(vectors, labels, C=self.C, class_weight=self.class_weight, seed=self.random_state)
         return _Learned(model, self.threads, head=head)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: ANN401, N803
-        """Return the most probable label of each text.
+        """Return the most probable label of each text; of several, int `[texts, labels]`: 1 where it is probable.
+
+        Probable is what has a probability of .5, or, where the whole model was trained, reaches its own threshold.
 
         Raises:
             WrongInput: A text is missing or no string.
             ModelError: The model is another than it was learned on.
         """
         probabilities = self.predict_proba(X)
+        if self.multilabel_:
+            return (probabilities >= self._learned.thresholds).astype(int)
         found: npt.NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
         return found
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401, N803
-        """Return the probability of each label, float64 `[texts, labels]`, in the order of `classes_`; rows sum to 1.
+        """Return the probability of each label, float64 `[texts, labels]`, in the order of `classes_`.
+
+        Rows sum to 1, but where a text may have several labels.
 
         A text without anything to read gets what the labels have without one, about their shares in training.
 
@@ -235,7 +235,20 @@ class _Learned:
         self._temporary = temporary
         if temporary:
             weakref.finalize(self, shutil.rmtree, str(model), ignore_errors=True)
-        self._identity = _opened(model, threads).identity
+        classifier = _opened(model, threads)
+        self._identity = classifier.identity
+        self.thresholds = np.full(len(columns) or 1, 0.5)
+        for column, place in self._known(classifier):
+            limits = classifier.tasks[0].decision.thresholds
+            self.thresholds[column] = limits[place] if limits else 0.5
+
+    def _known(self, classifier: Classifier) -> list[tuple[int, int]]:
+        """Return the columns of labels that the model has, and their places in it.
+
+        A label whose texts were all dropped as duplicates of others' is unknown to it.
+        """
+        places = {label: place for place, label in enumerate(classifier.labels)}
+        return [(column, places[label]) for column, label in enumerate(self._columns) if label in places]
 
     def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return float64 `[texts, labels]`.
@@ -254,13 +267,10 @@ class _Learned:
             found: npt.NDArray[np.float64] = self.head.predict_proba(embedded(classifier, texts)).astype(np.float64)
             return found
         found = np.full((len(texts), len(self._columns)), 1e-12)
-        # A label whose texts were all dropped as duplicates of others' is unknown to the model.
-        known = [(self._columns.index(label), place) for place, label in enumerate(classifier.labels)]
         rows = classifier.predict_proba(texts)
-        for column, place in known:
+        for column, place in self._known(classifier):
             found[:, column] += rows[:, place]
-        found /= found.sum(axis=1, keepdims=True)
-        return found
+        return found if classifier.tasks[0].scheme.kind == "multi-label" else found / found.sum(axis=1, keepdims=True)
 
     def __getstate__(self) -> dict[str, Any]:
         if self._temporary:
@@ -268,7 +278,46 @@ class _Learned:
         return self.__dict__
 
 
-_Labelled = tuple["Sequence[str]", "npt.NDArray[Any]"]
+def _targets(y: Any, rows: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:  # noqa: ANN401 - of any library
+    """Return the labels, and for each text the number of its label, or a matrix of 0 and 1.
+
+    Raises:
+        WrongInput: They don't go with the texts, or there is nothing to tell apart.
+        ValueError: scikit-learn's own, of labels that are missing or are measurements.
+    """
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import assert_all_finite, column_or_1d
+
+    if y is None:
+        raise WrongInput("TextClassifier requires y to be passed, but the target y is None")
+    if isinstance(y, list) and any(isinstance(one, (list, tuple, set)) and len(one) != len(y[0]) for one in y):
+        raise WrongInput(
+            "expected a label for each text or a matrix of 0 and 1, found lists of labels",
+            hint="sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y) makes a matrix of them.",
+        )
+    names = getattr(y, "columns", None)
+    labels = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = column_or_1d(labels, warn=True)
+    if labels.ndim not in {1, 2} or len(labels) != rows:
+        raise WrongInput(f"expected a label for each of {rows} texts, found {' x '.join(map(str, labels.shape))}")
+    assert_all_finite(labels, input_name="y")
+    if labels.ndim == 2:
+        kinds = np.unique(labels)
+        if set(kinds.tolist()) - {0, 1}:
+            shown = ", ".join(map(str, kinds[:5].tolist()))
+            hint = "sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y) makes one of lists of labels."
+            raise WrongInput(f"expected 0 and 1 in a matrix with a column for each label, found {shown}", hint=hint)
+        classes = np.arange(labels.shape[1]) if names is None else np.asarray([str(name) for name in names])
+        return classes, labels.astype(np.int64)
+    check_classification_targets(labels)
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise WrongInput(f"expected two labels or more, found {len(classes)} class")
+    return classes, codes
+
+
+_Labelled = tuple["Sequence[str]", "npt.NDArray[np.int64]"]
 
 
 def _train(asked: TextClassifier, learned: _Labelled, held: _Labelled | None, out: Path | None = None) -> float:
@@ -276,8 +325,8 @@ def _train(asked: TextClassifier, learned: _Labelled, held: _Labelled | None, ou
 
     Args:
         asked: Says how.
-        learned: Texts and labels to learn from.
-        held: Texts and labels to be asked afterwards, which nothing is learned from; None: none.
+        learned: Texts to learn from, with the numbers of their labels or a matrix of 0 and 1.
+        held: Such to be asked afterwards, which nothing is learned from; None: none.
         out: Where the model goes; None: it is only asked.
 
     Returns:
@@ -296,11 +345,20 @@ def _train(asked: TextClassifier, learned: _Labelled, held: _Labelled | None, ou
     trained = folder is not None and (folder / WEIGHTS).is_file() and (folder / MANIFEST).is_file()
     seed = asked.random_state or 0
     with tempfile.TemporaryDirectory(prefix="ottenok-") as work:
+        names = [str(label) for label in asked.classes_]
+        column = "text" if "text" not in names else max(names, key=len) + "_"
+        own: dict[str, Any] = {"name": "texts", "text": column, "label": names}
+        if not asked.multilabel_:
+            own |= {"label": "label", "text": "text", "label_list": "one"}
         files = {}
         for split, part in (("train", learned), ("test", held)):
             if part is not None:
                 files[split] = str(Path(work) / f"{split}.jsonl")
-                rows = [{"text": text, "label": str(label)} for text, label in zip(*part, strict=True)]
+                rows = [
+                    {own["text"]: text}
+                    | (dict(zip(names, code.tolist(), strict=True)) if code.ndim else {"label": names[code]})
+                    for text, code in zip(*part, strict=True)
+                ]
                 lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
                 Path(files[split]).write_text("".join(lines), encoding="utf-8")
         recipe = CorpusRecipe.model_validate(
@@ -308,7 +366,7 @@ def _train(asked: TextClassifier, learned: _Labelled, held: _Labelled | None, ou
                 "name": "texts",
                 "scheme": "own",
                 "seed": seed,
-                "sources": [{"own": {"name": "texts", "files": files, "label_list": "one"}}],
+                "sources": [{"own": {**own, "files": files}}],
                 "split": {"train": 0.85, "validation": 0.15, "test": 0},
             }
         )

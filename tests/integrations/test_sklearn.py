@@ -70,6 +70,22 @@ def test_it_is_a_citizen_of_scikit_learn(fitted: TextClassifier) -> None:
     assert (found == numbers).mean() > 0.7
 
 
+def test_a_text_may_have_several_labels() -> None:
+    """A matrix of 0 and 1 gives a head for each label; answers are such a matrix, and columns' names are labels."""
+    pandas = pytest.importorskip("pandas")
+    matrix = np.array([[label == "praise", "рыба" in text] for text, label in zip(TEXTS, LABELS, strict=True)], int)
+    learned = TextClassifier(threads=1).fit(TEXTS, pandas.DataFrame(matrix, columns=["praise", "fish"]))
+    asked = ["превосходная рыба", "гадкая рыба", "превосходная каша", "где гостиница?"]
+
+    assert (learned.multilabel_, list(learned.classes_)) == (True, ["praise", "fish"])
+    assert learned.predict(asked).tolist() == [[1, 1], [0, 1], [1, 0], [0, 0]]
+    assert learned.predict_proba(asked).shape == (4, 2)
+    assert learned.scores_["head"] > 0.7
+    assert cross_val_predict(TextClassifier(threads=1, cv=0), TEXTS, matrix, cv=3).shape == matrix.shape
+    constant = TextClassifier(threads=1, cv=0).fit(TEXTS, np.column_stack([matrix[:, 0], np.zeros(60, int)]))
+    assert constant.predict_proba(asked)[:, 1].tolist() == [0, 0, 0, 0]
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "numpy"])
 def test_columns_of_every_library_are_texts(library: str, fitted: TextClassifier) -> None:
     """A column, or a table of one column in numpy, gives what the list gives."""
@@ -114,6 +130,9 @@ def test_pickles_go_by_the_models_path(tmp_path: Path, monkeypatch: pytest.Monke
         ({}, TEXTS, LABELS[:-1], "a label for each of 60 texts, found 59"),
         ({}, TEXTS, ["one"] * 60, "two labels or more, found 1 class"),
         ({"method": "auto"}, TEXTS[:2], ["a", "b"], "the label 'a' has one text"),
+        ({}, TEXTS, [["a"]] * 59 + [["a", "b"]], "lists of labels.*MultiLabelBinarizer"),
+        ({}, TEXTS, [["a", "b"]] * 60, "0 and 1 in a matrix.*found a, b"),
+        ({}, TEXTS, np.full((60, 2), 2), "0 and 1 in a matrix.*found 2"),
     ],
 )
 def test_what_can_not_be_learned_is_refused(

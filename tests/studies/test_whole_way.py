@@ -138,7 +138,7 @@ def test_full_training_on_labels_of_ones_own_is_compared_with_a_head(tmp_path: P
         "model": {"encoder": str(encoder)},
         "text": {"max_length": 32},
         "optim": {"learning_rate": 3e-3, "head_learning_rate": 1e-2},
-        "schedule": {"num_train_epochs": 4},
+        "schedule": {"num_train_epochs": 8},
         "run": {"precision": "fp32"},
     }
 
@@ -151,3 +151,8 @@ def test_full_training_on_labels_of_ones_own_is_compared_with_a_head(tmp_path: P
     np.testing.assert_allclose(found.predict_proba(texts).sum(axis=1), 1)
     with pytest.raises(TypeError, match="fit with folder=FOLDER"):
         pickle.dumps(found)
+
+    # And several labels of a text.
+    matrix = np.array([[one, 1 - one, number % 9 > 4] for number, one in enumerate(labels)], dtype=int)
+    several = TextClassifier(tmp_path / "model", method="full", cv=0, train=train).fit(texts, matrix)
+    assert several.predict(["хорошо 3", "плохо 5"])[:, :2].tolist() == [[1, 0], [0, 1]]

@@ -568,7 +568,9 @@ class _Run:
                     if row is None or [cell_text(v) for v in row[:width]] != [cell_text(v) for v in cells]:
                         return None
                     if place < 4:
-                        answers = self._values(text, self.classifier(text))
+                        answers = answer_cells(
+                            text, self.classifier(text), self.classifier, self.columns, explain=self.options.explain
+                        )
                         if not all(map(_equal, row[width:], answers)):
                             return None
                     count += 1

@@ -5,6 +5,7 @@ scikit-learn, which fits it, comes with the extras `sklearn` and `data`.
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -71,11 +72,12 @@ def fit_head(
     class_weight: str | Mapping[Any, float] | None = None,
     seed: int | None = 0,
 ) -> Any:  # noqa: ANN401 - scikit-learn has no types
-    """Return a fitted `LogisticRegression`.
+    """Return a fitted `LogisticRegression`; of several labels at once, a `OneVsRestClassifier` of one for each.
 
     Args:
         vectors: `[texts, width]`, as `embedded` gives them.
-        labels: One for each text, of two kinds or more.
+        labels: One for each text, of two kinds or more; or 0/1 `[texts, labels]`, of two labels or more, of which one
+            that all texts have, or none, is certain.
         C: Inverse strength of the regularisation, above 0.
         class_weight: As `LogisticRegression` has it: None, `balanced`, or label to weight.
         seed: Of the fit.
@@ -85,7 +87,13 @@ def fit_head(
     """
     with need("sklearn"):
         from sklearn.linear_model import LogisticRegression
-    return LogisticRegression(C=C, class_weight=class_weight, max_iter=1000, random_state=seed).fit(vectors, labels)
+        from sklearn.multiclass import OneVsRestClassifier
+    head = LogisticRegression(C=C, class_weight=class_weight, max_iter=1000, random_state=seed)
+    if labels.ndim == 1:
+        return head.fit(vectors, labels)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Label .* is present in all training examples")
+        return OneVsRestClassifier(head).fit(vectors, labels)
 
 
 def fold_rows(
