@@ -105,7 +105,7 @@ def test_requests_share_batches() -> None:
             jobs = [asyncio.ensure_future(batching.answer(Job(model=model, texts=["x"])))]
             await until(lambda: batching._busy != {})
             jobs += [asyncio.ensure_future(batching.answer(Job(model=model, texts=["same"]))) for _ in range(20)]
-            await until(lambda: batching._waiting.rows == 20)
+            await until(lambda: batching.waiting == 21)
             gate.open.set()
             await asyncio.gather(*jobs)
 
@@ -118,15 +118,12 @@ def test_gone_clients_cost_nothing() -> None:
     gate = Gate()
     model = served(gate)
 
-    async def gone() -> None:
-        await asyncio.sleep(0.01)
-
     async def work() -> None:
         async with engine(threads=1) as batching:
             gate.open.clear()
             first = asyncio.ensure_future(batching.answer(Job(model=model, texts=["x"])))
             await until(lambda: batching._busy != {})
-            left = [batching.answer(Job(model=model, texts=["gone"], gone=gone)) for _ in range(5)]
+            left = [batching.answer(Job(model=model, texts=["gone"], gone=lambda: True)) for _ in range(5)]
             errors = await asyncio.gather(*left, return_exceptions=True)
             assert all(isinstance(error, Gone) for error in errors)
             gate.open.set()
@@ -148,14 +145,14 @@ def test_a_full_queue_refuses() -> None:
             jobs = [asyncio.ensure_future(batching.answer(Job(model=model, texts=["y" * 48])))]
             await until(lambda: batching._busy != {})
             jobs.append(asyncio.ensure_future(batching.answer(Job(model=model, texts=["y" * 48]))))
-            await until(lambda: batching._waiting.rows == 1)
+            await until(lambda: batching.waiting == 2)
             with pytest.raises(Refused) as refused:
-                await batching.answer(Job(model=model, texts=["z" * 48]))
+                await batching.answer(Job(model=model, texts=["z" * 60]))
             assert (refused.value.status, refused.value.kind) == (429, "Overloaded")
             assert refused.value.retry_after >= 1
             gate.open.set()
             await asyncio.gather(*jobs)
-            assert (await batching.answer(Job(model=model, texts=["z" * 48]))).predictions
+            assert (await batching.answer(Job(model=model, texts=["z" * 60]))).predictions
 
     run(work)
 
@@ -206,7 +203,7 @@ def test_a_dead_worker_fails_everybody_at_once() -> None:
         asked = [asyncio.ensure_future(batching.answer(Job(model=model, texts=["x"])))]
         await until(lambda: batching._busy != {})
         asked += [asyncio.ensure_future(batching.answer(Job(model=model, texts=[text]))) for text in ("yy", "zzz")]
-        await until(lambda: batching._waiting.rows == 2)
+        await until(lambda: batching.waiting == 3)
         gate.open.set()
         errors = await asyncio.gather(*asked, return_exceptions=True)
         assert [error.status for error in errors] == [503, 503, 503]
@@ -229,7 +226,7 @@ def test_a_long_text_lets_short_ones_pass() -> None:
             long = asyncio.ensure_future(batching.answer(Job(model=model, texts=["long " * 8_000])))
             await until(lambda: batching._waiting.rows > 500)
             short = [asyncio.ensure_future(batching.answer(Job(model=model, texts=["short"]))) for _ in range(5)]
-            await until(lambda: len([key for key in batching._waiting._heaps if key[1] == 7]) == 1)
+            await until(lambda: batching.waiting == 6)
             gate.open.set()
             await asyncio.gather(*short)
             assert not long.done()

@@ -248,7 +248,8 @@ class Tokeniser:
         while position < len(text):
             begin, end = max(0, position - _CONTEXT), position + _SLICE
             seen = text[begin : end + _CONTEXT]
-            encoding = self._untruncated.encode(seen, add_special_tokens=False)
+            # As a batch of one: alone a text is tokenised under Python's lock, and other threads wait.
+            (encoding,) = self._untruncated.encode_batch([seen], add_special_tokens=False)
             starts = begin + np.array([start for start, _ in encoding.offsets], dtype=np.int64)
             ids = np.array(encoding.ids, dtype=np.int32)
             cut = len(text)

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -37,10 +37,10 @@ from ottenok.serve.tracing import tracing
 from ottenok.serve.uploads import read_upload
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from types import FrameType
 
-    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from ottenok.serve.served import Models, Served
     from ottenok.serve.settings import Settings
@@ -85,7 +85,9 @@ class Service:
         self._explaining = asyncio.Semaphore(1)
         self._to_explain = 0
         self.metrics = Metrics(
-            lambda: self.engine.waiting if self.engine else 0, lambda: self.engine.held if self.engine else 0
+            [model.name for model in models.served],
+            queued=lambda: self.engine.waiting if self.engine else 0,
+            held=lambda: self.engine.held if self.engine else 0,
         )
 
     @property
@@ -100,15 +102,15 @@ class Service:
         """Run the engine for as long as the application runs."""
         if threading.current_thread() is threading.main_thread():
             self._drain_first()
+        # The first text through a graph takes longer than those after it.
+        for model in self.models.served:
+            await asyncio.to_thread(model.classifier, "да 是")
         self.engine = Engine(
             self.settings,
             threads=self.settings.threads or available_processors(),
             answered=lambda job: self.metrics.answered(job, time.monotonic() - job.arrived),
             computed=self.metrics.computed,
         )
-        # The first text through a graph takes longer than those after it.
-        for model in self.models.served:
-            await self.engine.answer(Job(model=model, texts=["да 是"]))
         yield
         await self.engine.stop()
 
@@ -140,8 +142,9 @@ class Service:
         longest = max(map(len, texts), default=0)
         try:
             self._check_size(len(texts), longest)
+            gone = request.scope.get("ottenok.gone")
             job = await self.engine.answer(
-                Job(model=model, texts=texts, timeout=self.settings.timeout, gone=request.receive, **options)
+                Job(model=model, texts=texts, timeout=self.settings.timeout, gone=gone, **options)
             )
         except (Gone, asyncio.CancelledError):
             self.metrics.failed("dropped")
@@ -438,6 +441,20 @@ class Service:
 
     # ---- what several need ----
 
+    async def refused(self, request: Request, error: Exception) -> Response:
+        """Answer a refusal, in the shape of its path."""
+        more: list[tuple[bytes, bytes]] = []
+        if isinstance(error, HTTPException):
+            more = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
+            error = Refused(str(error.detail), status=error.status_code)
+        assert isinstance(error, Refused)
+        if request.method == "POST":
+            self.metrics.failed(_FAILURES.get(error.kind, error.kind.lower()))
+        status, headers, body = refusal(error, request.url.path)
+        response = Response(body, status_code=status)
+        response.raw_headers = headers + more
+        return response
+
     async def _body(self, request: Request, kind: type[_Body]) -> _Body:
         return _parsed(await self._raw(request), kind)
 
@@ -448,7 +465,7 @@ class Service:
             Gone: As `read_body`.
             Refused: As `read_body`, or there is no room.
         """
-        length = request.headers.get("content-length", "")
+        length = notes_of(request.scope).headers.get(b"content-length", b"")
         # A character takes at most 6 bytes of JSON, but for those beyond the first plane.
         size = int(length) if length.isdigit() else _SURELY_SMALL
         engine = self.engine
@@ -487,20 +504,20 @@ _FAILURES = {"Validation": "validation", "Tokenizer": "tokenization", "Backend":
 
 def _json(value: Any, job: Job | None = None) -> Response:  # noqa: ANN401 - any JSON value
     """Return a JSON response, with text-embeddings-inference's headers where a job made it."""
-    headers = None
+    response = Response(to_json(value), media_type="application/json")
     if job is not None:
-        total = _ms(time.monotonic() - job.arrived)
-        headers = {
-            "x-compute-type": "cpu",
-            "x-compute-time": str(total),
-            "x-compute-characters": str(sum(map(len, job.texts))),
-            "x-compute-tokens": str(job.tokens),
-            "x-total-time": str(total),
-            "x-tokenization-time": str(_ms(job.tokenising)),
-            "x-queue-time": str(_ms(job.waiting)),
-            "x-inference-time": str(_ms(job.computing)),
-        }
-    return Response(to_json(value), media_type="application/json", headers=headers)
+        total = b"%d" % _ms(time.monotonic() - job.arrived)
+        response.raw_headers += [
+            (b"x-compute-type", b"cpu"),
+            (b"x-compute-time", total),
+            (b"x-compute-characters", b"%d" % sum(map(len, job.texts))),
+            (b"x-compute-tokens", b"%d" % job.tokens),
+            (b"x-total-time", total),
+            (b"x-tokenization-time", b"%d" % _ms(job.tokenising)),
+            (b"x-queue-time", b"%d" % _ms(job.waiting)),
+            (b"x-inference-time", b"%d" % _ms(job.computing)),
+        ]
+    return response
 
 
 def _ms(seconds: float) -> int:
@@ -514,9 +531,10 @@ async def read_body(request: Request, settings: Settings) -> bytes:
         Gone: The client is gone.
         Refused: It is too large, packed, or does not come.
     """
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    headers = notes_of(request.scope).headers
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise Refused("Packed bodies are not read (Content-Encoding).", status=415)
-    length = request.headers.get("content-length", "")
+    length = headers.get(b"content-length", b"")
     too_large = Refused(f"The body is larger than the {settings.max_body:,} bytes that are allowed.", status=413)
     if length.isdigit() and int(length) > settings.max_body:
         raise too_large
@@ -552,21 +570,6 @@ def _parsed(raw: bytes, kind: type[_Body]) -> _Body:
         raise Refused(f"{place}: {first['msg']}" if place else first["msg"], param=place or None) from None
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    """Answer a refusal, in the shape of its path."""
-    more: list[tuple[bytes, bytes]] = []
-    if isinstance(error, HTTPException):
-        more = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
-        error = Refused(str(error.detail), status=error.status_code)
-    assert isinstance(error, Refused)
-    if request.method == "POST":
-        request.app.state.service.metrics.failed(_FAILURES.get(error.kind, error.kind.lower()))
-    status, headers, body = refusal(error, request.url.path)
-    response = Response(body, status_code=status)
-    response.raw_headers = headers + more
-    return response
-
-
 class _Pages(StaticFiles):
     """Files of the page, with the policy that nothing comes from elsewhere."""
 
@@ -576,7 +579,7 @@ class _Pages(StaticFiles):
         return response
 
 
-def application(models: Models, settings: Settings) -> Starlette:
+def application(models: Models, settings: Settings) -> Guard:
     """Return the ASGI application; any server of ASGI runs it, and Ray Serve too.
 
     Args:
@@ -584,17 +587,16 @@ def application(models: Models, settings: Settings) -> Starlette:
         settings: Limits, keys and timeouts; addresses and processes are the server's own.
     """
     service = Service(models, settings)
+    handlers: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {
+        (door.path, door.method): getattr(service, door.handler) for door in DOORS
+    }
 
     def route(path: str) -> Route:
-        handlers: dict[str, Any] = {door.method: getattr(service, door.handler) for door in DOORS if door.path == path}
-
         async def endpoint(request: Request) -> Response:
             notes_of(request.scope).path = path
-            handler = handlers["GET" if request.method == "HEAD" else request.method]
-            found: Response = await handler(request)
-            return found
+            return await handlers[path, "GET" if request.method == "HEAD" else request.method](request)
 
-        return Route(path, endpoint, methods=list(handlers))
+        return Route(path, endpoint, methods=[method for own, method in handlers if own == path])
 
     routes: list[Route | Mount] = [route(path) for path in dict.fromkeys(door.path for door in DOORS)]
     routes.append(Mount("/page", _Pages(directory=_PAGE, check_dir=False)))
@@ -602,31 +604,36 @@ def application(models: Models, settings: Settings) -> Starlette:
     if offline is not None and offline.origin is not None:
         # Only its files are wanted: Swagger UI as this server's own.
         routes.append(Mount("/docs/static", StaticFiles(directory=Path(offline.origin).parent / "static")))
-    middleware = []
+    refused = {Refused: service.refused, HTTPException: service.refused}
+    starlette = Starlette(routes=routes, exception_handlers=refused, lifespan=service.lifespan)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what has a handler by its very path at once: Starlette's way there takes longer than the handler."""
+        handler = handlers.get((scope.get("path", ""), scope.get("method", "")))
+        if handler is None:
+            await starlette(scope, receive, send)
+            return
+        notes_of(scope).path = scope["path"]
+        request = Request(scope, receive, send)
+        try:
+            response = await handler(request)
+        except Refused as error:
+            response = await service.refused(request, error)
+        await response(scope, receive, send)
+
+    inner: ASGIApp = answer
     if settings.cors_origins:
-        middleware.append(
-            Middleware(
-                CORSMiddleware,
-                allow_origins=settings.cors_origins,
-                allow_methods=["GET", "POST"],
-                allow_headers=["authorization", "content-type", "x-request-id"],
-                expose_headers=["x-request-id", "retry-after"],
-            )
+        inner = CORSMiddleware(
+            answer,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-request-id"],
+            expose_headers=["x-request-id", "retry-after"],
         )
-    app = Starlette(
-        routes=routes,
-        middleware=[
-            Middleware(
-                Guard,
-                settings=settings,
-                metrics=service.metrics,
-                draining=lambda: service.draining,
-                tracing=tracing(settings.otlp_endpoint),
-            ),
-            *middleware,
-        ],
-        exception_handlers={Refused: _refused, HTTPException: _refused},
-        lifespan=service.lifespan,
+    return Guard(
+        inner,
+        settings=settings,
+        metrics=service.metrics,
+        draining=lambda: service.draining,
+        tracing=tracing(settings.otlp_endpoint),
     )
-    app.state.service = service
-    return app

@@ -2,14 +2,15 @@
 
 A request's texts are tokenised and become windows; windows of one length, whoever sent them, are computed together.
 Nothing is padded, so scores do not depend on neighbours, and nothing waits for a clock: whoever computes takes what is
-there, and while it is busy more gathers. Three kinds of threads work beside the event loop:
+there, and while it is busy more gathers. Beside the event loop there are
 
-- the desk tokenises what came in and decides what was computed, in groups of all that wait, so that the fixed costs of
-  both are shared under load; a second desk does so for bulk requests, so that a text of a megabyte holds up nobody;
-- workers compute batches, outside of Python's lock.
+- workers: each tokenises what has come in, all of it at once, or else computes a batch, outside of Python's lock, and
+  decides what that ended. So one tokenises while another computes, and a request is handed over twice, not more often;
+- the desk, which does for bulk requests what holds up others: it tokenises and decides them.
 
 Windows are taken by age. Those of one request count as the younger the further they are in it, by the time that the
-ones before them take: so a long text and a hundred short ones share the processors fairly, and nobody starves.
+ones before them take: so a long text and a hundred short ones share the processors fairly, and nobody starves. While
+ordinary requests come, bulk is computed a window or so at a time: a short text waits for no more than that.
 """
 
 from __future__ import annotations
@@ -20,22 +21,21 @@ import itertools
 import logging
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from functools import partial
 from heapq import heappop, heappush
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ottenok.core.errors import OttenokError
 from ottenok.inference.classifier import BATCH_TOKENS, Prepared
 from ottenok.inference.tokens import TokenBatch, Windows
-from ottenok.serve.refused import Gone, Refused, backend_failed, overloaded
+from ottenok.serve.refused import Gone, Refused, backend_failed, overloaded, too_long
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
@@ -46,9 +46,14 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "Job", "mean_logits"]
 
 _LOG = logging.getLogger("ottenok.serve")
-# Characters above which a request is bulk, and those that a desk tokenises at once: some milliseconds of work.
+# Characters above which a request is bulk, and those that a worker tokenises at once: some milliseconds of work.
 _BULK = 16_384
 _GROUP = 16_384
+# Tokens of a batch of bulk while ordinary requests come, and for how many seconds after the last of them.
+_BULK_TOKENS = BATCH_TOKENS // 4
+_LATELY = 1.0
+# The share of a request's time that the work in hand may take: the time is an estimate.
+_HOPE = 0.8
 # A token has about so many characters: Chinese fewer, Russian more. Only for what is not tokenised yet.
 _CHARACTERS = 2
 _SWEEP = 0.05
@@ -68,7 +73,7 @@ class Job:
         timeout: Seconds in which it is answered.
         bulk: Whether it may wait for ordinary requests; long texts and many always do.
         ahead: Characters that the same client has under way already: its next windows count as the younger.
-        gone: Waits until the client is gone; None: nobody asks.
+        gone: Says whether the client is gone; None: nobody asks.
         arrived: When it came, on the monotonic clock.
         tokens: Tokens that are read, special ones included.
         windows: How many windows they are in.
@@ -87,7 +92,7 @@ class Job:
     timeout: float = 30.0
     bulk: bool = False
     ahead: int = 0
-    gone: Callable[[], Awaitable[object]] | None = None
+    gone: Callable[[], bool] | None = None
     arrived: float = field(default_factory=time.monotonic)
     tokens: int = 0
     windows: int = 0
@@ -106,7 +111,6 @@ class Job:
     outputs: npt.NDArray[np.float32] | None = None
     fault: Refused | None = None
     future: asyncio.Future[None] | None = None
-    watcher: asyncio.Future[object] | None = None
 
 
 class _Waiting:
@@ -126,10 +130,14 @@ class _Waiting:
             heappush(self._heaps[id(job.model), length], entry)
             before += length
 
-    def take(self, tokens: int) -> list[tuple[Job, int]]:
-        """Return the oldest window and others of its length and model, of at most so many tokens; nothing if none is.
+    def take(self, tokens: int, bulk_tokens: int) -> list[tuple[Job, int]]:
+        """Return the oldest window and others of its length and model; nothing if none is.
 
         Windows of jobs that nobody waits for are dropped on the way.
+
+        Args:
+            tokens: Most tokens of all.
+            bulk_tokens: Tokens after which none of a bulk request is taken.
         """
         best: tuple[int, int] | None = None
         for key in list(self._heaps):
@@ -142,17 +150,22 @@ class _Waiting:
                 best = key
         found: list[tuple[Job, int]] = []
         if best is not None:
-            heap, rows = self._heaps[best], max(1, tokens // best[1])
-            while heap and len(found) < rows:
+            heap, rows, bulk_rows = self._heaps[best], max(1, tokens // best[1]), max(1, bulk_tokens // best[1])
+            while heap and len(found) < rows and (len(found) < bulk_rows or not heap[0][2].bulk):
                 _, _, job, row = heappop(heap)
                 if not job.settled:
                     found.append((job, row))
+            if not heap:
+                del self._heaps[best]
         return found
 
     @property
     def rows(self) -> int:
         """How many windows wait."""
         return sum(map(len, self._heaps.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self._heaps)
 
 
 class Engine:
@@ -185,7 +198,9 @@ class Engine:
         self._most = {False: settings.queue_tokens, True: settings.bulk_tokens}
         self._seconds_per_token = _FIRST_GUESS
         self._open: set[Job] = set()
-        self._desks: dict[bool, SimpleQueue[Job | list[Job] | None]] = {False: SimpleQueue(), True: SimpleQueue()}
+        self._came: deque[Job] = deque()
+        self._came_last = -_LATELY
+        self._bulk: SimpleQueue[Job | None] = SimpleQueue()
         self._stopping = False
         self._dead: str | None = None
         self._busy: dict[int, float] = {}
@@ -194,8 +209,7 @@ class Engine:
         self._workers = threads
         self._threads = [
             *(threading.Thread(target=self._alive, args=(self._work,), name=f"worker {n}") for n in range(threads)),
-            threading.Thread(target=self._alive, args=(self._desk, False), name="desk"),
-            threading.Thread(target=self._alive, args=(self._desk, True), name="bulk desk"),
+            threading.Thread(target=self._alive, args=(self._desk,), name="desk"),
         ]
         for thread in self._threads:
             thread.daemon = True
@@ -225,12 +239,16 @@ class Engine:
 
     def delay(self, *, bulk: bool = False) -> float:
         """Return the seconds that the work in hand will take."""
-        return self._held[bulk] * self._seconds_per_token / self._workers
+        return self._seconds(self._held[bulk])
+
+    def _seconds(self, tokens: int) -> float:
+        return tokens * self._seconds_per_token / self._workers
 
     def has_room(self, characters: int, *, bulk: bool = False) -> bool:
-        """Say whether so much text would be taken now; a request alone is taken whatever its size."""
+        """Say whether so much text would be taken now, and answered in time; a request alone is always taken."""
         held = self._held[bulk]
-        return held == 0 or held + characters // _CHARACTERS <= self._most[bulk]
+        tokens = held + characters // _CHARACTERS
+        return held == 0 or (tokens <= self._most[bulk] and self._seconds(tokens) <= _HOPE * self._settings.timeout)
 
     async def answer(self, job: Job) -> Job:
         """Return the job when it is answered.
@@ -249,7 +267,13 @@ class Engine:
         self._held[job.bulk] += job.cost
         job.future = self._loop.create_future()
         self._open.add(job)
-        self._desks[job.bulk].put(job)
+        if job.bulk:
+            self._bulk.put(job)
+        else:
+            with self._lock:
+                self._came_last = job.arrived
+                self._came.append(job)
+                self._lock.notify()
         try:
             await job.future
         finally:
@@ -257,8 +281,6 @@ class Engine:
             with self._lock:
                 job.settled = True
                 self._held[job.bulk] -= job.cost
-            if job.watcher is not None:
-                job.watcher.cancel()
             self.freed.set()
             self.freed.clear()
         self._answered(job)
@@ -277,13 +299,8 @@ class Engine:
                 if age > job.timeout:
                     message = f"There was no answer within {job.timeout:g} seconds."
                     self._settle(job, Refused(message, kind="Overloaded", status=504, retry_after=1))
-                elif job.watcher is None and job.gone is not None:
-                    job.watcher = asyncio.ensure_future(job.gone())
-                    job.watcher.add_done_callback(partial(self._left, job))
-
-    def _left(self, job: Job, done: asyncio.Future[object]) -> None:
-        if not done.cancelled() and done.exception() is None:
-            self._settle(job, Gone())
+                elif job.gone is not None and job.gone():
+                    self._settle(job, Gone())
 
     def _settle(self, job: Job, error: Exception | None) -> None:
         job.settled = True
@@ -294,9 +311,12 @@ class Engine:
         else:
             job.future.set_exception(error)
 
-    def _deliver(self, jobs: list[Job]) -> None:
+    def _deliver(self, jobs: list[Job], rows: int = 0, tokens: int = 0) -> None:
+        """End jobs, and count the batch that ended them, if it was one."""
         for job in jobs:
             self._settle(job, job.fault)
+        if rows:
+            self._computed(rows, tokens)
 
     def _die(self, reason: str) -> None:
         """Answer nothing more: what is open fails at once."""
@@ -312,8 +332,7 @@ class Engine:
             await asyncio.sleep(_SWEEP / 5)
         self._sweeping.cancel()
         self._stopping = True
-        for desk in self._desks.values():
-            desk.put(None)
+        self._bulk.put(None)
         with self._lock:
             self._lock.notify_all()
         for thread in self._threads:
@@ -321,91 +340,89 @@ class Engine:
 
     # ---- in threads ----
 
-    def _alive(self, work: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401 - what `work` takes
+    def _alive(self, work: Callable[[], None]) -> None:
         """Run a thread's work; whatever ends it before its time is the engine's end."""
         try:
-            work(*arguments)
+            work()
         except BaseException as error:  # noqa: BLE001 - also what is no Exception must not leave anybody waiting
             _LOG.critical("a thread has died", exc_info=error)
-            if not self._loop.is_closed():
-                reason = f"the thread {threading.current_thread().name} has died"
-                self._loop.call_soon_threadsafe(self._die, reason)
+            reason = f"the thread {threading.current_thread().name} has died"
+            self._on_loop(self._die, reason)
+
+    def _on_loop(self, call: Callable[..., None], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            self._loop.call_soon_threadsafe(call, *arguments)
 
     def _work(self) -> None:
-        """Compute batches."""
-        me = threading.get_ident()
+        """Tokenise and compute, whichever there is to do."""
         while True:
             with self._lock:
-                while not (batch := self._waiting.take(BATCH_TOKENS)):
+                while True:
+                    came = self._group()
+                    lately = time.monotonic() - self._came_last < _LATELY
+                    bulk_tokens = _BULK_TOKENS if lately else BATCH_TOKENS
+                    batch = [] if came else self._waiting.take(BATCH_TOKENS, bulk_tokens)
+                    if came or batch:
+                        break
                     if self._stopping:
                         return
                     self._lock.wait()
-                begun = time.monotonic()
-                for job, _ in batch:
-                    job.begun = job.begun or begun
-            ids = np.array([job.read.ids[row] for job, row in batch], dtype=np.int64)  # type: ignore[union-attr]
-            self._busy[me] = begun
-            try:
-                found = batch[0][0].model.classifier.backend.run(TokenBatch(ids=ids, rows=np.arange(len(batch))))
-            except (OttenokError, MemoryError) as error:
-                _LOG.exception("the model can't be run", exc_info=error)
-                for job in {id(job): job for job, _ in batch}.values():
-                    job.fault, job.settled = backend_failed(), True
-                    self._loop.call_soon_threadsafe(self._deliver, [job])
-                continue
-            finally:
-                del self._busy[me]
-            ended = time.monotonic()
-            done: dict[bool, list[Job]] = {False: [], True: []}
-            with self._lock:
-                for (job, row), logits in zip(batch, found, strict=True):
-                    job.outputs[row] = logits  # type: ignore[index] # there since it was tokenised
-                    job.left -= 1
-                    if not job.left:
-                        job.computing = ended - job.begun
-                        done[job.bulk].append(job)
-                # The last few dozen batches; one that lasted long, as when the machine slept, hardly counts.
-                measured = min((ended - begun) / ids.size, 4 * self._seconds_per_token)
-                self._seconds_per_token += 0.05 * (measured - self._seconds_per_token)
-            for bulk, jobs in done.items():
-                if jobs and self._desks[bulk].empty():
-                    self._decide(jobs)  # nothing gathers: to hand it over would only take time
-                elif jobs:
-                    self._desks[bulk].put(jobs)
-            self._loop.call_soon_threadsafe(self._computed, len(batch), ids.size)
-
-    def _desk(self, bulk: bool) -> None:  # noqa: FBT001 - which of the two desks
-        """Tokenise what came in, and decide what was computed."""
-        desk = self._desks[bulk]
-        ahead: list[Job] = []
-        while True:
-            came: list[Job] = []
-            computed: list[Job] = []
-            item = None if ahead and desk.empty() else desk.get()
-            if self._stopping:
-                return
-            while True:
-                if isinstance(item, Job):
-                    came.append(item)
-                elif item is not None:
-                    computed += item
-                if desk.empty():
-                    break
-                item = desk.get()
-            if computed:
-                self._decide(computed)
-            ahead += came
-            size, group = 0, []
-            while ahead and size < _GROUP:
-                job = ahead.pop(0)
-                if not job.settled:
-                    group.append(job)
-                    size += sum(map(len, job.texts))
-            by_kind: dict[tuple[int, bool], list[Job]] = defaultdict(list)
-            for job in group:
-                by_kind[id(job.model), job.ends].append(job)
-            for jobs in by_kind.values():
+                if self._waiting or self._came:
+                    self._lock.notify()
+            for jobs in came:
                 self._tokenise(jobs)
+            if batch:
+                self._compute(batch)
+
+    def _group(self) -> list[list[Job]]:
+        """Take what has come in and is to be tokenised at once, those of a kind together; under the lock."""
+        by_kind: dict[tuple[int, bool], list[Job]] = defaultdict(list)
+        size = 0
+        while self._came and size < _GROUP:
+            job = self._came.popleft()
+            if not job.settled:
+                by_kind[id(job.model), job.ends].append(job)
+                size += job.cost * _CHARACTERS
+        return list(by_kind.values())
+
+    def _desk(self) -> None:
+        """Tokenise bulk requests."""
+        for job in iter(self._bulk.get, None):
+            if not job.settled:
+                self._tokenise([job])
+
+    def _compute(self, batch: list[tuple[Job, int]]) -> None:
+        """Compute windows of one length, and decide the jobs that have no others left."""
+        me, begun = threading.get_ident(), time.monotonic()
+        for job, _ in batch:
+            job.begun = job.begun or begun
+        ids = np.array([job.read.ids[row] for job, row in batch], dtype=np.int64)  # type: ignore[union-attr]
+        self._busy[me] = begun
+        try:
+            found = batch[0][0].model.classifier.backend.run(TokenBatch(ids=ids, rows=np.arange(len(batch))))
+        except (OttenokError, MemoryError) as error:
+            _LOG.exception("the model can't be run", exc_info=error)
+            failed = list({id(job): job for job, _ in batch}.values())
+            for job in failed:
+                job.fault, job.settled = backend_failed(), True
+            self._on_loop(self._deliver, failed)
+            return
+        finally:
+            del self._busy[me]
+        ended = time.monotonic()
+        done: list[Job] = []
+        with self._lock:
+            for (job, row), logits in zip(batch, found, strict=True):
+                job.outputs[row] = logits  # type: ignore[index] # there since it was tokenised
+                job.left -= 1
+                if not job.left:
+                    job.computing, job.waiting = ended - job.begun, max(0.0, job.begun - job.queued)
+                    done.append(job)
+            # The last few dozen batches; one that lasted long, as when the machine slept, hardly counts.
+            measured = min((ended - begun) / ids.size, 4 * self._seconds_per_token)
+            self._seconds_per_token += 0.05 * (measured - self._seconds_per_token)
+        self._decide(done)
+        self._on_loop(self._deliver, done, len(batch), ids.size)
 
     def _tokenise(self, jobs: list[Job]) -> None:
         """Make windows of the texts of jobs of one kind, and put them in the queue."""
@@ -413,7 +430,7 @@ class Engine:
         first = jobs[0]
         reader = first.model.ends if first.ends else first.model.classifier
         try:
-            windows = reader.prepare([text for job in jobs for text in job.texts]).windows
+            windows = reader.read([text for job in jobs for text in job.texts])
         except Exception as error:  # noqa: BLE001 - whatever a text does, the others are answered
             if len(jobs) > 1:
                 # The others are not to suffer for one.
@@ -422,7 +439,7 @@ class Engine:
                 return
             _LOG.exception("a text can't be tokenised", exc_info=error)
             first.fault = Refused("The text can't be tokenised. The server's log says why.", kind="Tokenizer")
-            self._loop.call_soon_threadsafe(self._deliver, jobs)
+            self._on_loop(self._deliver, jobs)
             return
         ended = time.monotonic()
         text = 0
@@ -433,42 +450,40 @@ class Engine:
             job.tokens = sum(map(len, job.read.ids))
             job.outputs = np.empty((job.left, job.model.classifier.backend.outputs), dtype=np.float32)
             job.tokenising, job.queued = ended - begun, ended
-        empty = [job for job in jobs if not job.left]
         with self._lock:
             for job in jobs:
                 if job.settled:
                     continue
                 self._held[job.bulk] += job.tokens - job.cost
                 job.cost = job.tokens
-                if job.left:
+                needed = self._seconds(job.tokens)
+                if job.bulk and ended + needed > job.arrived + job.timeout:
+                    job.fault, job.settled = too_long(needed, job.timeout), True
+                elif job.left:
                     self._waiting.put(job, seconds_per_token=self._seconds_per_token)
-            self._lock.notify(sum(job.left for job in jobs))
-        if empty:
-            self._decide(empty)
+            self._lock.notify()
+        ready = [job for job in jobs if not job.left or job.fault is not None]
+        if ready:
+            self._decide([job for job in ready if job.fault is None])
+            self._on_loop(self._deliver, ready)
 
     def _decide(self, jobs: list[Job]) -> None:
-        """Turn logits into answers, of all jobs of one model at once."""
-        by_model: dict[int, list[Job]] = defaultdict(list)
-        for job in jobs:
-            job.waiting = max(0.0, job.begun - job.queued) if job.begun else 0.0
-            by_model[id(job.model)].append(job)
-        for alike in by_model.values():
-            read = [job.read for job in alike if job.read is not None]
-            outputs = [job.outputs for job in alike if job.outputs is not None]
-            windows, logits = _joined(read), np.concatenate(outputs)
-            try:
-                answers = iter(alike[0].model.classifier.finish(Prepared(windows=windows, batches=()), logits))
-                for job in alike:
-                    job.predictions = list(itertools.islice(answers, len(job.texts)))
-            except OttenokError as error:
-                if len(alike) > 1:
-                    for job in alike:
-                        self._decide([job])
-                    continue
-                _LOG.exception("the model's logits are of no use", exc_info=error)
-                alike[0].fault = backend_failed()
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-                self._loop.call_soon_threadsafe(self._deliver, alike)
+        """Turn logits into answers, of all these jobs of one model at once."""
+        if not jobs:
+            return
+        windows = _joined([job.read for job in jobs if job.read is not None])
+        logits = np.concatenate([job.outputs for job in jobs if job.outputs is not None])
+        try:
+            answers = iter(jobs[0].model.classifier.finish(Prepared(windows=windows, batches=()), logits))
+            for job in jobs:
+                job.predictions = list(itertools.islice(answers, len(job.texts)))
+        except OttenokError as error:
+            if len(jobs) > 1:
+                for job in jobs:
+                    self._decide([job])
+                return
+            _LOG.exception("the model's logits are of no use", exc_info=error)
+            jobs[0].fault = backend_failed()
 
 
 def mean_logits(job: Job) -> npt.NDArray[np.float64]:

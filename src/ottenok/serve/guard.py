@@ -51,12 +51,14 @@ class Notes:
 
     Attributes:
         id: Of the request, in its answer's `x-request-id` and in the log.
+        headers: Of the request, names in small letters.
         path: The route's pattern; empty where there is none.
         facts: For the log: the model, how many texts and tokens.
         job: The last job that answered it.
     """
 
     id: str
+    headers: dict[bytes, bytes]
     path: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     job: Job | None = None
@@ -89,6 +91,9 @@ class Guard:
         metrics: Counts every end.
         draining: Says whether the server is about to stop: then connections are asked to close.
         tracing: Makes spans; None: there are none.
+
+    Attributes:
+        settings: As given.
     """
 
     def __init__(
@@ -100,7 +105,7 @@ class Guard:
         tracing: Tracing | None = None,
     ) -> None:
         self._app = app
-        self._settings = settings
+        self.settings = settings
         self._metrics = metrics
         self._draining = draining
         self._tracing = tracing
@@ -129,7 +134,7 @@ class Guard:
         began = time.perf_counter()
         given = headers.get(b"x-request-id", b"")
         number = given.decode() if _ID.fullmatch(given) else f"{self._begin}-{next(self._numbers)}"
-        notes = scope["ottenok"] = Notes(number)
+        notes = scope["ottenok"] = Notes(number, headers)
         status = 0
 
         async def answer(message: Message) -> None:
@@ -177,7 +182,8 @@ class Guard:
                     "ms": round((time.perf_counter() - began) * 1e3, 2),
                     **notes.facts,
                 }
-                _LOG.log(level, "request", extra={"facts": facts})
+                # Where in the code it was written, which `_LOG.log` would look for, is not in the line.
+                _LOG.handle(_LOG.makeRecord(_LOG.name, level, "", 0, "request", (), None, extra={"facts": facts}))
         return status
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
@@ -187,8 +193,8 @@ class Guard:
             Refused: It comes by another name, from another site's page, without a key, or with too large a body.
         """
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        name = host.rpartition(":")[0] if re.search(r":\d*$", host) else host
-        if self._hosts and name not in self._hosts:
+        name, _, port = host.rpartition(":")
+        if self._hosts and (name if port.isdigit() or not port else host) not in self._hosts:
             raise Refused(
                 "The server is not known by this Host. Whoever runs it can allow the name: --allow-host NAME.",
                 status=403,
@@ -197,10 +203,10 @@ class Guard:
         origin = headers.get(b"origin")
         if origin is not None:
             site = origin.decode("latin-1").lower()
-            cross = self._settings.cors_origins
+            cross = self.settings.cors_origins
             if site.partition("://")[2] != host and site not in cross and "*" not in cross:
                 raise Refused("Pages of other sites may not ask this server (Origin).", status=403, param="Origin")
-        if self._settings.metrics_port and scope["server"][1] == self._settings.metrics_port:
+        if self.settings.metrics_port and scope["server"][1] == self.settings.metrics_port:
             if scope["path"] not in _WATCH or scope["method"] != "GET":
                 raise Refused("This port is for watching the server alone.", status=404)
             return
@@ -209,7 +215,7 @@ class Guard:
 
     def _is_open(self, scope: Scope) -> bool:
         path: str = scope["path"]
-        if scope["method"] == "OPTIONS" and self._settings.cors_origins:
+        if scope["method"] == "OPTIONS" and self.settings.cors_origins:
             return True
         return scope["method"] in {"GET", "HEAD"} and (path in _OPEN or path.startswith("/page/"))
 

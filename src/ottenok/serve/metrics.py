@@ -6,13 +6,15 @@ import os
 import re
 import shutil
 import tempfile
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from ottenok.serve.batching import Job
 
@@ -25,6 +27,13 @@ _SHARES = tuple(step / 20 for step in range(1, 21))
 # prometheus_client puts `_total` behind a counter's name, and text-embeddings-inference does not.
 _TOTAL = re.compile(rb"\b(te_[a-z_]+?)_total\b")
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+# The stages of a request, and how text-embeddings-inference calls and explains them.
+_STAGES = {
+    "total": ("", "from arrival to answer"),
+    "tokenization": ("_tokenization", "tokenising"),
+    "queue": ("_queue", "waiting"),
+    "inference": ("_inference", "computing"),
+}
 
 
 def share_between_processes() -> Callable[[], None]:
@@ -42,11 +51,12 @@ class Metrics:
     """The counters of one server process.
 
     Args:
+        models: Names.
         queued: Tells how many requests wait.
         held: Tells how many tokens they have.
     """
 
-    def __init__(self, queued: Callable[[], int], held: Callable[[], int]) -> None:
+    def __init__(self, models: Sequence[str], *, queued: Callable[[], int], held: Callable[[], int]) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         self._registry = registry
@@ -62,20 +72,6 @@ class Metrics:
         self._failure = counter("te_request_failure", "Requests that were refused or failed.", "err")
         self._texts = counter("te_predict_count", "Texts that came to be classified.")
         self._classified = counter("te_predict_success", "Texts that were classified.")
-        stages = {
-            "": "from arrival to answer",
-            "_tokenization": "tokenising",
-            "_queue": "waiting",
-            "_inference": "computing",
-        }
-        self._request_seconds = {
-            key: histogram(f"te_request{key}_duration", f"Seconds of a request: {text}.", _SECONDS)
-            for key, text in stages.items()
-        }
-        self._predict_seconds = {
-            key: histogram(f"te_predict{key}_duration", f"Seconds of a text's request: {text}.", _SECONDS)
-            for key, text in stages.items()
-        }
         self._length = histogram("te_request_input_length", "Tokens of a text.", _POWERS)
         self._batch_size = histogram("te_batch_next_size", "Windows of a batch.", _POWERS)
         self._batch_tokens = histogram("te_batch_next_tokens", "Tokens of a batch.", _POWERS)
@@ -91,6 +87,7 @@ class Metrics:
         self._stages = histogram(
             "ottenok_stage_seconds", "Seconds of a request, by model and stage.", _SECONDS, ("model", "stage")
         )
+        self._stages_of = {name: [self._stages.labels(name, stage) for stage in _STAGES] for name in models}
         self._labels = counter("ottenok_labels", "Answers by model, task and label.", "model", "task", "label")
         self._confidence = histogram(
             "ottenok_confidence", "Probability of the answer, of the primary task.", _SHARES, ("model",)
@@ -109,11 +106,9 @@ class Metrics:
         texts, name = len(job.texts), job.model.name
         self._success.labels("single" if texts == 1 else "batch").inc()
         self._classified.inc(texts)
-        stages = {"": seconds, "_tokenization": job.tokenising, "_queue": job.waiting, "_inference": job.computing}
-        for key, value in stages.items():
-            self._request_seconds[key].observe(value)
-            self._predict_seconds[key].observe(value)
-            self._stages.labels(name, key.lstrip("_") or "total").observe(value)
+        values = (seconds, job.tokenising, job.waiting, job.computing)
+        for stage, value in zip(self._stages_of[name], values, strict=True):
+            stage.observe(value)
         self._length.observe(job.tokens / texts)
         truncated = windowed = empty = 0
         for prediction in job.predictions:
@@ -144,8 +139,29 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format; of all processes where there are several."""
+        return _TOTAL.sub(rb"\1", generate_latest(self))  # type: ignore[arg-type] # asks for no more than `collect`
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics: those that are counted, and stages also under text-embeddings-inference's names."""
         registry = self._registry
         if _FOLDER in os.environ:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return _TOTAL.sub(rb"\1", generate_latest(registry))
+        for metric in registry.collect():
+            yield metric
+            if metric.name == "ottenok_stage_seconds":
+                yield from _of_all_models(metric)
+
+
+def _of_all_models(stages: Metric) -> Iterator[Metric]:
+    """Yield the histograms of stages as text-embeddings-inference has them, once for requests and once for texts."""
+    sums: dict[str, dict[tuple[str, str], float]] = defaultdict(lambda: defaultdict(float))
+    for sample in stages.samples:
+        end = sample.name.removeprefix(stages.name)
+        sums[sample.labels["stage"]][end, sample.labels.get("le", "")] += sample.value
+    for kind, whose in (("request", "a request"), ("predict", "a text's request")):
+        for stage, (name, text) in _STAGES.items():
+            found = Metric(f"te_{kind}{name}_duration", f"Seconds of {whose}: {text}.", "histogram")
+            for (end, most), value in sums[stage].items():
+                found.add_sample(found.name + end, {"le": most} if most else {}, value)
+            yield found

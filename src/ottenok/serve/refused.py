@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from ottenok.core.errors import OttenokError
 
-__all__ = ["Gone", "Kind", "Refused", "backend_failed", "overloaded", "refusal_body"]
+__all__ = ["Gone", "Kind", "Refused", "backend_failed", "overloaded", "refusal_body", "too_long"]
 
 # The error types of text-embeddings-inference, as they stand on the wire.
 Kind = Literal["Unhealthy", "Backend", "Overloaded", "Validation", "Tokenizer", "Empty"]
@@ -58,6 +58,15 @@ def overloaded(seconds: float) -> Refused:
         "The server has as much to do as it may put off. Try again later, with fewer requests at once.",
         kind="Overloaded",
         retry_after=max(1, min(60, round(seconds + 0.5))),
+    )
+
+
+def too_long(seconds: float, timeout: float) -> Refused:
+    """Return the refusal of a request that takes so many seconds alone, which is more than it may."""
+    return Refused(
+        f"To read this whole takes about {seconds:.0f} seconds here, and a request may take {timeout:g}. Send fewer or "
+        "shorter texts at once, or let less be read of them (`max_windows`, `truncate`).",
+        status=413,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import socket
@@ -12,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from pydantic_core import to_json
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
-    from starlette.applications import Starlette
-
+    from ottenok.serve.guard import Guard
     from ottenok.serve.settings import Settings
 
 __all__ = ["Protocol", "listen", "serve", "set_up_logs"]
@@ -48,7 +47,7 @@ class _Lines(logging.Formatter):
         if record.exc_info and record.exc_info[0] is not None:
             # The message of an exception may hold a part of a text.
             entry["type"] = record.exc_info[0].__name__
-        return json.dumps(entry, ensure_ascii=False)
+        return to_json(entry, fallback=str).decode()
 
 
 def set_up_logs(level: str) -> None:
@@ -60,6 +59,8 @@ def set_up_logs(level: str) -> None:
         logger.handlers[:] = [handler]
         logger.setLevel(least.upper())
         logger.propagate = False
+    # None of it is in a line, and each is looked up for every one.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = logging.logAsyncioTasks = False
 
 
 class Protocol(HttpToolsProtocol):
@@ -68,7 +69,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Begin to wait for headers."""
         super().connection_made(transport)
-        self._seconds = self.config.loaded_app.state.service.settings.header_timeout
+        self._seconds = self.config.loaded_app.settings.header_timeout
         self._begun = False
         self._header_bytes = 0
         self._patience: asyncio.TimerHandle | None = self.loop.call_later(self._seconds, self._give_up)
@@ -105,6 +106,8 @@ class Protocol(HttpToolsProtocol):
         self._begun = True
         self._enough()
         super().on_headers_complete()
+        # Clients that are gone are noticed without a task that waits for it in each request.
+        self.scope["ottenok.gone"] = self.transport.is_closing
 
     def shutdown(self) -> None:
         """End the connection when its request is answered; one that is new may still send its first."""
@@ -120,7 +123,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
 
-def _made(places: Sequence[str], options: dict[str, Any], settings: Settings, level: str) -> Starlette:
+def _made(places: Sequence[str], options: dict[str, Any], settings: Settings, level: str) -> Guard:
     """Return the application, in each process anew."""
     set_up_logs(level)
     return application(load_models(places, **options), settings)
