@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ottenok.core.errors import ModelError
+from ottenok.inference.classifier import BATCH_TOKENS
 from ottenok.serve.batching import Engine, Job, mean_logits
 from ottenok.serve.refused import Gone, Refused
 from ottenok.serve.served import Served
@@ -215,8 +216,28 @@ def test_a_dead_worker_fails_everybody_at_once() -> None:
     run(work)
 
 
+def test_what_takes_too_long_is_refused_at_once() -> None:
+    """A text that can't be read in the time of a request is refused as soon as that is seen, and told what to do."""
+    gate = Gate()
+    gate.open.clear()
+    model = served(gate)
+
+    async def work() -> None:
+        async with engine(threads=1, timeout=0.2) as batching:
+            with pytest.raises(Refused, match="max_windows") as refused:
+                await batching.answer(Job(model=model, texts=["long " * 8_000], timeout=0.5))
+            assert refused.value.status == 413
+            assert batching.held == 0
+            part = asyncio.ensure_future(batching.answer(Job(model=model, texts=["long " * 8_000], max_windows=2)))
+            await until(lambda: batching._waiting.rows == 2)
+            gate.open.set()
+            assert (await part).predictions[0].windows == 2
+
+    run(work)
+
+
 def test_a_long_text_lets_short_ones_pass() -> None:
-    """Short texts that come after a text of many windows are computed before most of it."""
+    """Short texts that come after a text of many windows are computed before most of it, which goes in small pieces."""
     gate = Gate()
     model = served(gate)
 
@@ -235,6 +256,8 @@ def test_a_long_text_lets_short_ones_pass() -> None:
     run(work)
     place = next(number for number, shape in enumerate(gate.shapes) if shape[1] == 7)
     assert place < len(gate.shapes) / 2
+    # The first may have begun before they came.
+    assert max(rows * length for rows, length in gate.shapes[1 : place + 20]) <= BATCH_TOKENS // 4
 
 
 def test_windows_may_be_limited() -> None:

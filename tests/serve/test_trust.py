@@ -117,6 +117,20 @@ def test_slow_clients(strict: Running) -> None:
     assert time.monotonic() - begun < 20
 
 
+def test_gone_clients(strict: Running) -> None:
+    """That a client is gone is noticed also after a large body, and what it asked is dropped."""
+    body = json.dumps({"input": ["Плохо. " * 900] * 8}, ensure_ascii=False).encode()
+    head = f"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nAuthorization: {HEADERS['authorization']}\r\n"
+    head += f"X-Request-Id: gone-1\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", int(strict.url.rpartition(":")[2]))) as link:
+        link.sendall(head.encode() + body)
+    until = time.monotonic() + 60
+    while '"gone-1"' not in strict.log.read_text(encoding="utf-8"):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert '"id":"gone-1","method":"POST","path":"/v1/classify","status":499' in strict.log.read_text(encoding="utf-8")
+
+
 def test_hosts_and_origins(client: httpx.Client) -> None:
     """Pages of other sites reach nothing, by no name; a site that is allowed does."""
     assert client.get("/v1/models", headers={"host": "evil.example"}).status_code == 403

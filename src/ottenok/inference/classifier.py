@@ -556,7 +556,13 @@ class Classifier:
             ModelError: The logits are not finite.
         """
         windows = prepared.windows
-        answers = {task.name: iter(self._answers(task, logits, windows)) for task in self.tasks}
+        if self.manifest.window.combine == "mean-logits" and len(logits):
+            means = _means(logits, windows)
+            probs = [task.probabilities(means[:, self._columns[task.name]]) for task in self.tasks]
+        else:
+            of_windows = [task.probabilities(logits[:, self._columns[task.name]]) for task in self.tasks]
+            probs = [_means(own, windows).astype(np.float32) if len(own) else own for own in of_windows]
+        answers = {task.name: self._answers(task, own) for task, own in zip(self.tasks, probs, strict=True)}
         nothing = {
             task.name: TaskAnswer(labels=(), probabilities=dict.fromkeys(task.scheme.labels, 0.0), polarity=None)
             for task in self.tasks
@@ -603,15 +609,8 @@ class Classifier:
         strange = familiarity is not None and unfamiliar is not None and unfamiliar >= familiarity.limit
         return "unfamiliar" if strange else None
 
-    def _answers(self, task: Task, logits: npt.NDArray[np.float32], windows: Windows) -> Iterator[TaskAnswer]:
-        """Yield a task's answer for every text that has windows."""
-        if not len(logits):
-            return
-        own = logits[:, self._columns[task.name]]
-        if self.manifest.window.combine == "mean-logits":
-            probs = task.probabilities(_means(own, windows))
-        else:
-            probs = _means(task.probabilities(own), windows).astype(np.float32)
+    def _answers(self, task: Task, probs: npt.NDArray[np.float32]) -> Iterator[TaskAnswer]:
+        """Yield a task's answer for every row of probabilities."""
         labels = task.decide(probs)
         polarities: Sequence[float | None] = task.polarity(probs) or [None] * len(labels)
         for row, chosen, polarity in zip(probs.tolist(), labels, polarities, strict=True):
@@ -625,8 +624,7 @@ class Classifier:
 
 def _means(numbers: npt.NDArray[np.float32], windows: Windows) -> npt.NDArray[np.float64]:
     """Return the mean over each text's windows by their weights, float64 `[texts with windows, columns]`."""
-    counts = windows.counts[windows.counts > 0]
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    starts = np.flatnonzero(np.diff(windows.texts, prepend=-1))
     weighed = np.add.reduceat(numbers * windows.weights[:, None], starts, axis=0)
     means: npt.NDArray[np.float64] = weighed / np.add.reduceat(windows.weights, starts)[:, None]
     return means

@@ -441,20 +441,6 @@ class Service:
 
     # ---- what several need ----
 
-    async def refused(self, request: Request, error: Exception) -> Response:
-        """Answer a refusal, in the shape of its path."""
-        more: list[tuple[bytes, bytes]] = []
-        if isinstance(error, HTTPException):
-            more = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
-            error = Refused(str(error.detail), status=error.status_code)
-        assert isinstance(error, Refused)
-        if request.method == "POST":
-            self.metrics.failed(_FAILURES.get(error.kind, error.kind.lower()))
-        status, headers, body = refusal(error, request.url.path)
-        response = Response(body, status_code=status)
-        response.raw_headers = headers + more
-        return response
-
     async def _body(self, request: Request, kind: type[_Body]) -> _Body:
         return _parsed(await self._raw(request), kind)
 
@@ -570,6 +556,21 @@ def _parsed(raw: bytes, kind: type[_Body]) -> _Body:
         raise Refused(f"{place}: {first['msg']}" if place else first["msg"], param=place or None) from None
 
 
+async def _refused(metrics: Metrics, request: Request, error: Exception) -> Response:
+    """Answer a refusal, in the shape of its path."""
+    more: list[tuple[bytes, bytes]] = []
+    if isinstance(error, HTTPException):
+        more = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
+        error = Refused(str(error.detail), status=error.status_code)
+    assert isinstance(error, Refused)
+    if request.method == "POST":
+        metrics.failed(_FAILURES.get(error.kind, error.kind.lower()))
+    status, headers, body = refusal(error, request.url.path)
+    response = Response(body, status_code=status)
+    response.raw_headers = headers + more
+    return response
+
+
 class _Pages(StaticFiles):
     """Files of the page, with the policy that nothing comes from elsewhere."""
 
@@ -604,8 +605,10 @@ def application(models: Models, settings: Settings) -> Guard:
     if offline is not None and offline.origin is not None:
         # Only its files are wanted: Swagger UI as this server's own.
         routes.append(Mount("/docs/static", StaticFiles(directory=Path(offline.origin).parent / "static")))
-    refused = {Refused: service.refused, HTTPException: service.refused}
-    starlette = Starlette(routes=routes, exception_handlers=refused, lifespan=service.lifespan)
+    refused = partial(_refused, service.metrics)
+    starlette = Starlette(
+        routes=routes, exception_handlers={Refused: refused, HTTPException: refused}, lifespan=service.lifespan
+    )
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what has a handler by its very path at once: Starlette's way there takes longer than the handler."""
@@ -618,7 +621,7 @@ def application(models: Models, settings: Settings) -> Guard:
         try:
             response = await handler(request)
         except Refused as error:
-            response = await service.refused(request, error)
+            response = await refused(request, error)
         await response(scope, receive, send)
 
     inner: ASGIApp = answer

@@ -57,8 +57,9 @@ _HOPE = 0.8
 # A token has about so many characters: Chinese fewer, Russian more. Only for what is not tokenised yet.
 _CHARACTERS = 2
 _SWEEP = 0.05
-# Seconds for a token before anything was measured.
+# Seconds for a token before anything was measured, and over how many tokens they are measured.
 _FIRST_GUESS = 5e-5
+_MEASURED = 4096
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -418,9 +419,9 @@ class Engine:
                 if not job.left:
                     job.computing, job.waiting = ended - job.begun, max(0.0, job.begun - job.queued)
                     done.append(job)
-            # The last few dozen batches; one that lasted long, as when the machine slept, hardly counts.
+            # The last few thousand tokens; a batch that lasted long, as when the machine slept, hardly counts.
             measured = min((ended - begun) / ids.size, 4 * self._seconds_per_token)
-            self._seconds_per_token += 0.05 * (measured - self._seconds_per_token)
+            self._seconds_per_token += min(0.5, ids.size / _MEASURED) * (measured - self._seconds_per_token)
         self._decide(done)
         self._on_loop(self._deliver, done, len(batch), ids.size)
 
@@ -457,7 +458,7 @@ class Engine:
                 self._held[job.bulk] += job.tokens - job.cost
                 job.cost = job.tokens
                 needed = self._seconds(job.tokens)
-                if job.bulk and ended + needed > job.arrived + job.timeout:
+                if job.bulk and ended + _HOPE * needed > job.arrived + job.timeout:
                     job.fault, job.settled = too_long(needed, job.timeout), True
                 elif job.left:
                     self._waiting.put(job, seconds_per_token=self._seconds_per_token)

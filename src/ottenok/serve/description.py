@@ -194,7 +194,7 @@ _CODES = {
     "404": "There is no such model or task.",
     "405": "The path has no such method.",
     "408": "The body did not come in time.",
-    "413": "The body or a text is too large.",
+    "413": "The body or a text is too large, or would take longer than a request may.",
     "415": "The body is packed, or of a kind that is not read.",
     "422": "The body is not of this form, or asks for what the model can't do.",
     "424": "The model could not be run.",

@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 from collections import defaultdict
+from functools import cache
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
@@ -64,12 +65,16 @@ class Metrics:
         def histogram(name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()) -> Histogram:
             return Histogram(name, text, labels, buckets=buckets, registry=registry)
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(name, text, labels, registry=registry)
+        def counter(name: str, text: str) -> Counter:
+            return Counter(name, text, registry=registry)
 
-        self._requests = counter("te_request_count", "Requests that want an answer of a model.", "method")
-        self._success = counter("te_request_success", "Requests that were answered.", "method")
-        self._failure = counter("te_request_failure", "Requests that were refused or failed.", "err")
+        def counters(name: str, text: str, *labels: str) -> Callable[..., Counter]:
+            # Found once for each set of labels: prometheus_client takes longer to find one than to count.
+            return cache(Counter(name, text, labels, registry=registry).labels)
+
+        self._requests = counters("te_request_count", "Requests that want an answer of a model.", "method")
+        self._success = counters("te_request_success", "Requests that were answered.", "method")
+        self._failure = counters("te_request_failure", "Requests that were refused or failed.", "err")
         self._texts = counter("te_predict_count", "Texts that came to be classified.")
         self._classified = counter("te_predict_success", "Texts that were classified.")
         self._length = histogram("te_request_input_length", "Tokens of a text.", _POWERS)
@@ -83,31 +88,32 @@ class Metrics:
         )
         queue.set_function(queued)
         tokens.set_function(held)
-        self._http = counter("ottenok_http_requests", "Requests by path and status.", "path", "status")
-        self._stages = histogram(
+        self._http = counters("ottenok_http_requests", "Requests by path and status.", "path", "status")
+        stages = histogram(
             "ottenok_stage_seconds", "Seconds of a request, by model and stage.", _SECONDS, ("model", "stage")
         )
-        self._stages_of = {name: [self._stages.labels(name, stage) for stage in _STAGES] for name in models}
-        self._labels = counter("ottenok_labels", "Answers by model, task and label.", "model", "task", "label")
-        self._confidence = histogram(
+        self._stages = {name: [stages.labels(name, stage) for stage in _STAGES] for name in models}
+        self._labels = counters("ottenok_labels", "Answers by model, task and label.", "model", "task", "label")
+        confidence = histogram(
             "ottenok_confidence", "Probability of the answer, of the primary task.", _SHARES, ("model",)
         )
-        self._truncated = counter("ottenok_truncated_texts", "Texts of which a part was not read.", "model")
-        self._windowed = counter("ottenok_windowed_texts", "Texts that were read in several windows.", "model")
-        self._empty = counter("ottenok_empty_texts", "Texts without anything to read.", "model")
+        self._confidence = {name: confidence.labels(name) for name in models}
+        self._truncated = counters("ottenok_truncated_texts", "Texts of which a part was not read.", "model")
+        self._windowed = counters("ottenok_windowed_texts", "Texts that were read in several windows.", "model")
+        self._empty = counters("ottenok_empty_texts", "Texts without anything to read.", "model")
 
     def came(self, texts: int) -> None:
         """Count a request with so many texts."""
-        self._requests.labels("single" if texts == 1 else "batch").inc()
+        self._requests("single" if texts == 1 else "batch").inc()
         self._texts.inc(texts)
 
     def answered(self, job: Job, seconds: float) -> None:
         """Count an answer, which took so many seconds from its arrival on."""
         texts, name = len(job.texts), job.model.name
-        self._success.labels("single" if texts == 1 else "batch").inc()
+        self._success("single" if texts == 1 else "batch").inc()
         self._classified.inc(texts)
         values = (seconds, job.tokenising, job.waiting, job.computing)
-        for stage, value in zip(self._stages_of[name], values, strict=True):
+        for stage, value in zip(self._stages[name], values, strict=True):
             stage.observe(value)
         self._length.observe(job.tokens / texts)
         truncated = windowed = empty = 0
@@ -116,17 +122,17 @@ class Metrics:
             windowed += prediction.windows > 1
             empty += not prediction.windows
             if prediction.windows:
-                self._confidence.labels(name).observe(prediction.confidence)
+                self._confidence[name].observe(prediction.confidence)
                 for task, answer in prediction.tasks.items():
                     for label in answer.labels:
-                        self._labels.labels(name, task, label).inc()
+                        self._labels(name, task, label).inc()
         for counter, count in ((self._truncated, truncated), (self._windowed, windowed), (self._empty, empty)):
             if count:
-                counter.labels(name).inc(count)
+                counter(name).inc(count)
 
     def failed(self, reason: str) -> None:
         """Count a request that was refused or failed, under text-embeddings-inference's name for the reason."""
-        self._failure.labels(reason).inc()
+        self._failure(reason).inc()
 
     def computed(self, rows: int, tokens: int) -> None:
         """Count a batch."""
@@ -135,11 +141,11 @@ class Metrics:
 
     def ended(self, path: str, status: int) -> None:
         """Count the end of any request."""
-        self._http.labels(path, str(status)).inc()
+        self._http(path, status).inc()
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format; of all processes where there are several."""
-        return _TOTAL.sub(rb"\1", generate_latest(self))  # type: ignore[arg-type] # asks for no more than `collect`
+        return _TOTAL.sub(rb"\1", generate_latest(self))
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics: those that are counted, and stages also under text-embeddings-inference's names."""

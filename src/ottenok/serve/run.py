@@ -60,7 +60,7 @@ def set_up_logs(level: str) -> None:
         logger.setLevel(least.upper())
         logger.propagate = False
     # None of it is in a line, and each is looked up for every one.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = logging.logAsyncioTasks = False
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 class Protocol(HttpToolsProtocol):
@@ -107,7 +107,13 @@ class Protocol(HttpToolsProtocol):
         self._enough()
         super().on_headers_complete()
         # Clients that are gone are noticed without a task that waits for it in each request.
-        self.scope["ottenok.gone"] = self.transport.is_closing
+        self.scope["ottenok.gone"] = self.transport.is_closing  # type: ignore[typeddict-unknown-key] # ours
+
+    def on_message_complete(self) -> None:
+        """Read on after a large body: that a client is gone is heard by reading alone."""
+        super().on_message_complete()
+        if not self.pipeline:
+            self.flow.resume_reading()
 
     def shutdown(self) -> None:
         """End the connection when its request is answered; one that is new may still send its first."""

@@ -248,12 +248,14 @@ def check_fit(decision: Decision, scheme: LabelScheme) -> None:
             f"the scheme {scheme.name} is multi-label, but the activation is {decision.activation}",
             hint="Labels that may come together need sigmoid: any other activation makes them compete.",
         )
-    ranked = list(scheme.values) in (sorted(scheme.values), sorted(scheme.values, reverse=True))
-    if (decision.activation in _RANKED or decision.pick == "median") and not (scheme.values and ranked):
-        raise SchemeError(
-            f"the labels of the scheme {scheme.name} are not in the order of their rank: {', '.join(scheme.labels)}",
-            hint="Ordinal activations and the median need labels with rising (or falling) values.",
-        )
+    if decision.activation in _RANKED or decision.pick == "median":
+        ranked = list(scheme.values) in (sorted(scheme.values), sorted(scheme.values, reverse=True))
+        if not (scheme.values and ranked):
+            labels = ", ".join(scheme.labels)
+            raise SchemeError(
+                f"the labels of the scheme {scheme.name} are not in the order of their rank: {labels}",
+                hint="Ordinal activations and the median need labels with rising (or falling) values.",
+            )
     for name, numbers in (("thresholds", decision.thresholds), ("values", decision.values)):
         if numbers and len(numbers) != len(scheme.labels):
             raise SchemeError(f"found {len(numbers)} {name}, expected one for each of the {len(scheme.labels)} labels")
@@ -361,8 +363,9 @@ def chosen(probs: npt.ArrayLike, scheme: LabelScheme, decision: Decision) -> Mas
         mask[torn[~alone], place] = False
     if decision.empty != "allow":
         rows = np.flatnonzero(~mask.any(axis=1))
-        fallback = numbers[rows].argmax(axis=1) if decision.empty == "top" else scheme.index(decision.empty)
-        mask[rows, fallback] = True
+        if len(rows):
+            fallback = numbers[rows].argmax(axis=1) if decision.empty == "top" else scheme.index(decision.empty)
+            mask[rows, fallback] = True
     if not several:
         mask[~numbers.any(axis=1)] = False
     return mask
@@ -374,11 +377,15 @@ def decide(probs: npt.ArrayLike, scheme: LabelScheme, decision: Decision) -> lis
     if not len(mask):
         return []
     # Few of the possible answers occur, so each is spelt once and shared by its rows.
-    packed = np.packbits(mask, axis=1)
-    keys = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).ravel()
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    answers = [tuple(scheme.labels[i] for i in np.flatnonzero(mask[row])) for row in first]
-    return [answers[i] for i in inverse.ravel().tolist()]
+    answers: dict[bytes, tuple[str, ...]] = {}
+    rows, width = mask.tobytes(), mask.shape[1]
+    found = []
+    for start in range(0, len(rows), width):
+        row = rows[start : start + width]
+        if row not in answers:
+            answers[row] = tuple(label for label, given in zip(scheme.labels, row, strict=True) if given)
+        found.append(answers[row])
+    return found
 
 
 def ordered_score(probs: npt.ArrayLike, values: Sequence[float]) -> npt.NDArray[np.float32]:
