@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,12 @@ from pyarrow import fs
 
 pytest.importorskip("ray", reason="needs the extra `ray`")
 from ottenok.cli.classify import classify as command
+from ottenok.cluster import lease
 from ottenok.cluster.classify import classify_folder
+from ottenok.cluster.places import open_folder
+from ottenok.cluster.start import sweep
 from ottenok.core.errors import DataError, InputError
+from ottenok.core.files import locked
 from ottenok.inference.api import load
 from ottenok.inference.files import FileOptions, classify_file
 
@@ -175,6 +180,44 @@ def test_an_object_store(cluster: str, bundle: Path) -> None:
         assert sorted(names) == ["_job", "_rejects.jsonl", "part-00000000.parquet", "part-00000001.parquet"]
     finally:
         store.stop()
+
+
+@pytest.mark.parametrize("holder", ["alive", "killed here", "killed elsewhere"])
+def test_one_run_at_a_time_in_a_store(holder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second run is refused as long as the first renews its name; what a killed one left is taken over."""
+    monkeypatch.setattr(lease, "_BEAT", 0.2)
+    folder, name = open_folder(f"memory://{tmp_path}"), "_job/lease.json"
+
+    def there() -> dict[str, Any]:
+        return json.loads(folder.read_text(name) or "{}")
+
+    if holder == "alive":
+        with lease.leased(folder, name):
+            run = there()["run"]
+            with pytest.raises(InputError, match=rf"another run \(process {os.getpid()} on .* since 20"):
+                classify_folder(_write(tmp_path / "texts.csv", 3), folder.address, text="text")
+            assert there()["run"] == run
+    else:
+        dead = subprocess.Popen(["true"])
+        dead.wait()
+        host = "elsewhere" if holder == "killed elsewhere" else socket.gethostname()
+        folder.write_text(name, json.dumps({"run": "theirs", "host": host, "pid": dead.pid, "count": 4}))
+        with lease.leased(folder, name):
+            assert there()["pid"] == os.getpid()
+    assert there() == {}
+
+
+def test_what_killed_rays_left_is_removed(tmp_path: Path) -> None:
+    """Of folders with a lock that nobody holds; one in use, a young one and a stranger's stay."""
+    for name in ("dead", "used", "young", "stranger"):
+        (tmp_path / f"ottenok-ray-{name}" / "session").mkdir(parents=True)
+        if name != "stranger":
+            (tmp_path / f"ottenok-ray-{name}" / "lock").touch()
+    with locked(tmp_path / "ottenok-ray-used" / "lock"):
+        for name in ("dead", "used", "stranger"):
+            os.utime(tmp_path / f"ottenok-ray-{name}", (1e9, 1e9))
+        sweep(tmp_path)
+    assert {one.name for one in tmp_path.iterdir()} == {f"ottenok-ray-{name}" for name in ("used", "young", "stranger")}
 
 
 def test_killed_at_any_moment_no_row_is_lost_or_doubled(cluster: str, bundle: Path, tmp_path: Path) -> None:

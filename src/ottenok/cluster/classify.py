@@ -21,6 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ottenok.cluster.lease import leased
 from ottenok.cluster.places import Folder, find_inputs, open_folder, shown
 from ottenok.cluster.start import LOCAL, RayCrew, started
 from ottenok.core.errors import InputError, ModelError
@@ -53,6 +54,7 @@ _OPTIONS = FileOptions()
 _JOB = "_job"
 _STATE = f"{_JOB}/job.json"
 _PIECES = f"{_JOB}/pieces"
+_LEASE = f"{_JOB}/lease.json"
 _REJECTS = "_rejects.jsonl"
 _FORMAT = 1
 # Rows of a piece: what a kill costs each worker at most. Where there is more than so many bytes to read, pieces are
@@ -208,15 +210,14 @@ def _model_identity(classifier: Classifier) -> str:
 
 @contextmanager
 def _held(folder: Folder) -> Iterator[None]:
-    """Give the output to this run alone, where it is on this machine.
-
-    In a store nothing can be held; two runs of the same job there write the same files twice.
+    """Give the output to this run alone.
 
     Raises:
         InputError: Another run has it.
     """
     if folder.local is None:
-        yield
+        with leased(folder, _LEASE):
+            yield
         return
     try:
         # Beside the folder, which may be that of something else.

@@ -7,24 +7,30 @@ import secrets
 import shutil
 import sys
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ottenok.core.errors import ConfigError, ModelError, OttenokError
+from ottenok.core.files import LockedError, locked
 from ottenok.core.lazy import require
 from ottenok.inference.api import available_processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["LOCAL", "RayCrew", "started"]
+__all__ = ["LOCAL", "RayCrew", "started", "sweep"]
 
 # The address that means: start Ray here.
 LOCAL = "local"
 # Bytes of Ray's store of objects on one machine. No table passes through it, only names of files and counts.
 _STORE = 200 << 20
+# Folders of Rays that were started here; each is locked as long as the process that started it lives.
+_HOME, _LOCK = "ottenok-ray-", "lock"
+# Seconds in which a folder may have no lock yet.
+_YOUNG = 60.0
 # Times that work whose process died is begun again.
 _RETRIES = 5
 
@@ -73,19 +79,34 @@ def started(address: str = LOCAL, *, workers: int | None = None) -> Iterator[Any
     os.environ.setdefault("RAY_worker_niceness", "0")
     # Sockets lie in it, whose paths may have a hundred characters.
     root = Path("/tmp")  # noqa: S108 - mkdtemp makes a folder of this user alone in it
-    home = tempfile.mkdtemp(prefix="ottenok-ray-", dir=root if root.is_dir() else None)
+    home = Path(tempfile.mkdtemp(prefix=_HOME, dir=root if root.is_dir() else None))
+    sweep(home.parent)
     try:
-        ray.init(
-            address=LOCAL,
-            num_cpus=workers or available_processors(),
-            object_store_memory=_STORE,
-            _temp_dir=home,
-            **quiet,
-        )
-        yield ray
+        with locked(home / _LOCK):
+            ray.init(
+                address=LOCAL,
+                num_cpus=workers or available_processors(),
+                object_store_memory=_STORE,
+                _temp_dir=str(home),
+                **quiet,
+            )
+            yield ray
     finally:
         ray.shutdown()
         shutil.rmtree(home, ignore_errors=True)
+
+
+def sweep(root: Path) -> None:
+    """Remove the folders of Rays that were started here by processes that are no more; they were killed.
+
+    Args:
+        root: Where they lie. A folder whose lock is held, that has none, or that is younger than a minute, stays.
+    """
+    for home in root.glob(f"{_HOME}*"):
+        with suppress(OSError, LockedError):  # somebody else's, or in use
+            if (home / _LOCK).is_file() and time.time() - home.stat().st_mtime > _YOUNG:
+                with locked(home / _LOCK):
+                    shutil.rmtree(home, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
