@@ -33,6 +33,7 @@ _COMMANDS = {
     "explain": ("ottenok.cli.explain:explain", "Show which words of a text its answer comes from."),
     "export": ("ottenok.cli.export:export", "Write a classifier as ONNX, in full and in int8."),
     "generate": ("ottenok.cli.generate:generate", "Have a language model write examples of rare labels."),
+    "label": ("ottenok.cli.label:label", "Label texts on a page, the most useful ones first."),
     "search": ("ottenok.cli.search:search", "Look for a better recipe by trials."),
     "serve": ("ottenok.cli.serve:serve", "Answer over HTTP, in the formats that existing clients speak."),
     "study": ("ottenok.cli.study:study", "Train every variant of a recipe with every seed, and compare them."),

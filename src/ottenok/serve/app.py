@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     from ottenok.serve.settings import Settings
     from ottenok.tasks.task import Task
 
-__all__ = ["Service", "application", "read_body"]
+__all__ = ["PAGE", "PAGE_HEADERS", "Pages", "Service", "application", "parsed", "read_body", "refuse"]
 
 _Body = TypeVar("_Body", bound=BaseModel)
-_PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parent / "page"
 # Bytes of a body that is surely of ordinary size.
 _SURELY_SMALL = 16_384
 # Explanations that are made or wait.
@@ -59,7 +59,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_PAGE_HEADERS = {"content-security-policy": _POLICY, "referrer-policy": "no-referrer", "cache-control": "no-cache"}
+PAGE_HEADERS = {"content-security-policy": _POLICY, "referrer-policy": "no-referrer", "cache-control": "no-cache"}
 
 
 class Service:
@@ -264,8 +264,8 @@ class Service:
         model, task = self._asked(request)
         task = task or model.tasks[0]
         if b'"parameters"' in raw or "@huggingface/inference" in request.headers.get("user-agent", ""):
-            return await self._hub(request, _parsed(raw, formats.HubRequest), model, task)
-        return await self._predicted(request, _parsed(raw, formats.PredictRequest), model, task)
+            return await self._hub(request, parsed(raw, formats.HubRequest), model, task)
+        return await self._predicted(request, parsed(raw, formats.PredictRequest), model, task)
 
     async def hub_model(self, request: Request) -> Response:
         """`POST /models/{id}`: Hugging Face's shape."""
@@ -421,10 +421,10 @@ class Service:
         """`GET /`: the page for browsers; for others what TEI says there, which is its health."""
         if "text/html" not in request.headers.get("accept", ""):
             return await self.health(request)
-        index = _PAGE / "index.html"
+        index = PAGE / "index.html"
         if not index.is_file():
             return RedirectResponse("/docs")
-        return FileResponse(index, headers={**_PAGE_HEADERS, "vary": "accept"})
+        return FileResponse(index, headers={**PAGE_HEADERS, "vary": "accept"})
 
     async def openapi(self, _: Request) -> Response:
         """`/openapi.json`."""
@@ -442,7 +442,7 @@ class Service:
     # ---- what several need ----
 
     async def _body(self, request: Request, kind: type[_Body]) -> _Body:
-        return _parsed(await self._raw(request), kind)
+        return parsed(await self._raw(request), kind)
 
     async def _raw(self, request: Request) -> bytes:
         """Return the body of a request; where there is no room for even the least text that it can hold, none is read.
@@ -542,7 +542,7 @@ async def read_body(request: Request, settings: Settings) -> bytes:
         raise Refused(f"The body did not come within {settings.body_timeout:g} seconds.", status=408) from None
 
 
-def _parsed(raw: bytes, kind: type[_Body]) -> _Body:
+def parsed(raw: bytes, kind: type[_Body]) -> _Body:
     """Return the parsed body.
 
     Raises:
@@ -556,7 +556,7 @@ def _parsed(raw: bytes, kind: type[_Body]) -> _Body:
         raise Refused(f"{place}: {first['msg']}" if place else first["msg"], param=place or None) from None
 
 
-async def _refused(metrics: Metrics, request: Request, error: Exception) -> Response:
+async def refuse(metrics: Metrics, request: Request, error: Exception) -> Response:
     """Answer a refusal, in the shape of its path."""
     more: list[tuple[bytes, bytes]] = []
     if isinstance(error, HTTPException):
@@ -571,12 +571,13 @@ async def _refused(metrics: Metrics, request: Request, error: Exception) -> Resp
     return response
 
 
-class _Pages(StaticFiles):
+class Pages(StaticFiles):
     """Files of the page, with the policy that nothing comes from elsewhere."""
 
     async def get_response(self, path: str, scope: Any) -> Response:  # noqa: ANN401 - Starlette's own type
+        """Return a file with the policy."""
         response = await super().get_response(path, scope)
-        response.headers.update(_PAGE_HEADERS)
+        response.headers.update(PAGE_HEADERS)
         return response
 
 
@@ -600,12 +601,12 @@ def application(models: Models, settings: Settings) -> Guard:
         return Route(path, endpoint, methods=[method for own, method in handlers if own == path])
 
     routes: list[Route | Mount] = [route(path) for path in dict.fromkeys(door.path for door in DOORS)]
-    routes.append(Mount("/page", _Pages(directory=_PAGE, check_dir=False)))
+    routes.append(Mount("/page", Pages(directory=PAGE, check_dir=False)))
     offline = find_spec("fastapi_offline")
     if offline is not None and offline.origin is not None:
         # Only its files are wanted: Swagger UI as this server's own.
         routes.append(Mount("/docs/static", StaticFiles(directory=Path(offline.origin).parent / "static")))
-    refused = partial(_refused, service.metrics)
+    refused = partial(refuse, service.metrics)
     starlette = Starlette(
         routes=routes, exception_handlers={Refused: refused, HTTPException: refused}, lifespan=service.lifespan
     )
