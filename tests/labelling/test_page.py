@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from labelling.conftest import GOOD, texts, write_table
+from ottenok.labelling.pool import read_pool
 from pages import chromium, node_package
 
 if TYPE_CHECKING:
@@ -284,8 +285,6 @@ def test_a_killed_server_goes_on(opened: Callable[..., Page], tmp_path: Path) ->
         page.click("#stop")
         page.wait_for_selector("#fault:has-text('saved')")
         assert server.process.wait(30) == 0
-    with server.out.open(encoding="utf-8", newline="") as stream:
-        found = list(csv.DictReader(stream))
-    assert sorted(row["text"] for row in found) == sorted(rows)
-    assert sum(row["label"] == '["хорошо"]' for row in found) == 4
-    assert sum(row["label"] == "[]" for row in found) == 6
+    found = read_pool(server.out, text="text", label="label")
+    assert sorted(found.texts) == sorted(rows)
+    assert sorted(found.given.values()) == [()] * 6 + [("хорошо",)] * 4
