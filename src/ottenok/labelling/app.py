@@ -244,7 +244,8 @@ def serve(
     """
     set_up_logs("warning")
     settings = Settings(host=_HOST, port=port, max_body=1 << 16, max_connections=256)
-    loop = Loop(session=session, learner=learner, rater=rater, settings=settings, metrics=Metrics(lambda: 0, lambda: 0))
+    metrics = Metrics((), queued=lambda: 0, held=lambda: 0)
+    loop = Loop(session=session, learner=learner, rater=rater, settings=settings, metrics=metrics)
     token = secrets.token_urlsafe(24)
     listening = listen(_HOST, port)
     config = uvicorn.Config(
