@@ -21,6 +21,7 @@ import hashlib
 import io
 import json
 import random
+import re
 import sys
 import time
 import zipfile
@@ -72,7 +73,7 @@ def goemotions(root: Path) -> Iterable[tuple[str, str]]:
         place = root / f"ru-goemotions/ru-go-emotions-simplified-{name}.csv"
         with place.open(encoding="utf-8-sig", newline="") as stream:
             for row in csv.DictReader(stream):
-                found = json.loads(",".join(row["labels"].replace(",", " ").split()))
+                found = [int(number) for number in re.findall(r"\d+", row["labels"])]
                 if len(found) == 1:
                     yield row["ru_text"], EMOTIONS[found[0]]
 
