@@ -1,11 +1,14 @@
 """Requests per second and latencies of `ottenok serve`, side by side with other ways to serve, by wrk.
 
-    python benchmarks/serving.py [--seconds 5] [--minutes 10] [--encoder FOLDER] [-o benchmarks/results/serving.json]
+    python benchmarks/serving.py [--seconds 5] [--rounds 3] [--encoder FOLDER] [-o benchmarks/results/serving.json]
+    python benchmarks/serving.py --overload [--minutes 10]
     python benchmarks/serving.py --table benchmarks/results/serving.json
 
-Needs wrk (`apt-get install wrk`), the extras `server` and `train`, and the package litserve. Every server listens at
-once, and all but the one that is measured are stopped (SIGSTOP); for each number of clients the servers take turns, so
-that what else the machine does falls on all alike.
+The first measures the servers side by side, the second what happens at four times the load that there is an answer for;
+each puts its part into the same file of results. Needs wrk (`apt-get install wrk`), the extras `server` and `train`,
+and the package litserve. Every server listens at once, and all but the one that is measured are stopped (SIGSTOP); for
+each number of clients the servers and the bare engine take turns, so that what else the machine does falls on all
+alike. Processor time is counted too, of wrk as well: it tells more than the clock where the machine is shared.
 
 - *bare engine*: `ottenok.load()` in a process of its own with the same texts as one list: what there is to reach.
 - *ottenok serve*: as it comes.
@@ -37,14 +40,21 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ottenok
 from ottenok.core.files import atomic_write_text
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
 HERE = Path(__file__).parent
 CLIENTS = (1, 16, 64, 256)
 OVERLOAD = 4
+# Connections that offer it, and by how much more than their number they would have to: an answer takes time too.
+OVERLOAD_CLIENTS, OFFERED = 2048, 1.25
+# Seconds of overload between two looks.
+STEP = 10
 
 
 def texts() -> list[str]:
@@ -106,7 +116,8 @@ class Server:
         os.killpg(self.process.pid, number)
 
     def wrk(self, bodies: Path, clients: int, seconds: float, delay: float = 0) -> dict[str, float]:
-        """Return what wrk measures."""
+        """Return what wrk measures, and the milliseconds of processors, wrk's included, for each request."""
+        begun = self.processor_seconds + children_seconds()
         with tempfile.NamedTemporaryFile("r") as out:
             subprocess.run(
                 ["wrk", "-t1", f"-c{clients}", f"-d{round(seconds)}s", "--timeout", "60s",
@@ -117,18 +128,44 @@ class Server:
             )  # fmt: skip
             found: dict[str, float] = json.load(out)
         found["per_second"] = (found["requests"] - found["refused"]) / found["seconds"]
+        spent = self.processor_seconds + children_seconds() - begun
+        found["processor_ms"] = spent * 1000 / max(1, found["requests"])
         return found
+
+    @property
+    def processor_seconds(self) -> float:
+        """Seconds that processors have spent on it and its children."""
+        ticks = 0
+        for place in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = place.read_text(encoding="utf-8").rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == self.process.pid:  # the group that it leads
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def count(self, name: str) -> float:
         """Return the sum of a counter of ottenok's."""
         page = urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics").read().decode()
         return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", page, re.MULTILINE))
 
-    @property
-    def memory(self) -> float:
-        """Its resident memory, in MB."""
+    def look(self) -> dict[str, float]:
+        """Return what ottenok has done so far, and its resident memory."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+        return {
+            "clock": time.perf_counter(),
+            "answered": self.count("te_request_success"),
+            "refused": self.count("te_request_failure"),
+            "processors": self.processor_seconds,
+            "memory_mb": int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024,  # type: ignore[index]
+        }
+
+
+def children_seconds() -> float:
+    """Return the seconds that processors have spent on programs which this one has started, and which have ended."""
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def bare(seconds: float) -> dict[str, float]:
@@ -136,12 +173,12 @@ def bare(seconds: float) -> dict[str, float]:
     classifier = ottenok.load()
     given = texts()
     classifier(given[:200])
-    done, begun = 0, time.perf_counter()
+    done, begun, spent = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - begun < seconds:
         part = [given[(done + step) % len(given)] for step in range(500)]
         classifier(part)
         done += len(part)
-    rate = done / (time.perf_counter() - begun)
+    rate, spent = done / (time.perf_counter() - begun), time.process_time() - spent
     alone = []
     begun = time.perf_counter()
     rng = random.Random(1)
@@ -150,93 +187,90 @@ def bare(seconds: float) -> dict[str, float]:
         classifier(text)
         alone.append((time.perf_counter() - start) * 1000)
     cuts = statistics.quantiles(alone, n=100)
-    return {"per_second": rate, "p50_ms": cuts[49], "p95_ms": cuts[94], "p99_ms": cuts[98]}
+    return {
+        "per_second": rate,
+        "processor_ms": spent * 1000 / done,
+        "p50_ms": cuts[49],
+        "p95_ms": cuts[94],
+        "p99_ms": cuts[98],
+    }
 
 
-def overload(bodies: Path, peak: float, seconds: float, minutes: float) -> dict[str, Any]:
+def overload(bodies: Path, seconds: float, minutes: float) -> dict[str, Any]:
     """Offer four times the peak to a server with a short queue; return goodput and memory over time."""
-    clients = 1024
     server = Server("overload", 18150, [*OTTENOK, "--port", "18150", "--queue-tokens", "8192"])
     try:
-        alone = server.wrk(bodies, 64, seconds)["per_second"]
-        good, memory = [], [server.memory]
-        pause = clients / (OVERLOAD * peak)
+        server.wrk(bodies, 64, 2)
+        before = server.wrk(bodies, 64, seconds)
+        pause = OVERLOAD_CLIENTS / (OVERLOAD * OFFERED * before["per_second"])
         warm = 3 * pause + 2  # until every connection has asked
-        wait = warm + max(10, 60 * minutes)
+        wait = warm + max(STEP, 60 * minutes)
         with ThreadPoolExecutor(1) as pool:
-            asking = pool.submit(server.wrk, bodies, clients, wait + 2, 1000 * pause)
+            asking = pool.submit(server.wrk, bodies, OVERLOAD_CLIENTS, wait + 2, 1000 * pause)
             time.sleep(warm)
-            refused = server.count("te_request_failure")
-            first = begun = time.perf_counter()
-            done = start = server.count("te_request_success")
-            while begun - first < wait - warm - 5:
-                time.sleep(10)
-                now, count = time.perf_counter(), server.count("te_request_success")
-                good.append((count - done) / (now - begun))
-                memory.append(server.memory)
-                begun, done = now, count
-            refused = (server.count("te_request_failure") - refused) / (begun - first)
+            steps: list[dict[str, float]] = []
+            last = server.look()
+            for _ in range(int((wait - warm) // STEP)):
+                time.sleep(STEP)
+                now = server.look()
+                passed = now["clock"] - last["clock"]
+                steps.append(
+                    {
+                        "minute": sum(step["seconds"] for step in steps) / 60,
+                        "seconds": passed,
+                        "answered": (now["answered"] - last["answered"]) / passed,
+                        "refused": (now["refused"] - last["refused"]) / passed,
+                        "processors": (now["processors"] - last["processors"]) / passed,
+                        "memory_mb": now["memory_mb"],
+                    }
+                )
+                last = now
             offered = asking.result()
-        again = server.wrk(bodies, 64, seconds)["per_second"]
+        after = server.wrk(bodies, 64, seconds)
     finally:
         server.signal(signal.SIGKILL)
-    return {
-        "peak_before": alone,
-        "peak_after": again,
-        "offered": (done - start) / (begun - first) + refused,
-        "goodput": good,
-        "memory_mb": memory,
-        "p99_ms_of_all": offered["p99_ms"],
-    }
+    return {"machine": machine(), "before": before, "after": after, "all": offered, "steps": steps}
 
 
 OTTENOK = [sys.executable, "-m", "ottenok", "serve"]
 
 
-def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return everything that is measured."""
-    if shutil.which("wrk") is None:
-        raise SystemExit("needs wrk: apt-get install wrk")
-    with tempfile.TemporaryDirectory() as folder:
-        bodies = Path(folder) / "bodies.jsonl"
-        lines = [json.dumps({"inputs": text}, ensure_ascii=False) for text in texts()]
-        atomic_write_text(bodies, "\n".join(lines) + "\n")
-        model = Path(folder) / "model"
-        small_model(arguments.encoder, model)
-        servers = [
-            Server("ottenok serve", 18101, [*OTTENOK, "--port", "18101"]),
-            Server("plain", 18102, [sys.executable, str(HERE / "serving/plain.py"), str(model), "18102"]),
-            Server("LitServe", 18103, [sys.executable, str(HERE / "serving/lit.py"), "18103"]),
-        ]
-        try:
-            cells: dict[str, dict[str, list[dict[str, float]]]] = {server.name: {} for server in servers}
-            engine = []
-            for server in servers:
-                server.wrk(bodies, 16, 2)
-                server.signal(signal.SIGSTOP)
-            for _ in range(arguments.rounds):
-                engine.append(bare_apart(arguments.seconds))
-                for clients in CLIENTS:
-                    for server in servers:
-                        server.signal(signal.SIGCONT)
-                        time.sleep(0.3)
-                        found = server.wrk(bodies, clients, arguments.seconds)
-                        cells[server.name].setdefault(str(clients), []).append(found)
-                        print(server.name, clients, found, file=sys.stderr, flush=True)
-                        time.sleep(1)  # for what was begun
-                        server.signal(signal.SIGSTOP)
-        finally:
-            for server in servers:
-                server.signal(signal.SIGKILL)
-        peak = statistics.median(cell["per_second"] for cell in cells["ottenok serve"]["64"])
-        pushed = overload(bodies, peak, arguments.seconds, arguments.minutes)
+def measure(bodies: Path, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure all servers side by side."""
+    model = folder / "model"
+    small_model(arguments.encoder, model)
+    servers = [
+        Server("ottenok serve", 18101, [*OTTENOK, "--port", "18101"]),
+        Server("plain", 18102, [sys.executable, str(HERE / "serving/plain.py"), str(model), "18102"]),
+        Server("LitServe", 18103, [sys.executable, str(HERE / "serving/lit.py"), "18103"]),
+    ]
+    cells: dict[str, dict[str, list[dict[str, float]]]] = {server.name: {} for server in servers}
+    engine: dict[str, list[dict[str, float]]] = {}
+    try:
+        for server in servers:
+            server.wrk(bodies, 16, 2)
+            server.signal(signal.SIGSTOP)
+        for _ in range(arguments.rounds):
+            for clients in CLIENTS:
+                engine.setdefault(str(clients), []).append(bare_apart(arguments.seconds))
+                for server in servers:
+                    server.signal(signal.SIGCONT)
+                    time.sleep(0.3)
+                    found = server.wrk(bodies, clients, arguments.seconds)
+                    cells[server.name].setdefault(str(clients), []).append(found)
+                    print(server.name, clients, found, file=sys.stderr, flush=True)
+                    time.sleep(1)  # for what was begun
+                    server.signal(signal.SIGSTOP)
+    finally:
+        for server in servers:
+            server.signal(signal.SIGKILL)
     return {
         "machine": machine(),
         "seconds": arguments.seconds,
-        "bare engine": middle(engine),
+        "rounds": arguments.rounds,
+        "bare engine": {clients: middle(found) for clients, found in engine.items()},
         "servers": {name: {clients: middle(found) for clients, found in rows.items()} for name, rows in cells.items()},
         "ready_seconds": {server.name: server.ready for server in servers},
-        "overload": pushed,
     }
 
 
@@ -265,44 +299,57 @@ def machine() -> str:
 
 def table(result: dict[str, Any]) -> str:
     """Return the tables of `docs/serving.md`."""
-    engine = result["bare engine"]
+    engine, pushed = result["bare engine"], result["overload"]
     said = (
         f"{result['machine']}. wrk, the server and whatever else ran share the machine: at a load above 2 read ratios, "
-        f"and not even those to the digit. {result['seconds']:g} s a cell."
+        f"and not even those to the digit. Medians of {result['rounds']} cells of {result['seconds']:g} s; processor "
+        "time is that of the server and of wrk for a request."
     )
-    lines = [
-        said,
-        "",
-        "| clients | server | requests/s | times plain | p50 ms | p95 ms | p99 ms |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for clients in next(iter(result["servers"].values())):
+    head = ("clients", "server", "requests/s", "times plain", "of bare", "p50 ms", "p95 ms", "p99 ms", "processor ms")
+    rows: list[Sequence[str]] = []
+    for clients, alone in engine.items():
         plain = result["servers"]["plain"][clients]["per_second"]
         for name, cells in result["servers"].items():
             cell = cells[clients]
-            lines.append(
-                f"| {clients} | {name} | {cell['per_second']:.0f} | {cell['per_second'] / max(plain, 0.1):.1f} | "
-                f"{cell['p50_ms']:.1f} | {cell['p95_ms']:.1f} | {cell['p99_ms']:.1f} |"
+            rates = (
+                f"{cell['per_second'] / plain:.1f}" if plain else "-",
+                f"{cell['per_second'] / alone['per_second']:.0%}",
             )
-    best = max(cell["per_second"] for cell in result["servers"]["ottenok serve"].values())
-    first = result["servers"]["ottenok serve"]["1"]
-    pushed = result["overload"]
-    good = statistics.median(pushed["goodput"])
-    peak = statistics.median([pushed["peak_before"], pushed["peak_after"]])
-    later = first["p99_ms"] - engine["p99_ms"]
-    memory = f"{pushed['memory_mb'][1]:.0f} MB to {pushed['memory_mb'][-1]:.0f} MB"
-    lines += [
-        "",
-        "| mark | asked | reached |",
-        "|---|---|---|",
-        f"| throughput at 64 clients, times plain | 8 | {ratio(result, '64'):.1f} |",
-        f"| texts/s against the bare engine's {engine['per_second']:.0f} | 85 % | {best / engine['per_second']:.0%} |",
-        f"| p99 at 1 client beyond the bare model's {engine['p99_ms']:.1f} ms | 2 ms | {later:.1f} ms |",
-        f"| goodput at {pushed['offered'] / peak:.1f} times its peak of {peak:.0f}/s | 90 % | {good / peak:.0%} |",
-        f"| memory over {len(pushed['goodput']) * 10 / 60:.1f} minutes of that | flat | {memory} |",
-        f"| seconds from the command to the first answer | 2 | {result['ready_seconds']['ottenok serve']:.1f} |",
+            times = [f"{cell[key]:.1f}" for key in ("p50_ms", "p95_ms", "p99_ms")]
+            rows.append((clients, name, f"{cell['per_second']:.0f}", *rates, *times, f"{cell['processor_ms']:.2f}"))
+        bare_cells = ("bare engine", f"{alone['per_second']:.0f}", "", "", "", "", "", f"{alone['processor_ms']:.2f}")
+        rows.append((clients, *bare_cells))
+    own = result["servers"]["ottenok serve"]
+    by_clock = {clients: own[clients]["per_second"] / alone["per_second"] for clients, alone in engine.items()}
+    by_processor = {clients: alone["processor_ms"] / own[clients]["processor_ms"] for clients, alone in engine.items()}
+    best = max(by_clock, key=by_clock.__getitem__)
+    before, after = (pushed[when]["per_second"] for when in ("before", "after"))
+    peak, steps = (before + after) / 2, pushed["steps"]
+    good, refused = (statistics.mean(step[name] for step in steps) for name in ("answered", "refused"))
+    # What the first minute asks for stays: the slope is of what comes after.
+    later = [step for step in steps if step["minute"] >= min(1.0, steps[-1]["minute"] / 2)]
+    slope = statistics.linear_regression([one["minute"] for one in later], [one["memory_mb"] for one in later]).slope
+    memory = f"{steps[0]['memory_mb']:.0f} MB to {steps[-1]['memory_mb']:.0f} MB, {slope:+.2f} MB a minute"
+    shares = f"{by_processor[best]:.0%}, at 64 clients {by_processor['64']:.0%}"
+    later_ms = own["1"]["p99_ms"] - engine["1"]["p99_ms"]
+    minutes = sum(step["seconds"] for step in steps) / 60
+    load = f"{(good + refused) / peak:.1f} times the peak ({before:.0f}/s before, {after:.0f}/s after)"
+    marks = [
+        ("throughput at 64 clients, times plain", "8", f"{ratio(result, '64'):.1f}"),
+        (f"texts/s of the bare engine's, at {best} clients", "85 %", f"{by_clock[best]:.0%}"),
+        ("the same by processor time", "85 %", shares),
+        (f"p99 at 1 client beyond the bare model's {engine['1']['p99_ms']:.1f} ms", "2 ms", f"{later_ms:.1f} ms"),
+        (f"goodput at {load}", "90 %", f"{good / peak:.0%}"),
+        (f"memory over {minutes:.1f} minutes of that", "flat", memory),
+        ("seconds from the command to the first answer", "2", f"{result['ready_seconds']['ottenok serve']:.1f}"),
     ]
-    return "\n".join(lines)
+    tables = [markdown(head, rows), markdown(("mark", "asked", "reached"), marks)]
+    return "\n\n".join([said, *tables, f"The overload ran on: {pushed['machine']}."])
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
 def ratio(result: dict[str, Any], clients: str) -> float:
@@ -317,19 +364,32 @@ def main() -> None:
     beside = HERE.parents[1] / "shared" / "encoder" / "e5-small-ru-zh"
     parser.add_argument("--encoder", type=Path, default=Path(os.environ.get("OTTENOK_ENCODER", beside)))
     parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=0.5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--overload", action="store_true")
+    parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--table", type=Path)
     parser.add_argument("-o", "--out", type=Path, default=HERE / "results" / "serving.json")
     arguments = parser.parse_args()
     if arguments.bare:
         print(json.dumps(bare(arguments.seconds)))
-    elif arguments.table:
+        return
+    if arguments.table:
         print(table(json.loads(arguments.table.read_text(encoding="utf-8"))))
-    else:
-        result = measure(arguments)
-        atomic_write_text(arguments.out, json.dumps(result, indent=1) + "\n")
+        return
+    if shutil.which("wrk") is None:
+        raise SystemExit("needs wrk: apt-get install wrk")
+    result = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.is_file() else {}
+    with tempfile.TemporaryDirectory() as name:
+        bodies = Path(name) / "bodies.jsonl"
+        lines = [json.dumps({"inputs": text}, ensure_ascii=False) for text in texts()]
+        atomic_write_text(bodies, "\n".join(lines) + "\n")
+        if arguments.overload:
+            result["overload"] = overload(bodies, arguments.seconds, arguments.minutes)
+        else:
+            result |= measure(bodies, Path(name), arguments)
+    atomic_write_text(arguments.out, json.dumps(result, indent=1) + "\n")
+    if {"overload", "servers"} <= result.keys():
         print(table(result))
 
 
