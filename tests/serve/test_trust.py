@@ -212,6 +212,23 @@ def test_metrics(client: httpx.Client, watch_port: int) -> None:
     assert "# TYPE te_request_count counter" in found
 
 
+def test_the_dashboard_asks_for_what_is_there(client: httpx.Client) -> None:
+    """Every metric and label in the Grafana dashboard is one that a server exports which has answered and refused."""
+    client.post("/v1/analyze", json={"inputs": ["Ужасно. " * 500, " "], "max_windows": 2})
+    client.post("/predict", json={"inputs": ["a", "b"]})
+    page = client.get("/metrics").text
+    there = {name: set(re.findall(r'(\w+)="', rest)) for name, rest in re.findall(r"^(\w+)(\{.*\})? \S+$", page, re.M)}
+    board = json.loads((Path(__file__).parents[2] / "docs/serving/grafana.json").read_text(encoding="utf-8"))
+    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    assert len(asked) > 10
+    for expression in asked:
+        names = set(re.findall(r"\b(?:te|ottenok)_\w+", expression))
+        assert names
+        assert names <= there.keys(), expression
+        labels = {label for found in re.findall(r"\bby ?\(([^)]*)\)", expression) for label in found.split(", ")}
+        assert all(labels <= there[name] for name in names), expression
+
+
 def test_traces(client: httpx.Client, traces: tuple[str, list[bytes]]) -> None:
     """With an endpoint each request is a span of its caller's trace, with its stages, and without its text."""
     proto = pytest.importorskip(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["DOORS", "Door", "describe"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class Door(NamedTuple):
     """A path and a method.
 
     Attributes:
@@ -40,151 +38,99 @@ class Door:
 
 
 _TEI, _HUB, _OWN = "text-embeddings-inference", "Hugging Face", "ottenok"
+# JSON of no one form.
+_OBJECT = dict[str, Any]
 DOORS = (
     Door(
-        method="POST",
-        path="/v1/analyze",
-        handler="analyze",
-        tag=_OWN,
-        summary="Everything: all tasks, labels, probabilities, polarity, language, thresholds, windows.",
-        body=formats.AnalyzeRequest,
-        answer=formats.AnalyzeAnswer,
+        "POST",
+        "/v1/analyze",
+        "analyze",
+        _OWN,
+        "Everything: all tasks, labels, probabilities, polarity, language, thresholds, windows.",
+        formats.AnalyzeRequest,
+        formats.AnalyzeAnswer,
+    ),
+    Door("GET", "/v1/models", "model_list", _OWN, "The models and their tasks.", None, formats.ModelList),
+    Door(
+        "POST", "/v1/explain", "explain", _OWN, "Which words made the label.", formats.ExplainRequest, formats.Explained
     ),
     Door(
-        method="GET",
-        path="/v1/models",
-        handler="model_list",
-        tag=_OWN,
-        summary="The models and their tasks.",
-        answer=formats.ModelList,
+        "POST",
+        "/v1/table",
+        "table",
+        _OWN,
+        "The rows of a table (CSV, XLSX, JSON, Parquet ...) whose bytes are sent; `?name=` is the file's name.",
+        bytes,
+        _OBJECT,
     ),
     Door(
-        method="POST",
-        path="/v1/explain",
-        handler="explain",
-        tag=_OWN,
-        summary="Which words made the label.",
-        body=formats.ExplainRequest,
-        answer=formats.Explained,
+        "POST",
+        "/predict",
+        "predict",
+        _TEI,
+        "Classify a text or a batch.",
+        formats.PredictRequest,
+        formats.PredictAnswer,
     ),
     Door(
-        method="POST",
-        path="/v1/table",
-        handler="table",
-        tag=_OWN,
-        summary="The rows of a table (CSV, XLSX, JSON, Parquet ...) whose bytes are sent; `?name=` is the file's name.",
-        body=bytes,
-        answer=dict[str, Any],
+        "POST",
+        "/invocations",
+        "predict",
+        _TEI,
+        "The same, as SageMaker calls it.",
+        formats.PredictRequest,
+        formats.PredictAnswer,
     ),
     Door(
-        method="POST",
-        path="/predict",
-        handler="predict",
-        tag=_TEI,
-        summary="Classify a text or a batch.",
-        body=formats.PredictRequest,
-        answer=formats.PredictAnswer,
+        "POST",
+        "/vertex",
+        "vertex",
+        _TEI,
+        "Several such bodies, as Vertex AI sends them.",
+        formats.VertexRequest,
+        formats.VertexAnswer,
     ),
     Door(
-        method="POST",
-        path="/invocations",
-        handler="predict",
-        tag=_TEI,
-        summary="The same, as SageMaker calls it.",
-        body=formats.PredictRequest,
-        answer=formats.PredictAnswer,
+        "POST",
+        "/",
+        "root",
+        _HUB,
+        "Hugging Face's shape where `parameters` is sent, else text-embeddings-inference's.",
+        formats.PredictRequest | formats.HubRequest,
+        formats.PredictAnswer,
     ),
     Door(
-        method="POST",
-        path="/vertex",
-        handler="vertex",
-        tag=_TEI,
-        summary="Several such bodies, as Vertex AI sends them.",
-        body=formats.VertexRequest,
-        answer=formats.VertexAnswer,
+        "POST",
+        "/models/{id:path}",
+        "hub_model",
+        _HUB,
+        "Classify with one of the models.",
+        formats.HubRequest,
+        list[list[formats.ScoredLabel]],
     ),
     Door(
-        method="POST",
-        path="/",
-        handler="root",
-        tag=_HUB,
-        summary="Hugging Face's shape where `parameters` is sent, else text-embeddings-inference's.",
-        body=formats.PredictRequest | formats.HubRequest,
-        answer=formats.PredictAnswer,
+        "POST", "/classify", "infinity", "infinity", "Classify texts.", formats.ClassifyRequest, formats.InfinityAnswer
     ),
+    Door("POST", "/v1/classify", "vllm", "vLLM", "Classify texts.", formats.ClassifyRequest, formats.VllmAnswer),
     Door(
-        method="POST",
-        path="/models/{id:path}",
-        handler="hub_model",
-        tag=_HUB,
-        summary="Classify with one of the models.",
-        body=formats.HubRequest,
-        answer=list[list[formats.ScoredLabel]],
+        "POST",
+        "/v1/moderations",
+        "moderations",
+        "OpenAI",
+        "Labels as categories, each from its threshold on.",
+        formats.ModerationRequest,
+        formats.ModerationAnswer,
     ),
-    Door(
-        method="POST",
-        path="/classify",
-        handler="infinity",
-        tag="infinity",
-        summary="Classify texts.",
-        body=formats.ClassifyRequest,
-        answer=formats.InfinityAnswer,
-    ),
-    Door(
-        method="POST",
-        path="/v1/classify",
-        handler="vllm",
-        tag="vLLM",
-        summary="Classify texts.",
-        body=formats.ClassifyRequest,
-        answer=formats.VllmAnswer,
-    ),
-    Door(
-        method="POST",
-        path="/v1/moderations",
-        handler="moderations",
-        tag="OpenAI",
-        summary="Labels as categories, each from its threshold on.",
-        body=formats.ModerationRequest,
-        answer=formats.ModerationAnswer,
-    ),
-    Door(
-        method="GET",
-        path="/models",
-        handler="infinity_models",
-        tag="infinity",
-        summary="The models.",
-        answer=dict[str, Any],
-    ),
-    Door(
-        method="GET",
-        path="/info",
-        handler="info",
-        tag=_TEI,
-        summary="The model and the server's limits.",
-        answer=dict[str, Any],
-    ),
-    Door(method="GET", path="/health", handler="health", tag=_TEI, summary="Ready or not."),
-    Door(method="GET", path="/ping", handler="health", tag=_TEI, summary="Ready or not."),
-    Door(method="GET", path="/live", handler="live", tag=_OWN, summary="The process answers, ready or not."),
-    Door(method="GET", path="/metrics", handler="prometheus", tag=_TEI, summary="For Prometheus."),
-    Door(method="GET", path="/", handler="home", tag=_OWN, summary="A page for browsers; for others as /health."),
-    Door(
-        method="GET",
-        path="/openapi.json",
-        handler="openapi",
-        tag=_OWN,
-        summary="This description.",
-        answer=dict[str, Any],
-    ),
-    Door(method="GET", path="/docs", handler="docs", tag=_OWN, summary="This description for people."),
-    Door(
-        method="GET",
-        path="/docs/start.js",
-        handler="docs_script",
-        tag=_OWN,
-        summary="What the page of /docs starts with.",
-    ),
+    Door("GET", "/models", "infinity_models", "infinity", "The models.", None, _OBJECT),
+    Door("GET", "/info", "info", _TEI, "The model and the server's limits.", None, _OBJECT),
+    Door("GET", "/health", "health", _TEI, "Ready or not."),
+    Door("GET", "/ping", "health", _TEI, "Ready or not."),
+    Door("GET", "/live", "live", _OWN, "The process answers, ready or not."),
+    Door("GET", "/metrics", "prometheus", _TEI, "For Prometheus."),
+    Door("GET", "/", "home", _OWN, "A page for browsers; for others as /health."),
+    Door("GET", "/openapi.json", "openapi", _OWN, "This description.", None, _OBJECT),
+    Door("GET", "/docs", "docs", _OWN, "This description for people."),
+    Door("GET", "/docs/start.js", "docs_script", _OWN, "What the page of /docs starts with."),
 )
 
 _CODES = {
