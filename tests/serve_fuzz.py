@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--bytes", type=int, default=5000)
     parser.add_argument("--examples", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("-o", "--out", type=Path, help="File for the counts.")
+    parser.add_argument("-o", "--out", type=Path, help="File of the counts of runs, one a seed.")
     given = parser.parse_args()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -174,6 +174,7 @@ def main() -> None:
         ended = server.wait(60)
     bad = sum(count for end, count in ends.items() if end == "hangs" or end.startswith("500"))
     result = {
+        "seed": given.seed,
         "raw bytes": given.bytes,
         "how they ended": dict(ends.most_common()),
         "from the description": cases,
@@ -185,7 +186,9 @@ def main() -> None:
     text = json.dumps(result, ensure_ascii=False, indent=1) + "\n"
     sys.stdout.write(text)
     if given.out is not None:
-        given.out.write_text(text, encoding="utf-8")
+        runs = json.loads(given.out.read_text(encoding="utf-8")) if given.out.is_file() else []
+        runs = sorted([run for run in runs if run["seed"] != given.seed] + [result], key=lambda run: run["seed"])
+        given.out.write_text(json.dumps(runs, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     sys.exit(bool(bad or wrong or not well or ended))
 
 

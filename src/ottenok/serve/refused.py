@@ -87,4 +87,4 @@ def refusal_body(refused: Refused, *, openai: bool) -> dict[str, Any]:
         return {"error": str(refused), "error_type": refused.kind}
     usual = "invalid_request_error" if refused.status < 500 else "server_error"
     kind = _TYPES.get(refused.status, usual)
-    return {"error": {"message": str(refused), "type": kind, "param": refused.key, "code": refused.status}}
+    return {"error": {"message": refused.message, "type": kind, "param": refused.key, "code": refused.status}}
