@@ -97,7 +97,7 @@ print(json.dumps(found))
 
 
 def test_transformers_gives_the_same_probabilities(folders: Mapping[str, Path], expected: Mapping[str, Any]) -> None:
-    """Without ottenok where a stock class can be the network; else its error says what to import, and then it opens."""
+    """Without ottenok where a stock class can be the network; else its error says what to do, and then it opens."""
     pytest.importorskip("transformers")
     how = {name: opened_by(open_bundle(folder)).get("transformers", "") for name, folder in folders.items()}
     alone = [name for name, line in how.items() if line.startswith("pipeline")]
@@ -118,10 +118,11 @@ def test_transformers_gives_the_same_probabilities(folders: Mapping[str, Path], 
         found: list[Any] = json.loads(done.stdout)
         return found
 
-    answers = opened("alone", [*alone, *own])
+    answers = opened("alone", [*alone, *own, LIGHT])
     for name, found in zip(alone, answers, strict=False):
         np.testing.assert_allclose(_rows(found), expected[name], atol=1e-5, err_msg=name)
-    assert all("import ottenok.models" in message for message in answers[len(alone) :])
+    assert all("import ottenok.models" in message for message in answers[len(alone) : -1])
+    assert "an ONNX graph alone. pip install ottenok, then ottenok.load(FOLDER)" in answers[-1]
     for name, found in zip(own, opened("own", own), strict=True):
         np.testing.assert_allclose(_rows(found), expected[name], atol=1e-5, err_msg=name)
 

@@ -60,6 +60,9 @@ _SPECIAL = MappingProxyType(
         "mask_token": ("<mask>", "[MASK]"),
     }
 )
+# transformers reads under `transformers_weights` which file has the weights, and puts what is no such file into its
+# error: the one place for a word to whoever opens a folder of graphs by torch.
+_NO_WEIGHTS = "none, for this folder has an ONNX graph alone. pip install ottenok, then ottenok.load(FOLDER)"
 # Of `config.json`, for all tasks of one text classifier.
 _LABELS = ("id2label", "label2id", "problem_type", "function_to_apply")
 
@@ -147,6 +150,7 @@ def write_stock(folder: Path, *, max_length: int) -> None:
     if ONNX_INT8 in graphs:
         # Which graph transformers.js takes where it is not told: the one that `ottenok.load` takes.
         config["transformers.js_config"] = {"dtype": "q8"}
+    config["transformers_weights"] = _NO_WEIGHTS
     _write(place / CONFIG, config)
     _write(place / TOKENIZER_CONFIG, _tokenizer_config(folder, max_length, config.get("pad_token_id")))
     if place != folder:
