@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ottenok.core.version import __version__
 
 if TYPE_CHECKING:
+    from ottenok.audit.run import audit_data
     from ottenok.data.build import build_corpus
     from ottenok.data.corpus import Corpus, open_corpus
     from ottenok.inference.api import classify, load
@@ -32,6 +33,7 @@ __all__ = [
     "Corpus",
     "Prediction",
     "__version__",
+    "audit_data",
     "build_corpus",
     "classify",
     "compare",
@@ -48,6 +50,7 @@ _HOMES = {
     "Classifier": "ottenok.inference.classifier",
     "Corpus": "ottenok.data.corpus",
     "Prediction": "ottenok.inference.prediction",
+    "audit_data": "ottenok.audit.run",
     "build_corpus": "ottenok.data.build",
     "classify": "ottenok.inference.api",
     "compare": "ottenok.studies.compare",

@@ -8,7 +8,6 @@ array(['blame'], dtype='<U6')
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import weakref
@@ -19,13 +18,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ottenok.bundle.manifest import MANIFEST, WEIGHTS
+from ottenok.bundle.manifest import MANIFEST
 from ottenok.core.errors import ConfigError, InputError, ModelError
 from ottenok.core.lazy import need
 from ottenok.core.suggest import suggest
 from ottenok.inference.api import load
 from ottenok.inference.classifier import Classifier, listed
 from ottenok.inference.head import embedded, fit_head, fold_rows
+from ottenok.studies.texts import train_texts
 from ottenok.tables.labels import clean_label
 
 with need("sklearn"):
@@ -148,7 +148,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sc
                     answers = (found >= 0.5).astype(int) if self.multilabel_ else found.argmax(axis=1)
                     scores["head"].append(float(f1_score(codes[asked], answers, average="macro", zero_division=0.0)))
                 if "full" in methods:
-                    scores["full"].append(_train(self, (known, codes[learned]), (held, codes[asked])))
+                    scores["full"].append(self._train((known, codes[learned]), (held, codes[asked])))
         elif self.method == "auto":
             raise WrongInput(
                 f"the label {str(self.classes_[counts.argmin()])!r} has one text, so methods can't be compared",
@@ -162,7 +162,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sc
             self._learned = self._fit_head(texts, codes)
         else:
             place = Path(tempfile.mkdtemp(prefix="ottenok-") if self.folder is None else self.folder).resolve()
-            _train(self, (texts, codes), None, place)
+            self._train((texts, codes), None, place)
             columns = [clean_label(str(label)) for label in self.classes_]
             self._learned = _Learned(place, self.threads, columns=columns, temporary=self.folder is None)
         self.head_ = self._learned.head
@@ -176,6 +176,16 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sc
         labels = codes if codes.ndim == 2 else self.classes_[codes]
         head = fit_head(vectors, labels, C=self.C, class_weight=self.class_weight, seed=self.random_state)
         return _Learned(model, self.threads, head=head)
+
+    def _train(
+        self,
+        learned: tuple[Sequence[str], npt.NDArray[np.int64]],
+        held: tuple[Sequence[str], npt.NDArray[np.int64]] | None,
+        out: Path | None = None,
+    ) -> float:
+        model = None if isinstance(self.model, Classifier) else self.model
+        names = [str(label) for label in self.classes_]
+        return train_texts(names, learned, held, out, model=model, over=self.train, seed=self.random_state or 0)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: ANN401, N803
         """Return the most probable label of each text; of several, int `[texts, labels]`: 1 where it is probable.
@@ -315,78 +325,6 @@ def _targets(y: Any, rows: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]
     if len(classes) < 2:
         raise WrongInput(f"expected two labels or more, found {len(classes)} class")
     return classes, codes
-
-
-_Labelled = tuple["Sequence[str]", "npt.NDArray[np.int64]"]
-
-
-def _train(asked: TextClassifier, learned: _Labelled, held: _Labelled | None, out: Path | None = None) -> float:
-    """Train the whole model on a corpus in a temporary folder.
-
-    Args:
-        asked: Says how.
-        learned: Texts to learn from, with the numbers of their labels or a matrix of 0 and 1.
-        held: Such to be asked afterwards, which nothing is learned from; None: none.
-        out: Where the model goes; None: it is only asked.
-
-    Returns:
-        Macro F1 of what was held out; 0 without that.
-
-    Raises:
-        OttenokError: The recipe or the labels don't fit; see `ottenok.train`.
-    """
-    from ottenok.core.config import merge
-    from ottenok.data.build import build
-    from ottenok.recipes.corpus import CorpusRecipe
-    from ottenok.recipes.train import load_recipe
-    from ottenok.studies.training import train
-
-    folder = None if asked.model is None or isinstance(asked.model, Classifier) else Path(asked.model)
-    trained = folder is not None and (folder / WEIGHTS).is_file() and (folder / MANIFEST).is_file()
-    seed = asked.random_state or 0
-    with tempfile.TemporaryDirectory(prefix="ottenok-") as work:
-        names = [str(label) for label in asked.classes_]
-        column = "text" if "text" not in names else max(names, key=len) + "_"
-        own: dict[str, Any] = {"name": "texts", "text": column, "label": names}
-        if not asked.multilabel_:
-            own |= {"label": "label", "text": "text", "label_list": "one"}
-        files = {}
-        for split, part in (("train", learned), ("test", held)):
-            if part is not None:
-                files[split] = str(Path(work) / f"{split}.jsonl")
-                rows = [
-                    {own["text"]: text}
-                    | (dict(zip(names, code.tolist(), strict=True)) if code.ndim else {"label": names[code]})
-                    for text, code in zip(*part, strict=True)
-                ]
-                lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
-                Path(files[split]).write_text("".join(lines), encoding="utf-8")
-        recipe = CorpusRecipe.model_validate(
-            {
-                "name": "texts",
-                "scheme": "own",
-                "seed": seed,
-                "sources": [{"own": {**own, "files": files}}],
-                "split": {"train": 0.85, "validation": 0.15, "test": 0},
-            }
-        )
-        corpus = build(recipe, root=None, cache=Path(work) / "cache", out=Path(work) / "corpus")
-        over: dict[str, Any] = {
-            "name": "texts",
-            "seed": seed,
-            "data": {"recipe": None, "corpus": str(corpus.folder), "epoch_rows": None},
-            "balance": {"method": "none"},
-            # Few texts are read more often: some 300 steps in all.
-            "schedule": {"num_train_epochs": int(np.clip(300 * 16 / len(learned[0]), 3, 30))},
-            "batch": {"batch_size": 16},
-            "run": {"metric": "macro_f1", "test": held is not None, "export": out is not None},
-            **({"model": {"init_from": str(folder)}} if trained else {}),
-        }
-        found = train(load_recipe("default", merge(over, dict(asked.train or {}))), out or Path(work) / "model")
-        if found is None or held is None:
-            return 0.0
-        (report,) = found.reports["test"].values()
-        return report.value("macro_f1")
 
 
 def _opened(model: Classifier | str | Path | None, threads: int | None) -> Classifier:

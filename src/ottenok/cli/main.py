@@ -24,6 +24,7 @@ from ottenok.core.version import __version__
 __all__ = ["cli", "main", "run"]
 
 _COMMANDS = {
+    "audit": ("ottenok.cli.audit:audit", "Find the rows of labelled data that are probably wrong."),
     "classify": ("ottenok.cli.classify:classify", "Label a text, lines from standard input, or a whole file."),
     "compare": ("ottenok.cli.compare:compare", "Put trained classifiers side by side, with paired tests."),
     "compress": ("ottenok.cli.compress:compress", "Make a classifier smaller, and say what each step costs."),

@@ -17,6 +17,7 @@ from ottenok.core.progress import SILENT, stage, tracked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -33,12 +34,15 @@ _vectors: OrderedDict[tuple[str, str], npt.NDArray[np.float32]] = OrderedDict()
 _BLOCK = 1024
 
 
-def embedded(classifier: Classifier, texts: Sequence[str], *, progress: Progress = SILENT) -> npt.NDArray[np.float32]:
+def embedded(
+    classifier: Classifier, texts: Sequence[str], *, file: Path | None = None, progress: Progress = SILENT
+) -> npt.NDArray[np.float32]:
     """Return the embeddings of texts; equal ones, and those of texts that were seen lately, are computed once.
 
     Args:
         classifier: Whose embeddings.
         texts: Strings only; of an empty one the vector is zeros.
+        file: A new .npy file that holds them, so that the memory does not; None: the memory does.
         progress: Told of distinct texts.
 
     Returns:
@@ -47,21 +51,27 @@ def embedded(classifier: Classifier, texts: Sequence[str], *, progress: Progress
     Raises:
         ModelError: The model has no embeddings; see `Classifier.embed`.
     """
-    distinct = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-    found = np.empty((len(distinct), classifier.embed([]).shape[1]), dtype=np.float32)
-    names, identity = list(distinct), classifier.identity
+    places: dict[str, list[int]] = {}
+    for place, text in enumerate(texts):
+        places.setdefault(text, []).append(place)
+    shape = (len(texts), classifier.embed([]).shape[1])
+    found: npt.NDArray[np.float32] = np.empty(shape, dtype=np.float32)
+    if file is not None:
+        found = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
+    names, identity = list(places), classifier.identity
     with stage(progress, "embed", total=len(names), unit="texts"):
         for start in range(0, len(names), _BLOCK):
             block = names[start : start + _BLOCK]
             seen = {text: _vectors.get((identity, text)) for text in block}  # once: other threads drop what is old
             unknown = [text for text in block if seen[text] is None]
             fresh = dict(zip(unknown, classifier.embed(unknown), strict=True))
-            found[start : start + len(block)] = [fresh[text] if text in fresh else seen[text] for text in block]
+            for text in block:
+                found[places[text]] = fresh[text] if text in fresh else seen[text]
             _vectors.update(((identity, text), vector.copy()) for text, vector in fresh.items())
             while len(_vectors) > _KEPT:
                 _vectors.popitem(last=False)
             progress.advance(len(block))
-    return found if len(names) == len(texts) else found[[distinct[text] for text in texts]]
+    return found
 
 
 def fit_head(
@@ -118,7 +128,7 @@ def fold_rows(
     return rows
 
 
-def out_of_sample(
+def out_of_sample(  # noqa: PLR0913 - options by name
     vectors: npt.NDArray[np.float32],
     codes: npt.NDArray[np.int64],
     *,
@@ -127,6 +137,7 @@ def out_of_sample(
     groups: npt.NDArray[np.int64] | None = None,
     C: float = 1.0,  # noqa: N803 - scikit-learn's name
     class_weight: str | Mapping[Any, float] | None = None,
+    most: int | None = None,
     progress: Progress = SILENT,
 ) -> npt.NDArray[np.float64]:
     """Return each text's probabilities by a head that has not learned from it, nor from its group.
@@ -139,6 +150,7 @@ def out_of_sample(
         groups: Texts of a group stay in one fold; see `fold_rows`.
         C: See `fit_head`.
         class_weight: See `fit_head`.
+        most: Texts that a head learns from, chosen at random of the others' folds; None: all.
         progress: Told of folds.
 
     Returns:
@@ -159,6 +171,8 @@ def out_of_sample(
     present = [int(number) for number in np.unique(fold)]
     for number in tracked(present, progress, "cross-fit", total=len(present), unit="folds"):
         asked, learned = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+        if most is not None and len(learned) > most:
+            learned = np.sort(np.random.default_rng(seed).choice(learned, most, replace=False))
         known = np.unique(codes[learned])
         if len(known) == 1:
             found[asked, known[0]] = 1.0

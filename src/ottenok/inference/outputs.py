@@ -58,7 +58,7 @@ class AnswerColumns:
     where there is no label. All have the prefix. A label whose column would have another's name gets `p_` before it.
 
     Args:
-        tasks: The classifier's.
+        tasks: The classifier's; of none there are no answers, and no columns.
         prefix: Of all names.
         chosen: Which columns there are, without the prefix: names, `label` (or `labels`), `confidence`, `polarity` and
             `probabilities` of every task, or of one as `emotions-7:label`; empty: all.
@@ -98,7 +98,8 @@ class AnswerColumns:
                 found.append(f"{start}{name}")
                 kinds.append("number" if number else "texts" if several else "text")
                 words.append(usual | {name, f"{task.name}:{name}", *(f"{task.name}:{word}" for word in usual)})
-        for usual_name, kind in (("reason", "text"), *([("words", "texts")] if explained else [])):
+        last = [("reason", "text")] if self.tasks else []
+        for usual_name, kind in (*last, *([("words", "texts")] if explained else [])):
             name = usual_name
             while f"{prefix}{name}" in found:
                 name = f"p_{name}"
@@ -275,6 +276,8 @@ class _SameLines(_TextWriter):
     """JSON lines to JSON lines: the objects keep their bytes, and the answers are keys at their end."""
 
     def piece(self, chunk: Chunk, answers: Sequence[Sequence[Any]]) -> bytes:
+        if not self._columns.names:
+            return "".join(f"{raw.strip()}\n" for raw in chunk.raw).encode(errors="surrogateescape")
         lines = []
         for raw, row in zip(chunk.raw, answers, strict=True):
             added = json.dumps(dict(zip(self._columns.names, row, strict=True)), ensure_ascii=False)

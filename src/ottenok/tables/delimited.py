@@ -23,7 +23,7 @@ from ottenok.tables.streams import LongLine, text_blocks
 from ottenok.tables.table import Row, Table, fold_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ottenok.core.errors import OttenokError
     from ottenok.tables.options import TableOptions
@@ -347,6 +347,8 @@ class DelimitedTable(Table):
         """
         body = raw.rstrip("\r\n")
         end = raw[len(body) :] or self.line_end
+        if not cells:
+            return f"{body}{end}"
         dialect = self.dialect
         delimiter = dialect.delimiter
         if delimiter == _NOTHING:
@@ -354,6 +356,18 @@ class DelimitedTable(Table):
             fields = next(_reader(io.StringIO(body, newline=""), dialect), [""])
             body = self._joined(fields, delimiter)
         return f"{body}{delimiter}{self._joined(cells, delimiter)}{end}"
+
+    def replaced(self, raw: str, cells: Mapping[int, str]) -> str:
+        """Return a row as it stands in the file with other cells in some places, counted from 0.
+
+        Raises:
+            DataError: Without quotes, a cell holds what divides cells.
+        """
+        body = raw.rstrip("\r\n")
+        fields = next(_reader(io.StringIO(body, newline=""), self.dialect), [""])
+        fields = [cells.get(place, field) for place, field in enumerate(fields)]
+        delimiter = "," if self.dialect.delimiter == _NOTHING else self.dialect.delimiter
+        return f"{self._joined(fields, delimiter)}{raw[len(body) :] or self.line_end}"
 
     def _joined(self, cells: Sequence[str], delimiter: str) -> str:
         stream = io.StringIO()

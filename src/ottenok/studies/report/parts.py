@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ottenok.studies.report.drawing import Drawing
     from ottenok.tasks.tables import Grid
 
-__all__ = ["Cell", "Mistake", "Plot", "Section", "Table", "from_grid", "plain_table", "visible"]
+__all__ = ["Cell", "Excerpt", "Mistake", "Plot", "Section", "Table", "from_grid", "plain_table", "visible"]
 
 
 # Controls, and marks that turn the direction of what follows them: a stranger's text must not hide or reorder ours.
@@ -127,6 +127,21 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpt:
+    """A text of the data, with what is said of it.
+
+    Attributes:
+        text: At most some hundred characters.
+        language: ISO 639-1 code of the text; empty if unknown.
+        facts: Name and value, each a line below it.
+    """
+
+    text: str
+    language: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """A part of a page, with its own place in the table of contents.
 
@@ -137,6 +152,7 @@ class Section:
         plots: Its plots.
         tables: Its tables.
         mistakes: Wrong answers, worst first.
+        excerpts: Texts of the data, the most notable first.
         code: A text to be shown as it is, folded: the recipe.
         parts: Sections below it.
     """
@@ -147,6 +163,7 @@ class Section:
     plots: tuple[Plot, ...] = ()
     tables: tuple[Table, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
+    excerpts: tuple[Excerpt, ...] = ()
     code: str = ""
     parts: tuple[Section, ...] = field(default=())
 
@@ -156,5 +173,5 @@ class Section:
 
     def has_texts(self) -> bool:
         """Say whether texts of the data are shown here or below."""
-        own = any(mistake.text is not None for mistake in self.mistakes)
+        own = bool(self.excerpts) or any(mistake.text is not None for mistake in self.mistakes)
         return own or any(part.has_texts() for part in self.parts)
