@@ -38,7 +38,7 @@ import ottenok
 from ottenok.core.schemes import load_scheme
 from ottenok.labelling.choice import choose, evenly, spread
 from ottenok.labelling.head import Head, answers, cross_fit
-from ottenok.labelling.learner import doubted, guessed_labels
+from ottenok.labelling.learner import DEFAULT_METHOD, doubted, guessed_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -167,7 +167,7 @@ def curve(data: Data, method: str, seed: int) -> list[tuple[int, float]]:
         batch = min(max(10, len(chosen) // GROWTH), LIMIT - len(chosen))
         drawn = [place for place in stream if place not in known][: batch // 5 if method == "page" else 0]
         rest = np.array([place for place in pool if place not in known and place not in drawn])
-        way = "margin" if method == "page" else method
+        way = DEFAULT_METHOD if method == "page" else method
         picked = choose(way, data.vectors[rest], head(data.vectors[rest]), batch - len(drawn), rng)  # type: ignore[arg-type]
         chosen += drawn + [int(rest[place]) for place in picked]
 
@@ -279,6 +279,36 @@ def plotted(results: dict[str, Any], place: Path) -> None:
     figure.savefig(place, metadata={"Date": None})
 
 
+def tables(results: dict[str, Any]) -> str:
+    """Return the tables of docs/labelling.md."""
+
+    def cell(one: dict[str, float], digits: int = 2) -> str:
+        middle = one.get("value", one.get("mean", 0.0))
+        shown = [
+            f"{value:,.{digits}f}" if digits == 0 else f"{value:.{digits}f}".lstrip("0")
+            for value in (middle, one["low"], one["high"])
+        ]
+        return f"{shown[0]} [{shown[1]}, {shown[2]}]"
+
+    lines = [
+        f"| set | labels | whole pool | {' | '.join(METHODS)} |",
+        f"|---|---:|---:|{'---:|' * len(METHODS)}",
+    ]
+    shares = ["", "| set | " + " | ".join(METHODS[1:]) + " |", "|---|" + "---:|" * (len(METHODS) - 1)]
+    early = ["", "| set | first labels | 20 | 50 | 100 |", "|---|---|---:|---:|---:|"]
+    wrong = ["", "| set | shown again of 600 | of these wrong | of the wrong ones shown |", "|---|---:|---:|---:|"]
+    for name, found in results["sets"].items():
+        ways = found["curves"]["methods"]
+        needs = " | ".join(cell(ways[method]["needed"], 0) for method in METHODS)
+        lines.append(f"| {name} | {len(found['labels'])} | {cell(found['curves']['full'], 3)} | {needs} |")
+        shares.append(f"| {name} | " + " | ".join(cell(ways[method]["of_random"]) for method in METHODS[1:]) + " |")
+        for way, row in found["starts"].items():
+            early.append(f"| {name} | {way} | " + " | ".join(cell(one, 3) for one in row.values()) + " |")
+        again = found["doubts"]
+        wrong.append(f"| {name} | {cell(again['shown'], 0)} | {cell(again['precision'])} | {cell(again['recall'])} |")
+    return "\n".join([*lines, *shares, *early, *wrong])
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -289,9 +319,12 @@ def main() -> None:
     parser.add_argument("--only", default="starts,curves,doubts")
     parser.add_argument("-o", "--out", type=Path, default=RESULT)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--tables", action="store_true", help="print the tables of the results that are there, and end")
     asked = parser.parse_args()
     results = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.is_file() else {"sets": {}}
-    for name in asked.sets.split(","):
+    if asked.tables:
+        print(tables(results))
+    for name in () if asked.tables else asked.sets.split(","):
         data = Data(name, asked.data_root, asked.cache)
         facts = {"texts": len(data.codes), "labels": dict(data.counts.most_common()), "known_names": list(data.names)}
         found = results["sets"].setdefault(name, facts)

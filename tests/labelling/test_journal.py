@@ -96,7 +96,7 @@ def test_labels_can_be_added_and_not_lost(tmp_path: Path) -> None:
     with opened(path) as journal:
         journal.begin([], several=False)
         assert journal.labels == ("joy", "гнев")
-        journal.begin(["joy", "гнев", "страх"], several=False)
+        journal.begin(["страх", "гнев", "joy"], several=False)
         with pytest.raises(ConfigError, match="'гнев'"):
             journal.begin(["joy", "страх"], several=False)
         with pytest.raises(ConfigError, match="--multi-label"):

@@ -12,15 +12,17 @@ import ottenok
 from labelling.conftest import GOOD, texts, write_table
 from ottenok.core.errors import ConfigError, InputError
 from ottenok.labelling.choice import METHODS, choose, evenly, spread
+from ottenok.labelling.formats import rows_of
 from ottenok.labelling.head import Head, answers, cross_fit, macro_f1
+from ottenok.labelling.journal import opened
 from ottenok.labelling.learner import Learner, doubted, guessed_labels
 from ottenok.labelling.pool import check_examples, read_pool
-from ottenok.labelling.session import Plan, Suspect
+from ottenok.labelling.session import Plan, Session, Suspect
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ottenok.labelling.session import Session, Shown
+    from ottenok.labelling.session import Shown
 
 
 def _truth(text: str) -> str:
@@ -105,6 +107,23 @@ def test_a_contradicted_answer_comes_again_once(session: Begin) -> None:
         shown = [_answer(one, "A", "bad") for _ in range(30)]
         again = [one_ for one_ in shown if one_.how == "again"]
         assert [(one_.place, one_.earlier, one_.doubt) for one_ in again] == [(first.place, ("bad",), ("good",))]
+
+
+def test_examples_and_given_labels_are_learned_from(tmp_path: Path) -> None:
+    """Labels of the file and of another one are learned from and not asked; the file's own are written, and hold."""
+    file = write_table(tmp_path / "some.csv", texts(4), mark=["good", "", "", ""])
+    pool = read_pool(file, text="review", label="mark")
+    with opened(tmp_path / "j.jsonl") as journal:
+        journal.begin(["good", "bad"], several=False)
+        given = check_examples(pool, journal.labels)
+        one = Session(pool, journal, given=given, examples=[("ещё", ("bad",)), (texts(1)[0], ("bad",))])
+        assert {_answer(one, "A").place for _ in range(3)} == {1, 2, 3}
+        assert one.show("A") is None
+        assert len(one.lessons().places) == 5
+        assert one.lessons().random.sum() == 3
+        assert one.label_of(0) == ("good",)
+        assert next((row.text, row.how) for row in rows_of(one)) == (texts(1)[0], "given")
+        assert len(one.labelled()) == 4
 
 
 def test_answers_that_can_not_be(session: Begin) -> None:

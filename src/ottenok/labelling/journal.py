@@ -151,6 +151,8 @@ class Journal:
             ConfigError: Labels are missing or doubled, or others are there that this would take away.
         """
         asked = tuple(labels) or self.labels
+        # Those that are there keep their order, and with it their keys.
+        asked = tuple(sorted(asked, key=lambda label: self.labels.index(label) if label in self.labels else len(asked)))
         if len(set(asked)) < len(asked) or not all(label.strip() for label in asked):
             raise ConfigError(f"found {', '.join(map(repr, asked))}, expected each label once", key="--labels")
         if len(asked) < (1 if several else 2):
