@@ -55,6 +55,26 @@ def test_undo_is_an_entry(tmp_path: Path) -> None:
         assert [answer.rater for answer in journal.standing()] == ["B"]
 
 
+def test_a_full_disk_takes_no_half_answer(tmp_path: Path) -> None:
+    """An answer that does not fit is an error and does not count, then or later; the next one that fits does."""
+    resource = pytest.importorskip("resource", reason="needs limits of the system")
+    path = tmp_path / "journal.jsonl"
+    before = _filled(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with opened(path) as journal:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 40, hard))
+        try:
+            with pytest.raises(OSError, match="large"):
+                journal.add("answer", "не влезет" * 10, ["joy"], rater="A", how="random")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert path.read_bytes() == before
+        journal.add("answer", "влезет", ["joy"], rater="A", how="random")
+    with opened(path) as journal:
+        assert [answer.text for answer in journal.standing()][-1] == "влезет"
+        assert len(journal.standing()) == 4
+
+
 def test_two_cannot_have_it(tmp_path: Path) -> None:
     """A second opening is refused with the process that has it, and possible again afterwards."""
     with (

@@ -89,6 +89,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     file = write_table(folder / "texts.csv", texts(200))
     with running(folder, file, "--overlap", "1", "--rater", "anna") as started:
         yield started
+        # Also a signal is an end at which the labels are written.
+        started.process.terminate()
+        assert started.process.wait(60) == 0
+        assert started.out.is_file()
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
 import tempfile
-import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -265,10 +266,10 @@ def serve(
     session.changed = learner.hear
     learner.start()
     ready(f"http://{_HOST}:{listening.getsockname()[1]}/{token}/")
+    # uvicorn ends as the signal would have ended it: then what is labelled is still to be written.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        server.run([listening])
-    except KeyboardInterrupt:
-        if threading.current_thread() is not threading.main_thread():
-            raise
+        with suppress(KeyboardInterrupt):
+            server.run([listening])
     finally:
         learner.stop()

@@ -12,13 +12,14 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.files import LockedError, flush, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from io import FileIO
     from pathlib import Path
 
 __all__ = ["Answer", "Journal", "opened"]
@@ -56,7 +57,7 @@ class Journal:
     """An opened journal.
 
     Args:
-        stream: The file, opened to read and append.
+        stream: The file, opened to append without a buffer: what could not be written must not be written later.
         path: Its place.
 
     Attributes:
@@ -70,7 +71,7 @@ class Journal:
         DataError: It is no journal, or was changed by hand.
     """
 
-    def __init__(self, stream: IO[bytes], path: Path) -> None:
+    def __init__(self, stream: FileIO, path: Path) -> None:
         self.path = path
         self.labels: tuple[str, ...] = ()
         self.several = False
@@ -81,27 +82,27 @@ class Journal:
         self._lock = threading.RLock()
         self._standing: dict[int, Answer] = {}
         self._lines = 0
-        stream.seek(0)
         done = 0
-        for line in stream:
-            # What is whole ends with a line end; a cut line may even be sound JSON.
-            if not line.endswith(b"\n"):
-                if not done and not _BEGIN.startswith(line[: len(_BEGIN)]):
-                    raise DataError("the file is no journal of ottenok label", hint=_HINT, file=str(path))
-                self.cut = len(line)
-                stream.truncate(done)
-                break
-            done += len(line)
-            self._lines += 1
-            try:
-                self._read(json.loads(line))
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
-                raise DataError(
-                    f"this line is none of a journal of ottenok label: {type(error).__name__}",
-                    hint=_HINT,
-                    file=str(path),
-                    row=self._lines,
-                ) from error
+        with path.open("rb") as file:
+            for line in file:
+                # What is whole ends with a line end; a cut line may even be sound JSON.
+                if not line.endswith(b"\n"):
+                    if not done and not _BEGIN.startswith(line[: len(_BEGIN)]):
+                        raise DataError("the file is no journal of ottenok label", hint=_HINT, file=str(path))
+                    self.cut = len(line)
+                    stream.truncate(done)
+                    break
+                done += len(line)
+                self._lines += 1
+                try:
+                    self._read(json.loads(line))
+                except (ValueError, KeyError, TypeError, RecursionError) as error:
+                    raise DataError(
+                        f"this line is none of a journal of ottenok label: {type(error).__name__}",
+                        hint=_HINT,
+                        file=str(path),
+                        row=self._lines,
+                    ) from error
 
     def _read(self, entry: dict[str, Any]) -> None:
         kind = entry["kind"]
@@ -132,8 +133,10 @@ class Journal:
         lines = [json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n" for entry in entries]
         with self._lock:
             begin = self._stream.seek(0, os.SEEK_END)
+            rest = memoryview("".join(lines).encode("utf-8", "surrogatepass"))
             try:
-                self._stream.write("".join(lines).encode("utf-8", "surrogatepass"))
+                while rest:
+                    rest = rest[self._stream.write(rest) :]
                 flush(self._stream)
             except OSError as error:
                 # A full disk: what is half there is taken off, so that the next answer stands on a line of its own.
@@ -235,7 +238,7 @@ def opened(path: Path) -> Iterator[Journal]:
         DataError: It is no journal.
     """
     try:
-        with locked(path.with_name(f".{path.name}.lock")), path.open("a+b") as stream:
+        with locked(path.with_name(f".{path.name}.lock")), path.open("ab", buffering=0) as stream:
             yield Journal(stream, path)
     except LockedError as error:
         who = "another process" if error.pid is None else f"process {error.pid}"

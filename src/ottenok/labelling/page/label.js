@@ -65,7 +65,7 @@ function press() {
   for (const [place, button] of [...$("labels").children].entries()) button.setAttribute("aria-pressed", String(state.chosen.has(state.labels[place])));
 }
 
-async function send(path, body, told) {
+async function send(path, body, told, focus = true) {
   if (state.busy || state.ended) return;
   state.busy = true;
   try {
@@ -73,7 +73,7 @@ async function send(path, body, told) {
     $("fault").textContent = "";
     Object.assign(state, { shown: found.shown, status: found.status, chosen: new Set(state.several ? found.shown?.earlier ?? [] : []) });
     if (found.disagreements) { state.disputes = found.disagreements; disputes(); }
-    show(!found.disagreements);
+    show(focus && !found.disagreements);
     tell();
     const next = found.shown ? Array.from(found.shown.text).slice(0, SAID).join("") : state.say.done;
     $("said").textContent = [typeof told === "function" ? told(found) : told, next].filter(Boolean).join(" ");
@@ -230,9 +230,10 @@ $("language").addEventListener("change", () => { remember("language", $("languag
 $("theme").addEventListener("change", () => { remember("theme", $("theme").value); dress($("theme").value); });
 $("rater").addEventListener("change", () => {
   const name = $("rater").value.replace(/[\u0000-\u001f+]/gu, "").trim();
-  if (name && name !== state.rater) { state.rater = name; remember("rater", name); send("next", {}); }
+  if (name && name !== state.rater) { state.rater = name; remember("rater", name); send("next", {}, "", false); }
   $("rater").value = state.rater;
 });
+$("rater").addEventListener("keydown", (event) => { if (event.key === "Enter") $("text").focus(); });
 $("open").addEventListener("click", async () => {
   const opens = $("disputes").hidden;
   $("disputes").hidden = !opens;
