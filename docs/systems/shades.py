@@ -184,9 +184,28 @@ def tries(found: Mapping[str, Any]) -> str:
 
 
 def ceilings(found: Mapping[str, Any]) -> str:
-    """Return the table of what twelve layers reach where the shipped classifier is short."""
-    lines = ["| what | teacher, labels alone | teacher, words masked first |", "|---|---|---|"]
-    lines += [f"| {one['what']} | {one['labels_alone']:.3f} | {one['masked_first']:.3f} |" for one in found["rows"]]
+    """Return the table of what twelve layers, a linear model and people reach where a mark is not reached."""
+    results = HERE / "results"
+    now = {one["what"]: one for one in json.loads((results / "shades.json").read_text(encoding="utf-8"))["marks"]}
+    others = json.loads((results / "ceilings.json").read_text(encoding="utf-8"))["rows"]
+    teachers = {one["what"]: one for one in found["rows"]}
+    lines = [
+        "| what | mark | now | teacher | teacher, masked first | linear, own rows | linear, all | the same text twice |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for one in others:
+        what, twice = one["what"], one["people"]
+        numbers = [
+            now[what]["mark"],
+            now[what]["value"],
+            *(teachers[what][key] for key in ("labels_alone", "masked_first")),
+        ]
+        cells = [f"{number:.3f}" for number in numbers] + [
+            f"{one['own']:.3f} ({one['own_rows']:,})",
+            f"{one['all']:.3f} ({one['all_rows']:,})",
+            "-" if twice is None else f"{twice['value']:.3f} ({twice['texts']:,} texts; {twice['agree']:.0%} agree)",
+        ]
+        lines.append(f"| {what} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", found["what"]])
 
 

@@ -78,11 +78,11 @@ def test_a_logit_of_words_and_pairs_has_its_shapley_values() -> None:
 
     def logits(texts: Sequence[str]) -> npt.NDArray[np.float64]:
         sets = [set(text.split()) for text in texts]
-        return np.array([0.25 + sum(alone[w] for w in s) + 3.0 * ({"а", "б"} <= s) for s in sets])
+        return np.array([[0.0, 0.25 + sum(alone[w] for w in s) + 3.0 * ({"а", "б"} <= s)] for s in sets])
 
-    base, logit, words = word_shares("а б в", logits)
+    base, whole = logits(["", "а б в"])
+    words = word_shares("а б в", logits, 1, base=base, whole=whole)
 
-    assert (base, logit) == (0.25, 2.75)
     assert [word.share for word in words] == pytest.approx([2.5, -0.5, 0.5])
 
 

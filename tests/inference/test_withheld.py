@@ -88,6 +88,7 @@ def test_answers_below_their_limit_are_withheld() -> None:
         given = {"negative": before.confidence >= 0.6, "neutral": False, "positive": True}[str(before.label)]
         assert after.label == (before.label if given else None)
         assert after.reason == (None if given else "unsure")
+        assert (after.polarity is None) == (not given)
         assert after.probabilities == before.probabilities
     assert {answer.reason for answer in found} == {None, "unsure"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +22,10 @@ __all__ = ["LONGEST", "check_length", "word_shares"]
 
 # Characters of a text that can be explained.
 LONGEST = 20_000
-# Words of a text that are told apart, and of a part of a very long one.
+# Words of a text that are told apart, and of a part of a very long one; the least core too.
 _MOST, _FEWEST = 600, 6
+# The largest weight of the change of the core.
+_MOST_AMONG = 0.75
 
 
 def check_length(text: str) -> None:
@@ -41,16 +44,20 @@ def check_length(text: str) -> None:
 def word_shares(
     text: str,
     logits: Callable[[Sequence[str]], Floats],
+    label: int,
     *,
+    base: Floats,
+    whole: Floats,
     windows: int = 1,
     read: slice = slice(None),
-) -> tuple[float, float, tuple[WordShare, ...]]:
-    """Return the base, the logit, and each word's share of the difference.
+) -> tuple[WordShare, ...]:
+    """Return each word's share of what a label's logit of the text has over that of a text without words.
 
-    The share of a word is the mean of two changes: of the text when it loses the word, and of the empty text when it
-    gets the word. That is the Shapley value wherever words act alone or in pairs, and needs two short rounds instead of
-    hundreds. What words do in threes and more is left over: it is given to all words by the size of their shares, so
-    that base and shares are together the logit. Compared with other methods in docs/explain.md.
+    The share of a word is a weighed mean of two changes: of the empty text when it gets the word, and of the text's
+    core when it gets or loses the word. The core are those half of the words that change the empty text most. Where it
+    is all words (up to six), that is the Shapley value wherever words act alone or in pairs; else what its words do
+    with each other stands for what the others do with them. What is left over is given to all words by the size of
+    their shares, so that base and shares are together the logit. Compared with other methods in docs/explain.md.
 
     A text that is read in several windows is explained part by part, each about as long as a window; a word's share is
     then what it does in its part, by the part's weight. Where there are too many words for the work that an explanation
@@ -58,11 +65,13 @@ def word_shares(
 
     Args:
         text: As given.
-        logits: The logits of texts; the empty one's is the base.
+        logits: The logits of texts, float64 `[texts, labels]`.
+        label: Place of the label that is explained.
+        base: Logits of a text without words, `[labels]`.
+        whole: Logits of this text, `[labels]`.
         windows: In how many windows the text would be read whole.
         read: Which of them are read.
     """
-    base, whole = logits(["", text]).tolist()
     words = find_words(text)
     sizes = np.array([len(word.text) for word in words], dtype=np.float64)
     edges = np.minimum((np.cumsum(sizes) - sizes) * windows // max(sizes.sum(), 1.0), windows - 1)
@@ -74,24 +83,26 @@ def word_shares(
         runs = np.array_split(part, units) if len(part) > units else np.split(part, range(1, len(part)))
         spans = [(words[run[0]].start, words[run[-1]].end) for run in runs if len(run)]
         own = [Word(text[start:end], start, end) for start, end in spans]
-        found += zip(
-            own, (weight * _changes(text, own, logits, base, whole if len(parts) == 1 else None)).tolist(), strict=True
-        )
+        found += zip(own, (weight * _changes(text, own, logits, base)[:, label]).tolist(), strict=True)
     shares = np.array([share for _, share in found])
-    gap = (whole - base) - shares.sum()
+    gap = (whole - base)[label] - shares.sum()
     sizes = np.abs(shares)
     if len(shares):
         shares += gap * (sizes / sizes.sum() if sizes.any() else 1.0 / len(shares))
     told = zip((word for word, _ in found), shares.tolist(), strict=True)
-    return base, whole, tuple(WordShare(text=w.text, start=w.start, end=w.end, share=share) for w, share in told)
+    return tuple(WordShare(text=w.text, start=w.start, end=w.end, share=share) for w, share in told)
 
 
-def _changes(
-    text: str, words: Sequence[Word], logits: Callable[[Sequence[str]], Floats], base: float, whole: float | None
-) -> Floats:
-    """Return each word's mean change: of all words without it, and of none with it."""
-    parts = [joined(text, [*words[:place], *words[place + 1 :]]) for place in range(len(words))]
-    found = logits([*parts, *(word.text for word in words), *([joined(text, words)] if whole is None else [])])
-    all_words = found[-1] if whole is None else whole
-    mean: Floats = (all_words - found[: len(words)] + found[len(words) : 2 * len(words)] - base) / 2.0
-    return mean
+def _changes(text: str, words: Sequence[Word], logits: Callable[[Sequence[str]], Floats], base: Floats) -> Floats:
+    """Return each word's mean change of the empty text and of the core, `[words, labels]`."""
+    alone = logits([word.text for word in words]) - base
+    strength = np.abs(alone).max(axis=1)
+    core = np.zeros(len(words), dtype=np.bool_)
+    core[np.argsort(-strength, kind="stable")[: max(_FEWEST, (len(words) + 1) // 2)]] = True
+    sets = np.vstack([core, core ^ np.eye(len(words), dtype=np.bool_)])
+    of_core, *others = logits([joined(text, compress(words, one)) for one in sets])
+    among = np.where(core, 1.0, -1.0)[:, None] * (of_core - np.array(others))
+    # Half of what a pair does belongs to each word; the core's words stand for all.
+    share = min(0.5 * strength.sum() / max(float(strength[core].sum()), 1e-9), _MOST_AMONG)
+    changes: Floats = (1.0 - share) * alone + share * among
+    return changes

@@ -429,12 +429,11 @@ class Classifier:
 
         of_probs = self.manifest.window.combine != "mean-logits"
         means_odds = of_probs and chosen.decision.activation in {"softmax", "sigmoid"}
+        bare = np.array([self._tokeniser.bare], dtype=np.int64)
+        empty = self.backend.run(TokenBatch(ids=bare, rows=np.zeros(1, np.int64)))[:, self._columns[chosen.name]]
 
-        def odds(texts: Sequence[str]) -> npt.NDArray[np.float64]:
-            plain = [normalise(one, options) for one in texts]
-            windows = self._tokeniser([normalise(one.lower(), options) for one in plain] if lowered else plain)
-            batches = tuple(cut_batches(windows, tokens=self._batch_tokens))
-            own = self.run(Prepared(windows=windows, batches=batches))[:, self._columns[chosen.name]]
+        def joined_odds(outputs: npt.NDArray[np.float32], windows: Windows) -> npt.NDArray[np.float64]:
+            own = outputs[:, self._columns[chosen.name]]
             if means_odds:
                 probs = _joined(chosen.probabilities(own), windows)
                 found = logits_of(probs, chosen.decision.activation) * chosen.decision.temperature
@@ -442,18 +441,35 @@ class Classifier:
                 found = _joined(own, windows).astype(np.float64)
             return chosen.log_odds(np.where(windows.counts[:, None] > 0, found, empty))
 
-        bare = np.array([self._tokeniser.bare], dtype=np.int64)
-        empty = self.backend.run(TokenBatch(ids=bare, rows=np.zeros(1, np.int64)))[:, self._columns[chosen.name]]
-        label = label or self(text).tasks[chosen.name].label
-        place = int(odds([text])[0].argmax()) if label is None else chosen.scheme.index(label)
-        base, logit, words = word_shares(
+        def odds(texts: Sequence[str]) -> npt.NDArray[np.float64]:
+            once = {one: place for place, one in enumerate(dict.fromkeys(texts))}  # a comma may be there often
+            plain = [normalise(one, options) for one in once]
+            windows = self._tokeniser([normalise(one.lower(), options) for one in plain] if lowered else plain)
+            batches = tuple(cut_batches(windows, tokens=self._batch_tokens))
+            found = joined_odds(self.run(Prepared(windows=windows, batches=batches)), windows)
+            return found[[once[one] for one in texts]]
+
+        prepared = self.prepare([text])
+        outputs = self.run(prepared)
+        base, whole = chosen.log_odds(empty)[0], joined_odds(outputs, prepared.windows)[0]
+        label = label or self.finish(prepared, outputs)[0].tasks[chosen.name].label
+        place = int(whole.argmax()) if label is None else chosen.scheme.index(label)
+        words = word_shares(
             text,
-            lambda texts: odds(texts)[:, place],
+            odds,
+            place,
+            base=base,
+            whole=whole,
             windows=self._tokeniser.count_windows(normalise(text, self.manifest.text)),
             read=self._tokeniser.parts_read,
         )
         return Explanation(
-            text=text, task=chosen.name, label=chosen.scheme.labels[place], base=base, logit=logit, words=words
+            text=text,
+            task=chosen.name,
+            label=chosen.scheme.labels[place],
+            base=float(base[place]),
+            logit=float(whole[place]),
+            words=words,
         )
 
     def classify_frame(
@@ -618,8 +634,13 @@ class Classifier:
             given = chosen
             if task.selective is not None and not self._always:
                 given = tuple(one for one in chosen if task.selective.keeps(task.scheme.index(one), shares[one]))
-            reason = "unsure" if chosen and not given else None
-            yield TaskAnswer(labels=given, probabilities=shares, polarity=polarity, reason=reason)
+            withheld = bool(chosen) and not given
+            yield TaskAnswer(
+                labels=given,
+                probabilities=shares,
+                polarity=None if withheld else polarity,
+                reason="unsure" if withheld else None,
+            )
 
 
 def _means(numbers: npt.NDArray[np.float32], windows: Windows) -> npt.NDArray[np.float64]:

@@ -121,7 +121,7 @@ export function many({ $, state, ask, fault, title }) {
       const row = make("tr", { children: [make("td", { text: (work.texts[k] ?? "").slice(0, 400), kind: "t", attributes: { dir: "auto" } })] });
       for (const task of work.model.tasks) {
         const own = answer.tasks?.[task.name] ?? answer;
-        row.append(make("td", { text: own.labels.map((label) => title(task, label)).join(", ") || answer.reason || say.missing }));
+        row.append(make("td", { text: own.labels.map((label) => title(task, label)).join(", ") || say.why[own.reason] || answer.reason || say.missing }));
       }
       row.append(make("td", { text: answer.label === null ? "" : percent(answer.confidence), kind: "n" }));
       rows.push(row);

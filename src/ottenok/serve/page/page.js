@@ -79,7 +79,8 @@ async function analyze() {
 
 function verdict(task, answer) {
   const labels = answer.labels.map((label) => title(task, label)).join(", ");
-  return labels || state.say.nothing;
+  const why = state.say.why[answer.reason];
+  return labels || (why ? `${state.say.nothing}: ${why}` : state.say.nothing);
 }
 
 function facts(answer) {
@@ -93,7 +94,7 @@ function facts(answer) {
   if (answer.windows > 1) found.push(say.windows(answer.windows));
   if (answer.truncated) found.push(say.truncated);
   if (answer.unknown > 0.05) found.push(say.unknown(percent(answer.unknown)));
-  if (answer.reason) found.push(answer.reason);
+  if (answer.reason && !state.say.why[answer.reason]) found.push(answer.reason);
   return found.join(" · ");
 }
 
