@@ -2,12 +2,14 @@
 
     pip download --no-deps django -d /tmp/django
     python benchmarks/withheld.py CORPUS --data-root ../shared/data --catalogue /tmp/django/*.whl [--model FOLDER]
-        [-o benchmarks/results/withheld.json]
+        [--distance] [-o benchmarks/results/withheld.json]
 
 Usual: the test rows of every source of CORPUS, and short texts. Not to be answered: messages of Django's catalogues in
 other languages, English comments (GoEmotions' originals), lines of this repository's code, random and shuffled letters,
 random Han characters, signs. Another domain: Django's messages in Russian and Chinese. AUROC is that of `unfamiliar`
-against all usual test texts.
+against all usual test texts. With --distance alone is measured, and put beside the rest, how well the distance of a
+text's embedding from usual ones tells the same (Mahalanobis: from the nearest mean of a sentiment's validation rows, by
+their common covariance), also for test texts of a source whose validation rows it does not know.
 """
 
 from __future__ import annotations
@@ -19,12 +21,15 @@ import random
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
 import ottenok
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RESULT = Path(__file__).parent / "results" / "withheld.json"
 SHORT = """
@@ -85,17 +90,9 @@ def strange(usual: list[str], draw: random.Random) -> dict[str, list[str]]:
     }
 
 
-def measured(model: str | None, corpus: Path, root: Path, wheel: Path, count: int) -> dict[str, Any]:
-    """Return what becomes of usual texts and of those that should not be answered."""
-    from sklearn.metrics import roc_auc_score
-
+def questions(tests: Any, root: Path, wheel: Path) -> dict[str, list[str]]:  # noqa: ANN401 - a frame of pandas
+    """Return the texts that are asked about, by what they are."""
     draw = random.Random(0)
-    classifier = ottenok.load(model)
-    table = pq.read_table(corpus / "corpus.parquet", columns=["text", "language", "source", "split"]).to_pandas()
-    tests = table[table.split == "test"]
-    usual: dict[str, list[str]] = {}
-    for source, rows in tests.groupby("source"):
-        usual[str(source)] = rows.text.sample(min(count, len(rows)), random_state=0).tolist()
     asked: dict[str, list[str]] = {
         "short texts": re.findall(r"[^|\n]+", SHORT),
         "mixed languages": re.findall(r"[^|\n]+", MIXED),
@@ -114,6 +111,58 @@ def measured(model: str | None, corpus: Path, root: Path, wheel: Path, count: in
     asked |= strange(russian, draw)
     asked |= {"another domain, Russian": messages(wheel, "ru", 200, draw)}
     asked |= {"another domain, Chinese": messages(wheel, "zh_Hans", 200, draw)}
+    return asked
+
+
+def distances(model: str | None, corpus: Path, root: Path, wheel: Path) -> dict[str, float]:
+    """Return the AUROC of the distance of embeddings, of what is asked about and of each source that is left out."""
+    from sklearn.metrics import roc_auc_score
+
+    classifier = ottenok.load(model)
+    table = pq.read_table(corpus / "corpus.parquet").to_pandas()
+    table = table[table["labels:sentiment-3"].notna() & (table.split != "train")]
+    rows = table.groupby(["split", "source"]).sample(frac=1.0, random_state=0)
+    rows = rows.groupby(["split", "source"]).head(100)
+    vectors = classifier.embed(rows.text.tolist()).astype(np.float64)
+    labels, sources = np.array([one[0] for one in rows["labels:sentiment-3"]]), rows.source.to_numpy()
+    fit, test = (rows.split == "validation").to_numpy(), (rows.split == "test").to_numpy()
+
+    def measure(known: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        means = np.array([vectors[known & (labels == label)].mean(axis=0) for label in np.unique(labels)])
+        inner = vectors[known] - means[np.searchsorted(np.unique(labels), labels[known])]
+        spread = np.cov(inner.T)
+        inverse = np.linalg.inv(spread + 1e-2 * np.trace(spread) / len(spread) * np.eye(len(spread)))
+        return lambda found: np.min([(((found - one) @ inverse) * (found - one)).sum(axis=1) for one in means], axis=0)
+
+    def area(usual: np.ndarray, strange: np.ndarray) -> float:
+        truth = np.repeat([0, 1], [len(usual), len(strange)])
+        return round(float(roc_auc_score(truth, np.concatenate([usual, strange]))), 3)
+
+    far = measure(fit)
+    usual = far(vectors[test])
+    found = {
+        name: area(usual, far(classifier.embed(texts).astype(np.float64)))
+        for name, texts in questions(table[table.split == "test"], root, wheel).items()
+    }
+    for source in np.unique(sources[test]):
+        other = measure(fit & (sources != source))
+        found[f"test of {source}"] = area(
+            other(vectors[test & (sources != source)]), other(vectors[test & (sources == source)])
+        )
+    return found
+
+
+def measured(model: str | None, corpus: Path, root: Path, wheel: Path, count: int) -> dict[str, Any]:
+    """Return what becomes of usual texts and of those that should not be answered."""
+    from sklearn.metrics import roc_auc_score
+
+    classifier = ottenok.load(model)
+    table = pq.read_table(corpus / "corpus.parquet", columns=["text", "language", "source", "split"]).to_pandas()
+    tests = table[table.split == "test"]
+    usual: dict[str, list[str]] = {}
+    for source, rows in tests.groupby("source"):
+        usual[str(source)] = rows.text.sample(min(count, len(rows)), random_state=0).tolist()
+    asked = questions(tests, root, wheel)
 
     def answers(texts: list[str]) -> tuple[dict[str, Any], np.ndarray]:
         found = classifier(texts)
@@ -159,6 +208,17 @@ def tables(result: dict[str, Any]) -> str:
     for name, one in result["asked"].items():
         area = f"{one['auroc']:.3f}" if "auroc" in one else "-"
         lines.append(f"| {name} | {one['texts']:,} | {one['language']:.1%} | {one['unfamiliar']:.1%} | {area} |")
+    if "distance" in result:
+        far = result["distance"]
+        left = {name.removeprefix("test of "): area for name, area in far.items() if name.startswith("test of ")}
+        lines += [
+            "",
+            "AUROC of the distance of embeddings, which is not used: "
+            + ", ".join(f"{name} {area:.3f}" for name, area in far.items() if not name.startswith("test of "))
+            + f". Of test texts of a source that was left out: {np.median(list(left.values())):.3f} in the median of "
+            + f"{len(left)} sources, from {min(left.values()):.3f} ({min(left, key=lambda name: left[name])}) to "
+            + f"{max(left.values()):.3f} ({max(left, key=lambda name: left[name])}).",
+        ]
     lines += ["", "| test | texts | withheld: language | withheld: unfamiliar |", "|---|---:|---:|---:|"]
     for name, one in result["usual"].items():
         lines.append(f"| {name} | {one['texts']:,} | {one['language']:.2%} | {one['unfamiliar']:.2%} |")
@@ -172,10 +232,15 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--catalogue", type=Path, required=True)
     parser.add_argument("--model")
+    parser.add_argument("--distance", action="store_true")
     parser.add_argument("--texts", type=int, default=300)
     parser.add_argument("-o", "--out", type=Path, default=RESULT)
     given = parser.parse_args()
-    result = measured(given.model, given.corpus, given.data_root, given.catalogue, given.texts)
+    if given.distance:
+        result = json.loads(given.out.read_text(encoding="utf-8"))
+        result["distance"] = distances(given.model, given.corpus, given.data_root, given.catalogue)
+    else:
+        result = measured(given.model, given.corpus, given.data_root, given.catalogue, given.texts)
     given.out.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     print(tables(result))
 

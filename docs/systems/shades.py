@@ -190,7 +190,7 @@ def ceilings(found: Mapping[str, Any]) -> str:
     others = json.loads((results / "ceilings.json").read_text(encoding="utf-8"))["rows"]
     teachers = {one["what"]: one for one in found["rows"]}
     lines = [
-        "| what | mark | now | teacher | teacher, masked first | linear, own rows | linear, all | the same text twice |",
+        "| what | mark | now | teacher | teacher, masked first | linear, own rows | linear, all | same text twice |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for one in others:
@@ -213,7 +213,9 @@ def write_page() -> None:
     """Put the tables into `docs/embedded.md`, between their marks."""
     place = HERE.parent / "embedded.md"
     text = place.read_text(encoding="utf-8")
-    for name, made in (("shades", page), ("teachers", ceilings), ("tries", tries)):
+    from by_language import page as temperatures
+
+    for name, made in (("shades", page), ("teachers", ceilings), ("by-language", temperatures), ("tries", tries)):
         found = json.loads((HERE / "results" / f"{name}.json").read_text(encoding="utf-8"))
         begin, end = text.index("\n", text.index(f"<!-- {name}:")) + 1, text.index(f"<!-- /{name} -->")
         text = text[:begin] + made(found) + "\n" + text[end:]

@@ -11,7 +11,7 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("name", "mark"), [("explain", "methods"), ("withheld", "withheld")])
+@pytest.mark.parametrize(("name", "mark"), [("explain", "methods"), ("withheld", "withheld"), ("promise", "promise")])
 def test_tables_come_from_results(name: str, mark: str) -> None:
     """What stands between the marks is what the script makes of its result file."""
     pytest.importorskip("pyarrow")

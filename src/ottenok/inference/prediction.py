@@ -20,7 +20,7 @@ class TaskAnswer:
         probabilities: Each label's probability, 0..1, in the scheme's order. They sum to 1 unless the scheme is
             multi-label.
         polarity: For labels with an order, the mean of their values under the probabilities: -1 is worst, 1 is best;
-            None otherwise, and where no label is given because of the text's language or strangeness.
+            None otherwise, and where a label is withheld.
         reason: Why a label is withheld: `unsure`, `language` or `unfamiliar` (see `Prediction`); None otherwise.
     """
 
