@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ottenok.audit.run import audit_data
     from ottenok.data.build import build_corpus
     from ottenok.data.corpus import Corpus, open_corpus
+    from ottenok.drift.compare import find_drift
+    from ottenok.drift.shares import true_shares
     from ottenok.inference.api import classify, load
     from ottenok.inference.classifier import Classifier
     from ottenok.inference.prediction import Prediction
@@ -38,11 +40,13 @@ __all__ = [
     "classify",
     "compare",
     "evaluate",
+    "find_drift",
     "load",
     "open_corpus",
     "pipeline",
     "report",
     "train",
+    "true_shares",
     "tune",
 ]
 
@@ -55,11 +59,13 @@ _HOMES = {
     "classify": "ottenok.inference.api",
     "compare": "ottenok.studies.compare",
     "evaluate": "ottenok.studies.evaluation",
+    "find_drift": "ottenok.drift.compare",
     "load": "ottenok.inference.api",
     "open_corpus": "ottenok.data.corpus",
     "pipeline": "ottenok.integrations.pipeline",
     "report": "ottenok.studies.reporting",
     "train": "ottenok.studies.training",
+    "true_shares": "ottenok.drift.shares",
     "tune": "ottenok.studies.tuning",
 }
 

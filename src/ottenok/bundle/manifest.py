@@ -31,6 +31,7 @@ from ottenok.core.schemes import LabelScheme, SchemeKind
 from ottenok.core.table import Table
 from ottenok.tasks.decision import Decision, ProblemType
 from ottenok.tasks.selective import Selective
+from ottenok.tasks.shift import AnswerCounts
 from ottenok.tasks.task import Task, check_names, find_task, task_name
 from ottenok.text.normalise import TextOptions
 
@@ -487,6 +488,8 @@ class BundleManifest(Table):
         data: The corpus; None if unknown.
         training: What the training took; None if unknown.
         familiarity: How it is told that a text is unlike all that the model knows; None: it is not.
+        answers: Task to how labelled rows were answered, which true shares are computed from; tasks are left out of
+            which that is not known.
         tuning: Task to how its decision was fitted and what that did, an `ottenok.tasks.tuning.TuningReport` as JSON;
             tasks are left out whose decision was not fitted, or of which that is not known.
         metrics: Name of a set of rows (`test` and `validation` are its own corpus's) to task to an evaluation report as
@@ -514,6 +517,7 @@ class BundleManifest(Table):
     data: DataFacts | None = None
     training: TrainingFacts | None = None
     familiarity: FamiliarityFacts | None = None
+    answers: dict[str, AnswerCounts] = Field(default_factory=dict)
     tuning: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     metrics: dict[str, dict[str, dict[str, JsonValue]]] = Field(default_factory=dict)
     baselines: dict[str, dict[str, tuple[dict[str, JsonValue], ...]]] = Field(default_factory=dict)
@@ -530,6 +534,10 @@ class BundleManifest(Table):
             raise ValueError("two tasks have the same output")
         if self.window.overlap >= self.max_length - 2:
             raise ValueError("windows must overlap by less than their length")
+        tasks = {task.name: task for task in self.tasks}
+        for name, counts in self.answers.items():
+            if name not in tasks or not counts.fits(tasks[name].task()):
+                raise ValueError(f"the counts of answers to {name!r} do not fit a task")
         return self
 
     @property
@@ -597,7 +605,7 @@ class BundleManifest(Table):
     def with_decisions(self, decisions: Mapping[str, Decision]) -> BundleManifest:
         """Return the manifest with other decisions for the tasks that are named; labels are spelt as the model's.
 
-        What these tasks promised of the answers of their old decisions is void.
+        What these tasks promised of the answers of their old decisions is void, and so is how rows were answered.
         """
         tasks = tuple(
             task.model_copy(update={"decision": decisions[task.name], "selective": None})
@@ -605,7 +613,8 @@ class BundleManifest(Table):
             else task
             for task in self.tasks
         )
-        return self.model_copy(update={"tasks": tasks})
+        answers = {name: counts for name, counts in self.answers.items() if name not in decisions}
+        return self.model_copy(update={"tasks": tasks, "answers": answers})
 
     def with_earlier(self, what: str) -> BundleManifest:
         """Return the manifest with its reports under the names of an earlier state: `NAME, before WHAT`."""

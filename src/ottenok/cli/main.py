@@ -1,6 +1,7 @@
 """The command `ottenok`: finds the command asked for, loads only that, and shows errors without a traceback.
 
-Exit codes: 0 done; 1 a fault of ottenok; 2 something that the user can mend; 130 stopped with Ctrl-C.
+Exit codes: 0 done; 1 a fault of ottenok; 2 something that the user can mend; 3 an alarm of `drift`; 130 stopped with
+Ctrl-C.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _COMMANDS = {
     "compress": ("ottenok.cli.compress:compress", "Make a classifier smaller, and say what each step costs."),
     "data": ("ottenok.cli.data:data", "Data sets, and corpora made of them."),
     "distil": ("ottenok.cli.distil:distil", "Train a small classifier on what larger ones think."),
+    "drift": ("ottenok.cli.drift:drift", "Say what has changed from one set of texts to another."),
     "evaluate": ("ottenok.cli.evaluate:evaluate", "Measure a classifier beside its baselines."),
     "explain": ("ottenok.cli.explain:explain", "Show which words of a text its answer comes from."),
     "export": ("ottenok.cli.export:export", "Write a classifier as ONNX, in full and in int8."),
@@ -37,6 +39,7 @@ _COMMANDS = {
     "label": ("ottenok.cli.label:label", "Label texts on a page, the most useful ones first."),
     "search": ("ottenok.cli.search:search", "Look for a better recipe by trials."),
     "serve": ("ottenok.cli.serve:serve", "Answer over HTTP, in the formats that existing clients speak."),
+    "shares": ("ottenok.cli.shares:shares", "Say which shares of texts truly have each label."),
     "study": ("ottenok.cli.study:study", "Train every variant of a recipe with every seed, and compare them."),
     "report": ("ottenok.cli.report:report", "Write a model's plots, tables and mistakes as one HTML page."),
     "train": ("ottenok.cli.train:train", "Train a classifier from a recipe."),
@@ -58,7 +61,8 @@ _QUIET = {
     cls=LazyGroup,
     commands_at=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 2 something you can mend, 1 a fault of ottenok, 130 stopped with Ctrl-C.",
+    epilog="Exit codes: 0 done, 2 something you can mend, 3 an alarm of drift, 1 a fault of ottenok, 130 stopped with "
+    "Ctrl-C.",
 )
 @click.version_option(__version__, prog_name="ottenok")
 @click.option("-q", "--quiet", is_flag=True, expose_value=False, help="Tell nothing but faults; may stand anywhere.")

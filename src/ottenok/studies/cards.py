@@ -139,6 +139,11 @@ def record(folder: str | Path, evaluation: Evaluation, *, reports: bool = True) 
         others = {task: tuple(one.to_json() for one in rest) for task, (_, *rest) in evaluation.tasks.items()}
         kept["metrics"][name] = {**kept["metrics"].get(name, {}), **own}
         kept["baselines"][name] = {**kept["baselines"].get(name, {}), **others}
+        # True shares are computed from validation rows, and from others only where there were none.
+        kept["answers"] = dict(manifest.answers)
+        for task, counts in evaluation.answers.items():
+            if (home and name == "validation") or task not in manifest.answers:
+                kept["answers"][task] = counts
     if noisy := {task: tuple(map(asdict, found)) for task, found in evaluation.under_noise.items() if found}:
         kept["robustness"][name] = {**kept["robustness"].get(name, {}), **noisy}
     write_manifest(bundle.folder, manifest.model_copy(update=kept))

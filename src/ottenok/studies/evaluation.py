@@ -21,6 +21,7 @@ from ottenok.tasks.paired import PairedOptions
 from ottenok.tasks.predictions import Predictions, save_predictions
 from ottenok.tasks.report import EvaluationOptions
 from ottenok.tasks.report import evaluate as measure
+from ottenok.tasks.shift import count_answers
 from ottenok.tasks.task import find_task
 from ottenok.tasks.tuning import fitted_temperature
 from ottenok.training.inputs import Places
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from ottenok.data.corpus import Split
     from ottenok.tasks.report import Report
+    from ottenok.tasks.shift import AnswerCounts
     from ottenok.tasks.tables import Grid
 
 __all__ = ["Evaluation", "evaluate", "evaluate_rows"]
@@ -55,6 +57,7 @@ class Evaluation:
         notes: What a reader should know, a sentence each.
         under_noise: Task to the model on clean texts and under each noise that was asked for; empty if none was.
         training: Task to language to label to training rows, where the model or its data says them.
+        answers: Task to how the model answered rows of each true label.
     """
 
     data: str
@@ -65,6 +68,7 @@ class Evaluation:
     notes: tuple[str, ...]
     under_noise: dict[str, tuple[UnderNoise, ...]] = field(default_factory=dict)
     training: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    answers: Mapping[str, AnswerCounts] = field(default_factory=dict)
 
     @property
     def reports(self) -> tuple[Report, ...]:
@@ -167,6 +171,7 @@ def evaluate_rows(
     found = row_probabilities(classifier, rows, progress)
     reports: dict[str, tuple[Report, ...]] = {}
     robust: dict[str, tuple[UnderNoise, ...]] = {}
+    answers: dict[str, AnswerCounts] = {}
     notes = list(manifest.notes)
     training: dict[str, Any] = dict(manifest.data.cells) if manifest.data else {}
     for name, one in rows.items():
@@ -175,6 +180,9 @@ def evaluate_rows(
         options = EvaluationOptions(system=manifest.name, resamples=resamples, seed=seed, temperature=temperature)
         own = measure(task, test.truth, probs, sources=test.sources, languages=test.languages, options=options)
         reports[name] = (own,)
+        answers[name] = count_answers(
+            task, probs, test.truth, sources=test.sources, languages=test.languages, data=one.name
+        )
         if predictions is not None:
             file = Path(predictions)
             save_predictions(
@@ -240,4 +248,5 @@ def evaluate_rows(
         notes=tuple(notes),
         under_noise=robust,
         training=training,
+        answers=answers,
     )

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ottenok.bundle.copies import check_place, copy_light
 from ottenok.bundle.folder import Bundle, open_bundle, write_manifest
 from ottenok.bundle.manifest import EARLIER, MANIFEST
@@ -27,6 +29,7 @@ from ottenok.tasks.calibration import logits_of, untempered
 from ottenok.tasks.decision import check_fit
 from ottenok.tasks.predictions import load_predictions, prediction_files, save_predictions
 from ottenok.tasks.selective import PROMISE, fit_selective, selective_sentence
+from ottenok.tasks.shift import count_answers
 from ottenok.tasks.thresholds import ThresholdOptions
 from ottenok.tasks.tuning import TuningOptions, TuningReport, check_tuning, fit_decision, tuning_sentences
 from ottenok.training.inputs import Places
@@ -34,11 +37,14 @@ from ottenok.training.inputs import Places
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy.typing as npt
+
     from ottenok.bundle.manifest import BundleManifest, FamiliarityFacts
     from ottenok.data.corpus import Split
     from ottenok.studies.rows import Rows
     from ottenok.tasks.decision import Decision
     from ottenok.tasks.selective import SelectiveReport
+    from ottenok.tasks.shift import AnswerCounts
     from ottenok.tasks.task import Task
     from ottenok.tasks.tuning import DecisionFit
 
@@ -167,21 +173,28 @@ def tune(  # noqa: PLR0913 - an option each
     classifier = load_bundle(bundle)
     probs = row_probabilities(classifier, rows, progress) if precision is not None or not promised else {}
     fits: dict[str, DecisionFit] = {}
+    answers: dict[str, AnswerCounts] = {}
     promises: dict[str, SelectiveReport] = {}
     for name, one_rows in rows.items():
         task, options = starts[name]
         if promised and precision is None:
             continue
-        read = probs[name].any(axis=1)
+        read = np.asarray(probs[name].any(axis=1))
         if precision is not None:
             truth = one_rows.test.truth[read]
             promises[name] = fit_selective(task, probs[name][read], truth, precision=precision, risk=risk)
             continue
-        fits[name] = fit_decision(
-            task,
-            logits_of(probs[name][read], task.decision.activation) * task.decision.temperature,
+        logits = logits_of(probs[name][read], task.decision.activation) * task.decision.temperature
+        options = replace(options, data=one_rows.name)
+        fits[name] = fit_decision(task, logits, one_rows.test.truth[read], options=options)
+        fitted = replace(task, decision=fits[name].decision)
+        answers[name] = count_answers(
+            fitted,
+            fitted.probabilities(logits.astype("float32")),
             one_rows.test.truth[read],
-            options=replace(options, data=one_rows.name),
+            sources=_of(one_rows.test.sources, read),
+            languages=_of(one_rows.test.languages, read),
+            data=one_rows.name,
         )
     familiarity = None
     if unfamiliar is not None:
@@ -189,7 +202,7 @@ def tune(  # noqa: PLR0913 - an option each
         familiarity = fit_familiarity(classifier, _some_texts(rows), limit=unfamiliar, data=name)
     if write:
         copy = bundle if out is None else copy_light(bundle, Path(out))
-        bundle = _write_promises(copy, promises, familiarity) if promised else _write(copy, fits)
+        bundle = _write_promises(copy, promises, familiarity) if promised else _write(copy, fits, answers)
     left_out: dict[str, int] = {}
     for one_rows in rows.values():
         left_out |= one_rows.left_out
@@ -256,7 +269,11 @@ def _start(
     return replace(task, decision=decision), TuningOptions(temperature=temperature, thresholds=thresholds)
 
 
-def _write(bundle: Bundle, fits: Mapping[str, DecisionFit]) -> Bundle:
+def _of(names: Sequence[str] | None, read: npt.NDArray[np.bool_]) -> list[str] | None:
+    return None if names is None else [name for name, good in zip(names, read, strict=True) if good]
+
+
+def _write(bundle: Bundle, fits: Mapping[str, DecisionFit], answers: Mapping[str, AnswerCounts]) -> Bundle:
     manifest = bundle.manifest
     several = len(manifest.tasks) > 1
     notes = list(manifest.notes)
@@ -267,15 +284,13 @@ def _write(bundle: Bundle, fits: Mapping[str, DecisionFit]) -> Bundle:
         notes += [_named(line, name, several) for line in tuning_sentences(fit.report)]
     number = 1 + max((int(found[1]) for found in map(_OLD.search, manifest.metrics) if found), default=0)
     decisions = {name: fit.decision for name, fit in fits.items()}
-    changed = (
-        manifest.with_earlier(f"tuning {number}")
-        .with_decisions(decisions)
-        .model_copy(
-            update={
-                "tuning": {**manifest.tuning, **{name: fit.report.to_json() for name, fit in fits.items()}},
-                "notes": tuple(notes),
-            }
-        )
+    decided = manifest.with_earlier(f"tuning {number}").with_decisions(decisions)
+    changed = decided.model_copy(
+        update={
+            "answers": {**decided.answers, **answers},
+            "tuning": {**manifest.tuning, **{name: fit.report.to_json() for name, fit in fits.items()}},
+            "notes": tuple(notes),
+        }
     )
     write_manifest(bundle.folder, changed)
     # Kept predictions are what comparisons and reports are made from.

@@ -15,6 +15,7 @@ from ottenok.models.network import fold_temperature
 from ottenok.tasks.metrics import METRICS, Kind, fitting
 from ottenok.tasks.predictions import Predictions, prediction_files, save_predictions
 from ottenok.tasks.report import EvaluationOptions, Report, epoch_metrics, evaluate
+from ottenok.tasks.shift import count_answers
 from ottenok.tasks.task import Task, columns
 from ottenok.tasks.tuning import TuningOptions, fit_decision, tuning_sentences, tuning_table
 from ottenok.training.dataset import length_order, pad
@@ -30,13 +31,24 @@ if TYPE_CHECKING:
     from ottenok.core.schemes import LabelScheme
     from ottenok.models.losses import TaskLoss
     from ottenok.models.network import Network
+    from ottenok.tasks.shift import AnswerCounts
     from ottenok.tasks.tuning import TuningReport
     from ottenok.training.dataset import BatchMaker, Examples, TokenTable
     from ottenok.training.hardware import Precision
 
     Logits = npt.NDArray[np.float32]
 
-__all__ = ["Tuned", "Validation", "check_metric", "keep_predictions", "metric_names", "reports", "score", "tune"]
+__all__ = [
+    "Tuned",
+    "Validation",
+    "answer_counts",
+    "check_metric",
+    "keep_predictions",
+    "metric_names",
+    "reports",
+    "score",
+    "tune",
+]
 
 _QUIET = EvaluationOptions(resamples=0)
 
@@ -176,6 +188,30 @@ def reports(
             languages=examples.languages.values(rows),
             options=options or usual,
         )
+    return found
+
+
+def answer_counts(logits: Logits, examples: Examples, tasks: Sequence[Task], data: str) -> dict[str, AnswerCounts]:
+    """Count how rows of each true label are answered, task by task; tasks without labelled rows are left out.
+
+    Args:
+        logits: float32 `[rows, outputs]` of all tasks.
+        examples: The rows.
+        tasks: With the decisions that are kept.
+        data: What the rows are.
+    """
+    found, places = {}, columns(tasks)
+    for task, labels in zip(tasks, examples.labels, strict=True):
+        rows = labels.rows
+        if len(rows):
+            found[task.name] = count_answers(
+                task,
+                task.probabilities(logits[rows, places[task.name]]),
+                labels.truth[rows],
+                sources=examples.sources.values(rows),
+                languages=examples.languages.values(rows),
+                data=data,
+            )
     return found
 
 

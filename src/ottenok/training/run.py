@@ -34,7 +34,7 @@ from ottenok.training.facts import (
 from ottenok.training.fit import Parts, fit, letter_notes, prepare, schemes_of
 from ottenok.training.folder import RunFolder, open_run, read_history
 from ottenok.training.hardware import device_of, precision, rank, world
-from ottenok.training.measure import Tuned, check_metric, keep_predictions, reports, score, tune
+from ottenok.training.measure import Tuned, answer_counts, check_metric, keep_predictions, reports, score, tune
 from ottenok.training.observers import History, StoppedEarly, finish_mlflow
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ottenok.data.corpus import Corpus, Split
     from ottenok.recipes.train import TrainRecipe
     from ottenok.tasks.report import Report
+    from ottenok.tasks.shift import AnswerCounts
     from ottenok.training.dataset import Examples, TokenMemory
     from ottenok.training.fit import EpochWatch
 
@@ -242,6 +243,10 @@ def _manifest(
     recipe, corpus, weights = parts.recipe, parts.corpus, list(parts.network.model.parameters())
     length, device = recipe.text.max_length, device_of(recipe.run)
     notes: tuple[str, ...] = ()
+    answers: dict[str, AnswerCounts] = {}
+    if parts.validation is not None and tuned.logits is not None:
+        rows = f"{corpus.manifest.get('name', corpus.folder.name)}, validation"
+        answers = answer_counts(tuned.logits, parts.validation.examples, tuned.tasks, rows)
     if history.rows:
         best = history.best()
         row = history.rows[-1 if best is None else best]
@@ -272,6 +277,7 @@ def _manifest(
             threads=torch.get_num_threads(),
             precision=precision(recipe.run),
         ).model_copy(update=dict(took)),
+        answers=answers,
         tuning={name: report.to_json() for name, report in tuned.reports.items()},
         metrics={
             split: {task: report.to_json() for task, report in by_task.items()} for split, by_task in found.items()
