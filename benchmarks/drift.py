@@ -361,7 +361,7 @@ def shares(validation: dict[str, Any], test: dict[str, Any], repeats: int = 4) -
         errors: dict[tuple[str, str], list[float]] = defaultdict(list)
         held: dict[tuple[str, str], list[float]] = defaultdict(list)
         wide: dict[tuple[str, str], list[float]] = defaultdict(list)
-        sets = 0
+        beside: dict[tuple[str, str], list[float]] = defaultdict(list)
         for source in sorted(set(rows["source"].tolist())):
             here = rows["source"] == source
             probs, truth, language = rows["probs"][here], rows["truth"][here], rows["language"][here][0]
@@ -369,7 +369,6 @@ def shares(validation: dict[str, Any], test: dict[str, Any], repeats: int = 4) -
             have = [kind for kind in range(truth.shape[1]) if (kinds == kind).sum() >= 40]
             if len(probs) < 250 or len(have) < 2:
                 continue
-            sets += 1
             order = generator.permutation(len(probs))
             known, rest = order[: len(order) // 2], order[len(order) // 2 :]
             ways: dict[str, Correction] = {
@@ -405,9 +404,10 @@ def shares(validation: dict[str, Any], test: dict[str, Any], repeats: int = 4) -
                         point, drawn = correction.label_shares(cells, [language] * len(places), several=several)
                         good = ~np.isnan(point)
                         low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-                        value = raw if way == "other kinds" else point
+                        value = raw if way.startswith("answers") else point
                         low, high = np.minimum(low, value)[good], np.maximum(high, value)[good]
-                        errors[case, way].append(_error(point[good], true[good], several=several))
+                        errors[case, way].append(_error(value[good], true[good], several=several))
+                        beside[case, way].append(_error(raw[good], true[good], several=several))
                         inside = (true[good] >= low - 1e-9) & (true[good] <= high + 1e-9)
                         held[case, way].append(float(inside.mean()))
                         wide[case, way].append(float((high - low).mean()))
@@ -416,10 +416,10 @@ def shares(validation: dict[str, Any], test: dict[str, Any], repeats: int = 4) -
                 "task": name,
                 "case": case,
                 "way": way,
-                "sets": sets,
+                "sets": len(values) // repeats,
                 "samples": len(values),
                 "error": float(np.mean(values)),
-                "median": float(np.median(values)),
+                "answers": float(np.mean(beside.get((case, way), values))),
                 "held": float(np.mean(held[case, way])),
                 "width": float(np.mean(wide[case, way])),
             }
@@ -469,17 +469,17 @@ def tables(result: dict[str, Any]) -> dict[str, str]:
         mine = [row for row in result["shares"] if row["task"] == task]
         if not mine:
             continue
-        lines = [f"{task}: {mine[0]['sets']} sets.", ""]
+        lines = [f"{task}:", ""]
         lines += [
-            "| shares by | error | median | interval holds | wide | planted: error | median | interval holds | wide |"
+            "| shares by | sets | error | of the answers | interval holds | wide | planted: error | of the answers | interval holds | wide |"
         ]
-        lines += ["|---|" + "---:|" * 8]
+        lines += ["|---|" + "---:|" * 9]
         for way in dict.fromkeys(row["way"] for row in mine):
             cells = []
             for case in ("as they are", "planted"):
                 row = next(one for one in mine if one["way"] == way and one["case"] == case)
-                cells += [f"{row['error']:.3f}", f"{row['median']:.3f}", f"{row['held']:.0%}", f"{row['width']:.2f}"]
-            lines.append(f"| {way} | " + " | ".join(cells) + " |")
+                cells += [f"{row['error']:.3f}", f"{row['answers']:.3f}", f"{row['held']:.0%}", f"{row['width']:.2f}"]
+            lines.append(f"| {way} | {row['sets']} | " + " | ".join(cells) + " |")
         blocks.append("\n".join(lines))
     found["shares"] = "\n\n".join(blocks)
     return found
