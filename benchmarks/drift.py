@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 import ottenok
 from ottenok.core.files import atomic_write_text
 from ottenok.drift.compare import FLOORS, compare
-from ottenok.drift.profile import LabelCounts, Profile
+from ottenok.drift.profile import LabelCounts, Profile, capitals
 from ottenok.drift.statistics import vector_test
 from ottenok.tasks.decision import indicator
 from ottenok.tasks.shift import AnswerCounts, Correction, count_answers
@@ -124,6 +124,7 @@ class Rows:
         self.unfamiliar = np.array([one[1] or 0.0 for one in found["facts"]])
         self.unknown = np.array([one[2] for one in found["facts"]])
         self.outcome = np.array([one[3] or "answered" for one in found["facts"]])
+        self.capitals = np.array([capitals(text) for text in found["text"]])
         self.length = np.array([len(text.strip()) for text in found["text"]], dtype=np.float64)
         tasks = {task.name: task for task in ottenok.load().tasks}
         self.given = {name: indicator(task.decide(found["probs"][name]), task.scheme) for name, task in tasks.items()}
@@ -143,6 +144,7 @@ class Rows:
             texts=len(places),
             languages=Counter(self.language[places].tolist()),
             characters=self.length[places],
+            capitals=self.capitals[places],
             unknown=self.unknown[places],
             unfamiliar=self.unfamiliar[places],
             outcomes=Counter(self.outcome[places].tolist()),
@@ -470,9 +472,8 @@ def tables(result: dict[str, Any]) -> dict[str, str]:
         if not mine:
             continue
         lines = [f"{task}:", ""]
-        lines += [
-            "| shares by | sets | error | of the answers | interval holds | wide | planted: error | of the answers | interval holds | wide |"
-        ]
+        head = "error | of the answers | interval holds | wide"
+        lines += [f"| shares by | sets | {head} | planted: {head} |"]
         lines += ["|---|" + "---:|" * 9]
         for way in dict.fromkeys(row["way"] for row in mine):
             cells = []

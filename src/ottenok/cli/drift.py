@@ -58,8 +58,8 @@ def _floors(_context: click.Context, _option: click.Parameter, given: tuple[str,
     multiple=True,
     metavar="KIND=NUMBER",
     callback=_floors,
-    help="Least effect that is worth an alarm: of languages, answers, length, unknown, unfamiliar, confidence, labels "
-    "or embeddings; repeat it.",
+    help="Least effect that is worth an alarm: of languages, answers, length, capitals, unknown, unfamiliar, "
+    "confidence, labels or embeddings; repeat it.",
 )
 @click.option("--apart", is_flag=True, help="Two texts of /metrics are of different servers, or of one started anew.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of samples and draws.")

@@ -51,6 +51,7 @@ FLOORS: Mapping[str, float] = MappingProxyType(
         "languages": 0.02,
         "answers": 0.02,
         "length": 0.10,
+        "capitals": 0.10,
         "unknown": 0.10,
         "unfamiliar": 0.10,
         "confidence": 0.10,
@@ -350,6 +351,7 @@ def compare(
             test(name, title, (first, second), total_variation, old=shown[0], new=shown[1])
     numbers: list[tuple[str, str, Floats | None, Floats | None]] = [
         ("length", "length in characters", old.characters, new.characters),
+        ("capitals", "share of capital letters", old.capitals, new.capitals),
         ("unknown", "share of unknown pieces", old.unknown, new.unknown),
         ("unfamiliar", "how strange the texts are", old.unfamiliar, new.unfamiliar),
     ]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Whole = npt.NDArray[np.int64]
 
-__all__ = ["LabelCounts", "Profile", "measure_texts", "read_scrape", "since"]
+__all__ = ["LabelCounts", "Profile", "capitals", "measure_texts", "read_scrape", "since"]
 
 _AT_ONCE = 1024
 # Beyond these many characters a text's words are not looked at; no review comes near.
@@ -70,6 +70,7 @@ class Profile:
         left_out: Reason to number of rows without a text.
         languages: Language to texts; None: not known, likewise below.
         characters: Of each text, float64.
+        capitals: Share of each text's letters that are capitals.
         unknown: Share of each text's tokens that the model's vocabulary does not have.
         unfamiliar: How strange each text is, 0..1.
         outcomes: `answered`, or why not, to texts.
@@ -87,6 +88,7 @@ class Profile:
     left_out: dict[str, int] = field(default_factory=dict)
     languages: Counter[str] | None = None
     characters: Floats | None = None
+    capitals: Floats | None = None
     unknown: Floats | None = None
     unfamiliar: Floats | None = None
     outcomes: Counter[str] | None = None
@@ -172,6 +174,7 @@ def measure_texts(
         left_out=sample.left_out,
         languages=Counter(languages),
         characters=np.array([len(text.strip()) for text in sample.texts], dtype=np.float64),
+        capitals=np.array([capitals(text) for text in sample.texts]),
         unknown=np.array(unknown),
         unfamiliar=np.array(unfamiliar) if len(unfamiliar) == len(languages) else None,
         outcomes=outcomes,
@@ -181,6 +184,12 @@ def measure_texts(
         words=words,
         worded=len(sample.texts),
     )
+
+
+def capitals(text: str) -> float:
+    """Return the share of a text's letters that are capitals, 0..1; 0 without letters."""
+    letters = sum(map(str.isalpha, text))
+    return sum(map(str.isupper, text)) / letters if letters else 0.0
 
 
 def read_scrape(text: str, name: str, *, model: str | None = None) -> Profile | None:
