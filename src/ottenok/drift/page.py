@@ -39,7 +39,7 @@ def shares_page(shares: Shares) -> str:
         lines.append(f"{withheld:,} have none ({reasons}).")
     lines += [f"Rows left out, {reason}: {count:,}." for reason, count in shares.left_out.items()]
     lines += shares.notes
-    lines += [f"{task}: corrected by {told}." for task, told in shares.validation.items()]
+    lines += [f"Labelled rows, {task}: {told}." for task, told in shares.validation.items()]
     sections = [Section(name="about", title="What this is", lines=tuple(lines))]
     tables = shares.tables()
     groups = [group for group in shares.groups[1:] if not group.language]
