@@ -274,7 +274,11 @@ def find_drift(  # noqa: PLR0913 - an option each
     few = min(profile.texts for profile in profiles)
     if few < 100:
         notes.append(f"With {few:,} texts on one side only large changes can be told from chance.")
-    words = _words(profiles[0], profiles[1], alpha)
+    words: list[ChangedWord] = []
+    old_words, new_words = profiles[0].words, profiles[1].words
+    if old_words is not None and new_words is not None:
+        found = changed_words(old_words, new_words, texts=(profiles[0].worded, profiles[1].worded))
+        words = [word for word in found if word.p <= alpha][:_WORDS]
     return Drift(
         reference=profiles[0].name,
         new=profiles[1].name,
@@ -283,7 +287,7 @@ def find_drift(  # noqa: PLR0913 - an option each
         left_out=(profiles[0].left_out, profiles[1].left_out),
         alpha=alpha,
         changes=changes,
-        words=words,
+        words=tuple(words),
         notes=tuple(notes),
     )
 
@@ -499,10 +503,3 @@ def _label_changes(
 def _interval(value: float, drawn: Floats) -> Interval:
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Interval(value=float(value), low=float(min(low, value)), high=float(max(high, value)))
-
-
-def _words(old: Profile, new: Profile, alpha: float) -> tuple[ChangedWord, ...]:
-    if old.words is None or new.words is None:
-        return ()
-    found = changed_words(old.words, new.words, texts=(old.worded, new.worded))
-    return tuple(word for word in found if word.p <= alpha)[:_WORDS]

@@ -173,11 +173,13 @@ def drift_page(drift: Drift) -> str:
     ]
     summary = plain_table("What was compared", ("", "effect", "floor", "p, of all tests", ""), rows)
     sections = [Section(name="summary", title="What has changed", lines=tuple(lines), tables=(summary,))]
-    sections += [_change_section(place, change) for place, change in enumerate(drift.changes) if _details(change)]
+    sections += [
+        _change_section(place, change) for place, change in enumerate(drift.changes) if change.labels or change.old
+    ]
     if drift.words:
         words = [
             (
-                Cell(text=_short(word.word), language=detect_language(word.word)),
+                Cell(text=word.word[:_LONGEST_WORD], language=detect_language(word.word)),
                 f"{word.old:.2%}",
                 f"{word.new:.2%}",
                 f"{word.z:+.1f}",
@@ -196,10 +198,6 @@ def drift_page(drift: Drift) -> str:
 
 def _probability(p: float) -> str:
     return f"{p:.4f}" if p >= 0.0001 else f"{p:.1e}"
-
-
-def _details(change: Change) -> bool:
-    return bool(change.labels or change.old)
 
 
 def _change_section(place: int, change: Change) -> Section:
@@ -251,7 +249,3 @@ def _told(one: Interval | None, *, signed: bool = False) -> str:
         return "-"
     sign = "+" if signed else ""
     return f"{one.value:{sign}.1%} ({one.low:{sign}.1%} to {one.high:{sign}.1%})"
-
-
-def _short(word: str) -> str:
-    return word if len(word) <= _LONGEST_WORD else f"{word[:_LONGEST_WORD]}…"

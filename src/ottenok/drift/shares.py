@@ -287,13 +287,16 @@ def true_shares(  # noqa: PLR0913 - an option each
         notes.insert(0, SPREAD.format(sources=len(sets)))
     for name, one in given.items():
         scheme = classifier.manifest.facts(name).scheme
+        several = scheme.kind == "multi-label"
         missing = [
             label
             for place, label in enumerate(scheme.labels)
-            if not _labelled(one, place, several=scheme.kind == "multi-label")
+            if not any(
+                table[:, 1 if several else place].sum() for table in one.tables(place if several else 0).values()
+            )
         ]
         if missing:
-            what = "its share is that of the answers" if scheme.kind == "multi-label" else "its share is taken to be 0"
+            what = "its share is that of the answers" if several else "its share is taken to be 0"
             notes.append(f"No labelled text is {', '.join(missing)}, so {what}.")
     bare = [task.name for task in chosen if task.name not in counts]
     if bare:
@@ -344,12 +347,6 @@ def _counted(
         )
         for name, one in rows.items()
     }
-
-
-def _labelled(counts: AnswerCounts, label: int, *, several: bool) -> bool:
-    """Say whether any labelled row has a label."""
-    tables = counts.tables(label if several else 0).values()
-    return any(table[:, 1 if several else label].sum() for table in tables)
 
 
 @dataclass(slots=True)

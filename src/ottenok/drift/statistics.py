@@ -8,6 +8,7 @@ such a draw is one of the multivariate hypergeometric distribution, which costs 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import erfc, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -239,7 +240,7 @@ def changed_words(
     yes, no = have + prior[:, None], sizes - have + 10.5 - prior[:, None]  # a half: a word may be in every text
     logs = np.log(yes) - np.log(no)
     scores = (logs[:, 1] - logs[:, 0]) / np.sqrt((1 / yes + 1 / no).sum(axis=1))
-    p_values = discoveries([_two_sided(score) for score in scores])
+    p_values = discoveries([erfc(abs(score) / sqrt(2.0)) for score in scores])
     order = sorted(range(len(words)), key=lambda place: (-abs(scores[place]), words[place]))
     return [
         ChangedWord(
@@ -251,9 +252,3 @@ def changed_words(
         )
         for place in order
     ]
-
-
-def _two_sided(score: float) -> float:
-    from math import erfc, sqrt
-
-    return erfc(abs(score) / sqrt(2.0))

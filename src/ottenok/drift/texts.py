@@ -220,7 +220,12 @@ def _tables(source: str) -> list[Path]:
         corpus = path / "corpus.parquet"
         if corpus.is_file():
             return [corpus]
-        found = sorted(one for one in path.rglob("*") if one.is_file() and _is_table(one, path))
+        found = []
+        for file in sorted(one for one in path.rglob("*") if one.is_file()):
+            name = Path(file.stem) if file.suffix.lower() in PACKED else file
+            hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+            if name.suffix.lower() in SUFFIXES and not hidden and not file.name.endswith(".rejects.jsonl"):
+                found.append(file)
         if not found:
             raise DataError("there is no table in this folder", hint=f"Expected {_TABLES}.", file=source)
         return found
@@ -231,9 +236,3 @@ def _tables(source: str) -> list[Path]:
             raise DataError("no file matches", hint="Quote the pattern, and check it.", file=source)
         return found
     return [path]
-
-
-def _is_table(file: Path, folder: Path) -> bool:
-    name = Path(file.stem) if file.suffix.lower() in PACKED else file
-    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    return name.suffix.lower() in SUFFIXES and not hidden and not file.name.endswith(".rejects.jsonl")
