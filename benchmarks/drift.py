@@ -373,10 +373,9 @@ def shares(validation: dict[str, Any], test: dict[str, Any], repeats: int = 4) -
                 continue
             order = generator.permutation(len(probs))
             known, rest = order[: len(order) // 2], order[len(order) // 2 :]
-            ways: dict[str, Correction] = {
-                "other kinds": Correction(without(counts, source), elsewhere=True, draws=200)
-            }
-            ways["other kinds, as if the same"] = Correction(without(counts, source), draws=200)
+            others = without(counts, source)
+            ways: dict[str, Correction] = {"answers, range over other sets": Correction(others, elsewhere=True)}
+            ways["EM, other sets as if they were the same"] = Correction(others, draws=200)
             for size in (100, 300, 1000):
                 if size > len(known):
                     continue
@@ -405,7 +404,8 @@ def shares(validation: dict[str, Any], test: dict[str, Any], repeats: int = 4) -
                         cells = correction.counts.cells(rows["task"], probs[places])
                         point, drawn = correction.label_shares(cells, [language] * len(places), several=several)
                         good = ~np.isnan(point)
-                        low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+                        rim = 0.0 if way.startswith("answers") else 0.025
+                        low, high = np.quantile(drawn, [rim, 1 - rim], axis=0)
                         value = raw if way.startswith("answers") else point
                         low, high = np.minimum(low, value)[good], np.maximum(high, value)[good]
                         errors[case, way].append(_error(value[good], true[good], several=several))

@@ -90,7 +90,7 @@ def _scrape(labels: dict[str, int], file: Path) -> str:
     pytest.importorskip("prometheus_client")
     from ottenok.serve.metrics import Metrics
 
-    metrics = Metrics(lambda: 0, lambda: 0)
+    metrics = Metrics(['the "model"'], queued=lambda: 0, held=lambda: 0)
     answers = [
         SimpleNamespace(truncated=False, windows=1, confidence=0.8, tasks={"mood": SimpleNamespace(labels=(label,))})
         for label, count in labels.items()

@@ -58,7 +58,7 @@ ASSUMED = (
 SPREAD = (
     "No labelled texts of this kind were given, so the shares are those of the answers, and the ranges say where true "
     "shares may lie if these texts differ from the {sources} sets that the model was judged on as those differ among "
-    "themselves. A few hundred labelled texts of this kind make them narrow: --validation FILE."
+    "themselves: the whole range of 400 draws. A few hundred labelled texts of this kind make them narrow: --validation FILE."
 )
 
 
@@ -150,7 +150,7 @@ class Shares:
         """Return heading to table: for each task one of all texts, and one of each kind of groups."""
         found: dict[str, Grid] = {}
         for task, shares in self.whole.tasks.items():
-            header = ("label", "texts", "answered", "true share", "95 %, in %")
+            header = ("label", "texts", "answered", "true share", "range, in %" if shares.spread else "95 %, in %")
             rows = tuple(
                 (
                     one.label,
@@ -493,7 +493,9 @@ def _group(
                 for place in (1,) if several else range(len(classes)):
                     raw = answered[question if several else place].value
                     value = raw if plain else float(point[place])
-                    low, high = np.quantile(drawn[:, place], [0.025, 0.975])
+                    # Over other kinds of texts the whole range: as many sets as there are say no more.
+                    rim = 0.0 if spread else 0.025
+                    low, high = np.quantile(drawn[:, place], [rim, 1 - rim])
                     shares.append(Interval(value=value, low=float(min(low, value)), high=float(max(high, value))))
         tasks[task.name] = TaskShares(
             method=way,
