@@ -58,7 +58,8 @@ ASSUMED = (
 SPREAD = (
     "No labelled texts of this kind were given, so the shares are those of the answers, and the ranges say where true "
     "shares may lie if these texts differ from the {sources} sets that the model was judged on as those differ among "
-    "themselves: the whole range of 400 draws. A few hundred labelled texts of this kind make them narrow: --validation FILE."
+    "themselves (the whole range of 400 draws). A few hundred labelled texts of this kind make them narrow: "
+    "--validation FILE."
 )
 
 
