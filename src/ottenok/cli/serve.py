@@ -31,7 +31,9 @@ def _number(name: str, default: Any, text: str) -> Callable[[Any], Any]:  # noqa
 @click.option("--metrics-port", type=click.IntRange(1, 65535), help="Another port that gives /metrics without a key.")
 @click.option("--api-key-file", type=click.Path(path_type=Path, dir_okay=False), help="File with an API key a line.")
 @click.option(
-    "--threads", type=click.IntRange(min=1), help="Batches that are computed at once.  [default: all processors]"
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Batches that a process computes at once.  [default: all processors, divided among the processes]",
 )
 @_number("--processes", 1, "Server processes, each with its own models.")
 @click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import threading
 import time
@@ -107,10 +108,13 @@ class Service:
             await asyncio.to_thread(model.classifier, "да 是")
         self.engine = Engine(
             self.settings,
-            threads=self.settings.threads or available_processors(),
+            threads=self.settings.threads or max(1, available_processors() // self.settings.processes),
             answered=lambda job: self.metrics.answered(job, time.monotonic() - job.arrived),
             computed=self.metrics.computed,
         )
+        # What is there now stays: to go through it again and again would stop all threads for 30 ms each time.
+        gc.collect()
+        gc.freeze()
         yield
         await self.engine.stop()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -132,6 +133,8 @@ class Protocol(HttpToolsProtocol):
 def _made(places: Sequence[str], options: dict[str, Any], settings: Settings, level: str) -> Guard:
     """Return the application, in each process anew."""
     set_up_logs(level)
+    # Workers tokenise side by side already: threads of the tokenizer's own would only change places with them.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     return application(load_models(places, **options), settings)
 
 

@@ -22,7 +22,7 @@ class Settings:
     Attributes:
         host: Address that is listened on.
         port: Port; 0: any that is free.
-        threads: Batches that are computed at once; None: as many as there are processors to use.
+        threads: Batches that are computed at once; None: as many as there are processors to use, in all processes.
         processes: Server processes, each with its own models.
         metrics_port: Another port where metrics are given without a key; None: on the service's port alone.
         keys: API keys, any of which opens the server; empty: it is open to all.
