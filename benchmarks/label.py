@@ -291,8 +291,8 @@ def tables(results: dict[str, Any]) -> str:
         return f"{shown[0]} [{shown[1]}, {shown[2]}]"
 
     lines = [
-        f"| set | labels | whole pool | {' | '.join(METHODS)} |",
-        f"|---|---:|---:|{'---:|' * len(METHODS)}",
+        f"| set | seeds | labels | macro F1 of the whole pool | {' | '.join(METHODS)} |",
+        f"|---|---:|---:|---:|{'---:|' * len(METHODS)}",
     ]
     shares = ["", "| set | " + " | ".join(METHODS[1:]) + " |", "|---|" + "---:|" * (len(METHODS) - 1)]
     early = ["", "| set | first labels | 20 | 50 | 100 |", "|---|---|---:|---:|---:|"]
@@ -300,7 +300,9 @@ def tables(results: dict[str, Any]) -> str:
     for name, found in results["sets"].items():
         ways = found["curves"]["methods"]
         needs = " | ".join(cell(ways[method]["needed"], 0) for method in METHODS)
-        lines.append(f"| {name} | {len(found['labels'])} | {cell(found['curves']['full'], 3)} | {needs} |")
+        lines.append(
+            f"| {name} | {found['seeds']} | {len(found['labels'])} | {cell(found['curves']['full'], 3)} | {needs} |"
+        )
         shares.append(f"| {name} | " + " | ".join(cell(ways[method]["of_random"]) for method in METHODS[1:]) + " |")
         for way, row in found["starts"].items():
             early.append(f"| {name} | {way} | " + " | ".join(cell(one, 3) for one in row.values()) + " |")
@@ -337,8 +339,9 @@ def main() -> None:
                 found[part] = doubts(data, 2 * asked.seeds)
             elif part == "curves":
                 found[part] = curves(data, asked.seeds)
+        found["seeds"] = asked.seeds
         results["facts"] = {
-            "pool": POOL, "test": TEST, "limit": LIMIT, "share": SHARE, "seeds": asked.seeds,
+            "pool": POOL, "test": TEST, "limit": LIMIT, "share": SHARE,
             "ottenok": ottenok.__version__, "scikit-learn": version("scikit-learn"), "model": "default",
         }  # fmt: skip
         asked.out.parent.mkdir(parents=True, exist_ok=True)

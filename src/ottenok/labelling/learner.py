@@ -224,7 +224,7 @@ class Learner(threading.Thread):
     def _first(self, open_: npt.NDArray[np.int64], lessons: Lessons) -> Plan:
         """Choose before there is a head: by the labels' names where the classifier knows some, else at random.
 
-        Texts that are merely unlike each other teach less than random ones (docs/labelling.md).
+        Texts that are merely unlike each other are no better start than random ones (docs/labelling.md).
         """
         if self._names:
             some = open_[: 4 * _FIRST]
