@@ -112,8 +112,8 @@ def test_what_is_broken_is_refused(tmp_path: Path, content: bytes) -> None:
         read_answers(tmp_path / "a.json")
 
 
-def test_from_the_command_line_to_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Answers of another tool are taken over once and written; data build and train take what is written as it is."""
+def test_from_the_command_line_to_a_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Answers of another tool are taken over once and written; data build takes what is written as it is."""
     rows = texts(60)
     file = str(write_table(tmp_path / "texts.csv", rows))
     theirs = tmp_path / "anna.jsonl"
@@ -139,22 +139,6 @@ def test_from_the_command_line_to_a_model(tmp_path: Path, capsys: pytest.Capture
     corpus = ottenok.open_corpus(tmp_path / "corpus")
     assert set(corpus.tasks[0].scheme.labels) == {"good", "bad"}
     assert sum(corpus.table(split).num_rows for split in ("train", "validation", "test")) == 60
-
-    pytest.importorskip("torch", reason="needs the extra train")
-    from tiny_encoders import tiny_encoder
-
-    encoder = tiny_encoder(tmp_path / "encoder")
-    keys = {
-        "model.encoder": encoder,
-        "data.epoch_rows": 64,
-        "balance.method": "none",
-        "schedule.num_train_epochs": 1,
-        "text.max_length": 16,
-        "run.export": "false",
-    }
-    given = [part for key, value in keys.items() for part in (f"--{key}", str(value))]
-    assert run(["train", "default", "--corpus", str(tmp_path / "corpus"), "-o", str(tmp_path / "run"), *given]) == 0
-    assert (tmp_path / "run" / "ottenok.json").is_file()
 
 
 def test_several_labels_make_a_corpus_of_several(

@@ -156,3 +156,36 @@ def test_full_training_on_labels_of_ones_own_is_compared_with_a_head(tmp_path: P
     matrix = np.array([[one, 1 - one, number % 9 > 4] for number, one in enumerate(labels)], dtype=int)
     several = TextClassifier(tmp_path / "model", method="full", cv=0, train=train).fit(texts, matrix)
     assert several.predict(["хорошо 3", "плохо 5"])[:, :2].tolist() == [[1, 0], [0, 1]]
+
+
+def test_labels_by_hand_become_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `label` writes is built into a corpus and trained on as it is, by the command line alone."""
+    pytest.importorskip("sklearn")
+    pytest.importorskip("uvicorn")
+    from ottenok.cli.main import run
+    from tiny_encoders import tiny_encoder
+
+    write_rows(tmp_path / "reviews.jsonl", emotions=False, rows=60)
+    said = [json.loads(line) for line in (tmp_path / "reviews.jsonl").read_text(encoding="utf-8").splitlines()]
+    theirs = tmp_path / "anna.jsonl"
+    theirs.write_text("\n".join(json.dumps({**row, "label": [row["label"]]}) for row in said), encoding="utf-8")
+    label = ["label", str(tmp_path / "reviews.jsonl"), "--labels", ",".join([*MOODS, "neutral"])]
+    keys = {
+        "model.encoder": tiny_encoder(tmp_path / "encoder"),
+        "data.epoch_rows": 64,
+        "balance.method": "none",
+        "schedule.num_train_epochs": 1,
+        "text.max_length": 16,
+        "run.export": "false",
+    }
+    corpus, out = str(tmp_path / "corpus"), str(tmp_path / "labels.csv")
+    for command in (
+        [*label, "--import", str(theirs)],
+        [*label, "--export", "-o", out],
+        ["data", "build", out, "--text", "text", "--label", "label", "-o", corpus, "--clean.near", "false"],
+        ["train", "default", "--corpus", corpus, "-o", str(tmp_path / "run")]
+        + [part for key, value in keys.items() for part in (f"--{key}", str(value))],
+    ):
+        assert run(command) == 0, capsys.readouterr().err
+    manifest = (tmp_path / "run" / "ottenok.json").read_text(encoding="utf-8")
+    assert all(f'"{label}"' in manifest for label in (*MOODS, "neutral"))
