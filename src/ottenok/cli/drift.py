@@ -133,7 +133,7 @@ def drift(  # noqa: PLR0913 - click passes each option by name
     )
     for change in found.alarms:
         if change.labels:
-            heading(f"{change.title}: share of the answers, and true share with its 95 % interval")
+            heading(f"{change.title}: shares of the answers, and where the true change may lie")
             rows_of = [
                 (
                     one.label,

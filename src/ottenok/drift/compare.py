@@ -75,7 +75,9 @@ class LabelChange:
         label: Its name.
         old: Share of the reference's texts that are answered so, 0..1.
         new: Share of the new texts.
-        true_old: The share behind the answers, with 95 % intervals; None where it can't be corrected.
+        true_old: The share behind the answers, with its 95 % interval; where labelled rows are of several kinds, the
+            share of the answers with the range over these kinds, as in `ottenok.drift.shares`; None where neither is
+            known.
         true_new: Likewise.
         true_change: The difference of the two.
     """
@@ -472,20 +474,25 @@ def _label_changes(
     names = list(old.labels) + [name for name in new.labels if name not in old.labels]
     raw = [_ordered(side, names) / side.texts for side in (old, new)]
     true: list[tuple[Floats, Floats]] = []
+    spread = False
     if answers is not None and old.cells is not None and new.cells is not None and list(old.labels) == names:
-        correction = Correction(answers, seed=seed)
-        for side in (old, new):
-            assert side.cells is not None
-            true.append(correction.label_shares(side.cells, side.languages, several=bool(side.several)))
+        # The same draws of tables for both sides: what is not known of the answers is alike for them.
+        correction = Correction(answers, elsewhere=True, seed=seed)
+        spread = any(correction.spread(language) for language in {*old.languages, *new.languages})
+        true = [
+            correction.label_shares(cells, side.languages, several=bool(side.several))
+            for side, cells in ((old, old.cells), (new, new.cells))
+        ]
     changes = []
     for place, name in enumerate(names):
         told: list[Interval | None] = [None, None, None]
         if true and not np.isnan(true[0][0][place]):
-            drawn = [side[1][:, place] for side in true]
+            values = [raw[side][place] if spread else true[side][0][place] for side in (0, 1)]
+            drawn = [true[side][1][:, place] for side in (0, 1)]
             told = [
-                _interval(true[0][0][place], drawn[0]),
-                _interval(true[1][0][place], drawn[1]),
-                _interval(true[1][0][place] - true[0][0][place], drawn[1] - drawn[0]),
+                _interval(values[0], drawn[0], spread=spread),
+                _interval(values[1], drawn[1], spread=spread),
+                _interval(values[1] - values[0], drawn[1] - drawn[0], spread=spread),
             ]
         changes.append(
             LabelChange(
@@ -500,6 +507,6 @@ def _label_changes(
     return tuple(changes)
 
 
-def _interval(value: float, drawn: Floats) -> Interval:
-    low, high = np.quantile(drawn, [0.025, 0.975])
+def _interval(value: float, drawn: Floats, *, spread: bool) -> Interval:
+    low, high = np.quantile(drawn, [0.0, 1.0] if spread else [0.025, 0.975])
     return Interval(value=float(value), low=float(min(low, value)), high=float(max(high, value)))

@@ -23,6 +23,11 @@ __all__ = ["drift_page", "shares_page"]
 # Labels of a plot; more lines can't be told apart.
 _MOST_LABELS = len(SERIES)
 _LONGEST_WORD = 60
+_LIE = (
+    "Lines are where true shares may lie: 95 % intervals, or, with a model that was judged on sets of several kinds, "
+    "the range over those."
+)
+_OVER = "Lines are 95 % intervals of the answers, and the range over the sets that the model was judged on."
 
 
 def shares_page(shares: Shares) -> str:
@@ -50,6 +55,7 @@ def shares_page(shares: Shares) -> str:
                 f"{task}: shares",
                 [(one.label, one.answered, one.share) for one in found.labels],
                 names=("of the answers", "true share" if found.method != "answered" else "true share lies in"),
+                note=_OVER if found.spread else "Lines are 95 % intervals.",
             )
         ]
         if len(groups) > 1:
@@ -62,7 +68,12 @@ def shares_page(shares: Shares) -> str:
 
 
 def _pairs_plot(
-    name: str, title: str, rows: Sequence[tuple[str, Interval, Interval]], *, names: tuple[str, str]
+    name: str,
+    title: str,
+    rows: Sequence[tuple[str, Interval, Interval]],
+    *,
+    names: tuple[str, str],
+    note: str = "Lines are 95 % intervals.",
 ) -> Plot:
     """Draw two values of each label with their intervals, one below the other."""
     labels = writable([label for label, _, _ in rows], kind="label")
@@ -91,7 +102,7 @@ def _pairs_plot(
         label: {side: [one.value, one.low, one.high] for side, one in zip(names, (first, second), strict=True)}
         for label, first, second in rows
     }
-    return Plot(name=name, title=title, alt=alt, note="Lines are 95 % intervals.", drawing=drawing, numbers=numbers)
+    return Plot(name=name, title=title, alt=alt, note=note, drawing=drawing, numbers=numbers)
 
 
 def _lines_plot(name: str, title: str, task: str, groups: Sequence[ShareGroup]) -> Plot:
@@ -136,7 +147,7 @@ def _lines_plot(name: str, title: str, task: str, groups: Sequence[ShareGroup]) 
         axes.set_ylabel("% of the texts")
         legend(axes, columns=3)
         drawing = finish(figure, name=name, alt=alt)
-    return Plot(name=name, title=title, alt=alt, note="Lines are 95 % intervals.", drawing=drawing, numbers=numbers)
+    return Plot(name=name, title=title, alt=alt, note="Lines are as above.", drawing=drawing, numbers=numbers)
 
 
 def drift_page(drift: Drift) -> str:
@@ -218,14 +229,14 @@ def _change_section(place: int, change: Change) -> Section:
         more = ("true, reference", "true, new", "change") if corrected else ()
         tables.append(
             plain_table(
-                "Shares of the answers, and true shares with 95 % intervals", ("label", "reference", "new", *more), rows
+                "Shares of the answers, and where true shares may lie", ("label", "reference", "new", *more), rows
             )
         )
         if corrected:
             pairs = [(one.label, one.true_old, one.true_new) for one in change.labels]
             drawn = [(label, old, new) for label, old, new in pairs if old is not None and new is not None]
             title = f"{change.title}: true shares"
-            plots.append(_pairs_plot(f"change-{place}", title, drawn, names=("reference", "new")))
+            plots.append(_pairs_plot(f"change-{place}", title, drawn, names=("reference", "new"), note=_LIE))
     elif change.old:
         quantiles = change.kind not in {"languages", "answers"}
         keys = [*change.old, *(key for key in change.new if key not in change.old)]

@@ -335,10 +335,11 @@ class Correction:
         return bool(self._chosen(question, None))
 
     def spread(self, language: str) -> bool:
-        """Say whether there are sources enough in a language to show how they differ."""
+        """Say whether there are sources enough in a language to show how they differ; one that no row has is any."""
         sizes: dict[str, int] = {}
+        everything = language not in self.counts.languages
         for group in self.counts.groups:
-            if group.language == language and group.source in self._sources:
+            if (everything or group.language == language) and group.source in self._sources:
                 sizes[group.source] = sizes.get(group.source, 0) + max(map(sum, group.counts))
         return sum(size >= _LEAST_ROWS for size in sizes.values()) >= _LEAST_SOURCES
 
