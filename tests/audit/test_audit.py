@@ -319,6 +319,14 @@ def test_a_label_with_two_rows_is_not_judged(tmp_path: Path) -> None:
     assert not {109, 110} & set(kinds(found).get("label", {}))
 
 
+def test_keys_of_a_training_go_with_full(folder: Path) -> None:
+    """Keys of a recipe without --full are refused, and so is what is no option."""
+    for keys, told in ((["--model.encoder", "x"], "go with --full"), (["--modle", "x"], "--model")):
+        refused = CliRunner().invoke(audit, [str(folder / "planted.csv"), *keys])
+        assert refused.exit_code == 2
+        assert told in refused.output
+
+
 def test_what_is_stopped_leaves_nothing(tmp_path: Path) -> None:
     """Ctrl-C ends with 130; no output is there, whole or half, and the data is as it was."""
     rows = [(f"{text} {place}", label, split) for place in range(60) for text, label, split in planted()[:108]]

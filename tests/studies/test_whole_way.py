@@ -189,3 +189,29 @@ def test_labels_by_hand_become_a_model(tmp_path: Path, capsys: pytest.CaptureFix
         assert run(command) == 0, capsys.readouterr().err
     manifest = (tmp_path / "run" / "ottenok.json").read_text(encoding="utf-8")
     assert all(f'"{label}"' in manifest for label in (*MOODS, "neutral"))
+
+
+def test_an_audit_by_whole_trainings(tmp_path: Path) -> None:
+    """With `full` a model is trained for each fold, and a planted label is the one that is doubted most."""
+    pytest.importorskip("cleanlab")
+    import ottenok
+    from tiny_encoders import tiny_encoder
+
+    encoder = tiny_encoder(tmp_path / "encoder")
+    moods = {"хорошо": "praise", "плохо": "blame"}
+    rows = [[f"{word} {number} {'да' * (number % 9)}", moods[word]] for number in range(24) for word in moods]
+    rows[10][1] = "blame"
+    file = tmp_path / "data.csv"
+    file.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows), encoding="utf-8")
+    train = {
+        "model": {"encoder": str(encoder)},
+        "text": {"max_length": 32},
+        "optim": {"learning_rate": 3e-3, "head_learning_rate": 1e-2},
+        "schedule": {"num_train_epochs": 8},
+        "run": {"precision": "fp32"},
+    }
+    found = ottenok.audit_data(file, full=True, folds=2, train=train)
+
+    assert found.method == "full"
+    first = next(one for one in found.findings if one.kind == "label")
+    assert (found.rows.numbers[first.row], first.suggested) == (11, ("praise",))

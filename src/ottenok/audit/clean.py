@@ -226,7 +226,11 @@ def _write(
                 change = by_number.get(number)
                 if change is not None:
                     seen += 1
-                    entries.append(_entry(rows, change))
+                    told = change.finding.to_json(rows)
+                    entry = {key: told[key] for key in ("row", "id", "split", "label", "kind", "reason")}
+                    entry["change"] = "dropped" if change.action == "drop" else "relabelled"
+                    entry["new_label"] = told["suggested"] if change.action == "relabel" else None
+                    entries.append({**entry, "content": excerpt(told["text"])})
                 if change is None or change.action != "drop":
                     kept.append(place)
                 if change is not None and change.action == "relabel":
@@ -251,21 +255,6 @@ def _write(
     with log.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
         stream.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
     return Cleaned(out=out, log=log, rows=kept_rows, changes=dict(counts))
-
-
-def _entry(rows: AuditRows, change: Change) -> dict[str, Any]:
-    told = change.finding.to_json(rows)
-    return {
-        "row": told["row"],
-        "id": told["id"],
-        "split": told["split"],
-        "change": "dropped" if change.action == "drop" else "relabelled",
-        "label": told["label"],
-        "new_label": told["suggested"] if change.action == "relabel" else None,
-        "kind": change.finding.kind,
-        "reason": change.finding.reason,
-        "content": excerpt(told["text"]),
-    }
 
 
 def _label_cells(rows: AuditRows, table: Table, place: int | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ Kind = Literal["conflict", "label", "near-conflict", "leak", "near-leak", "outli
 # Each kind with what it means, in the order of the ranking: what says most about labels first.
 KINDS: dict[Kind, str] = {
     "conflict": "the same text has another label in other rows",
-    "label": "the label is probably wrong, by a head that has not learned from the row",
+    "label": "the label is probably wrong",
     "near-conflict": "a nearly equal text has another label",
     "leak": "the same text is in a test or validation split too",
     "near-leak": "a nearly equal text is in a test or validation split",

@@ -154,7 +154,7 @@ class Audit:
                     "suggested": texts,
                     "related": pa.list_(pa.int64()),
                 }
-                rows = [{**one, "text": _sound(one["text"])} for one in self.records()]
+                rows = [{**one, "text": one["text"].encode(errors="replace").decode()} for one in self.records()]
                 pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items()))), temporary)
                 return
             with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
@@ -349,10 +349,6 @@ def settled(rows: AuditRows, findings: Iterable[Finding], suspicion: Suspicion) 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f}%" if 0.01 <= share <= 0.99 else f"{100 * share:.1f}%"
-
-
-def _sound(text: str) -> str:
-    return text.encode(errors="replace").decode()
 
 
 def _table_suffix(file: Path) -> str:
