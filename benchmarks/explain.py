@@ -14,6 +14,7 @@ words by the size of their shares, so that every method's shares add up.
   as an area under the ROC curve (Russian: RuSentiLex and KartaSlovSent where they do not disagree, by stem; Chinese:
   NTUSD in simplified characters).
 - tokens: those computed, in multiples of the text's own; of gradients, passes forward, and back counted twice.
+- processor: processor time, in multiples of one pass over the text, median; single texts, so it swings.
 - time: a text of 25 words, `Classifier.explain` and one pass over the text alone, processor time and by the clock.
 """
 
@@ -305,9 +306,14 @@ def measured(classifier: ottenok.Classifier, corpus: Path, root: Path, run: Path
             whole, _ = judge.ends()
             label = int(whole.argmax())
             truth = pairs(judge, 15, random)[:, label]
+            begun = time.process_time()
+            Game(classifier, text)(np.ones((1, judge.count), dtype=bool))
+            once = time.process_time() - begun
             for name, method in methods(random, gradients).items():
                 game = Game(classifier, text)
+                begun = time.process_time()
                 shares = method(game)
+                spent = (time.process_time() - begun) / once
                 order = np.argsort(-shares[:, label])
                 masks = np.ones((game.count + 1, game.count), dtype=bool)
                 for place, word in enumerate(order, start=1):
@@ -315,7 +321,7 @@ def measured(classifier: ottenok.Classifier, corpus: Path, root: Path, run: Path
                 deleted, inserted = (1 / (1 + np.exp(-judge(some)[:, label])) for some in (masks, ~masks))
                 like = 0.0 if shares[:, label].std() == 0 else np.corrcoef(shares[:, label], truth)[0, 1]
                 cost = game.tokens / (len(classifier.prepare([text]).windows.ids[0]))
-                found[name].append([deleted.mean(), inserted.mean(), like, cost])
+                found[name].append([deleted.mean(), inserted.mean(), like, cost, spent])
                 for word, share in zip(game.words, shares[:, LABELS.index("positive")], strict=True):
                     if (sign := mark(word.text, language)) != 0:
                         words[name].append((sign, float(share)))
@@ -332,6 +338,7 @@ def measured(classifier: ottenok.Classifier, corpus: Path, root: Path, run: Path
                         float(roc_auc_score([s > 0 for s, _ in words[name]], [v for _, v in words[name]])), 3
                     ),
                     "tokens": round(float(mean[3]), 1),
+                    "processor": round(float(np.median([row[4] for row in found[name]])), 1),
                 }
                 for name, mean in means.items()
             },
@@ -389,12 +396,12 @@ def tables(result: dict[str, Any]) -> str:
         lines += [
             f"{title}: {one['texts']} texts, {one['words']} words that the lexicons mark.",
             "",
-            "| method | deletion ↓ | insertion ↑ | like Shapley ↑ | lexicon AUROC ↑ | tokens × |",
-            "|---|---:|---:|---:|---:|---:|",
+            "| method | deletion ↓ | insertion ↑ | like Shapley ↑ | lexicon AUROC ↑ | tokens × | processor time × |",
+            "|---|---:|---:|---:|---:|---:|---:|",
         ]
         for name, row in one["methods"].items():
             cells = (f"{row[key]:.3f}" for key in ("deletion", "insertion", "shapley", "lexicon"))
-            lines.append(f"| {TITLES[name]} | {' | '.join(cells)} | {row['tokens']} |")
+            lines.append(f"| {TITLES[name]} | {' | '.join(cells)} | {row['tokens']} | {row['processor']} |")
         lines.append("")
         if (more := result.get("lexicon", {}).get(language)) is not None:
             areas = ", ".join(f"{TITLES[name].strip('*')} {area:.3f}" for name, area in more["methods"].items())
