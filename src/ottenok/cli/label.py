@@ -109,12 +109,12 @@ def label(  # noqa: PLR0913 - click passes each option by name
     written with -o is read by ottenok data build. The page is for this machine alone: docs/labelling.md.
     """  # noqa: D301 - click reads \b as: keep these lines
     from ottenok.core.errors import ConfigError
-    from ottenok.core.lazy import need
+    from ottenok.core.lazy import check_extra
 
-    with need("label"):
-        from ottenok.labelling.app import serve
+    check_extra("label")
     from ottenok.cli.bars import Bars
     from ottenok.inference.api import load
+    from ottenok.labelling.app import serve
     from ottenok.labelling.formats import format_of, write_answers
     from ottenok.labelling.journal import opened
     from ottenok.labelling.learner import DEFAULT_METHOD, Learner

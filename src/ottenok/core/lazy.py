@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["check_extra", "load_object", "need", "no_telemetry", "onnxruntime", "require"]
 
 # What work that needs an extra can't begin without.
-_PACKAGES = {"train": ("torch", "transformers", "safetensors")}
+_PACKAGES = {
+    "label": ("sklearn", "starlette", "uvicorn", "httptools", "prometheus_client"),
+    "train": ("torch", "transformers", "safetensors"),
+}
 # Read by the packages when they are imported; what the user has set stays. onnxruntime 1.31 looks up its maker's
 # address and leaves a device id in the user's cache, and its `disable_telemetry_events()` comes too late for both.
 _TELEMETRY = {
