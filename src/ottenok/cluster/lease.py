@@ -75,7 +75,15 @@ def leased(folder: Folder, name: str) -> Iterator[None]:
                 folder.write_text(name, json.dumps(mine | {"count": count}))
 
     before = found()
-    if before and not _is_dead(before):
+    dead = False  # of this machine, and no process any more
+    if os.name == "posix" and before.get("host") == mine["host"] and isinstance(before.get("pid"), int):
+        try:
+            os.kill(before["pid"], 0)
+        except ProcessLookupError:
+            dead = True
+        except (OSError, OverflowError):  # somebody else's
+            pass
+    if before and not dead:
         time.sleep(2.5 * _BEAT)
         if (now := found()) != before:
             refuse_another(now)
@@ -91,16 +99,3 @@ def leased(folder: Folder, name: str) -> Iterator[None]:
         with suppress(OSError, OttenokError):
             if found().get("run") == mine["run"]:
                 folder.remove(name)
-
-
-def _is_dead(there: dict[str, Any]) -> bool:
-    """Whether the run is of this machine, and its process is no more."""
-    if there.get("host") != socket.gethostname() or not isinstance(there.get("pid"), int):
-        return False
-    try:
-        os.kill(there["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return False
