@@ -68,6 +68,9 @@ def test_without_them_a_range_is_told(classifier: Classifier) -> None:
     assert found.left_out == {"empty text": 2}
     assert [group.language for group in found.groups] == ["", "ru", "zh"]
     assert "differ among" in found.notes[0]
+    foreign = ottenok.true_shares(["This is all English and nothing else here."], model=classifier)
+    assert (foreign.whole.texts, foreign.whole.withheld, foreign.tables()) == (0, {"language": 1}, {})
+    assert "0 of them" in foreign.to_html()
     like = ottenok.true_shares(mine, model=classifier, like=["romip-2012"], tasks=["sentiment-3"])
     assert like.whole.tasks["sentiment-3"].method == "em"
     narrow = sum((one.share.high or 0) - (one.share.low or 0) for one in like.whole.tasks["sentiment-3"].labels)
@@ -113,7 +116,7 @@ def test_what_is_labelled_is_counted_in_the_bundle(tmp_path: Path) -> None:
     assert (counts.rows, counts.data) == (150, "known.csv")
     ottenok.tune(folder, write(tmp_path / "more.csv", texts(90, seed=3), "text", "mood"), columns=columns)
     assert open_bundle(folder).manifest.answers["sentiment-3"].rows == 90
-    found = ottenok.true_shares([text for text, _ in texts(50)], model=folder, method="em")
+    found = ottenok.true_shares([text for text, _ in texts(50)], model=folder)
     assert found.whole.tasks["sentiment-3"].method == "em"
     broken = open_bundle(folder).manifest.to_json()
     broken["answers"]["sentiment-3"]["groups"][0]["counts"][0].pop()

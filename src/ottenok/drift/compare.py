@@ -63,7 +63,6 @@ FLOORS: Mapping[str, float] = MappingProxyType(
 _VECTORS = 2000
 # Words that are shown.
 _WORDS = 40
-_TEXT_BYTES = 4 << 20
 _EMPTY_TABLE = TableOptions()
 
 
@@ -230,7 +229,9 @@ def find_drift(  # noqa: PLR0913 - an option each
         raise ConfigError(f"found {rows}, expected a whole number of at least 1", key="rows")
     if permutations < 1 / alpha:
         raise ConfigError(f"{permutations} permutations can't show a probability below {alpha}", key="permutations")
-    counted = [_scrape(one, None if isinstance(model, Classifier | Path) else model) for one in (reference, new)]
+    counted = [
+        read_scrape(one, model=None if isinstance(model, Classifier | Path) else model) for one in (reference, new)
+    ]
     notes: list[str] = []
     answers: dict[str, AnswerCounts] = {}
     profiles: list[Profile] = []
@@ -292,20 +293,6 @@ def find_drift(  # noqa: PLR0913 - an option each
         words=tuple(words),
         notes=tuple(notes),
     )
-
-
-def _scrape(source: TextsFrom, model: str | None) -> Profile | None:
-    """Return what a server counted, if that is what a file holds."""
-    if not isinstance(source, str | Path) or not Path(source).is_file():
-        return None
-    path = Path(source)
-    if path.stat().st_size > _TEXT_BYTES:
-        return None
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        return None
-    return read_scrape(text, str(source), model=model)
 
 
 def compare(
@@ -477,8 +464,8 @@ def _label_changes(
     spread = False
     if answers is not None and old.cells is not None and new.cells is not None and list(old.labels) == names:
         # The same draws of tables for both sides: what is not known of the answers is alike for them.
-        correction = Correction(answers, elsewhere=True, seed=seed)
-        spread = any(correction.spread(language) for language in {*old.languages, *new.languages})
+        spread = len({group.source for group in answers.groups}) > 1
+        correction = Correction(answers, elsewhere=spread, seed=seed)
         true = [
             correction.label_shares(cells, side.languages, several=bool(side.several))
             for side, cells in ((old, old.cells), (new, new.cells))

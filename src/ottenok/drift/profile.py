@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ottenok.core.progress import Progress
-    from ottenok.drift.texts import Sample
+    from ottenok.drift.texts import Sample, TextsFrom
     from ottenok.inference.classifier import Classifier
     from ottenok.tasks.shift import AnswerCounts
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["LabelCounts", "Profile", "capitals", "measure_texts", "read_scrape", "since"]
 
 _AT_ONCE = 1024
+# A server's counts take some hundred kilobytes.
+_MOST_BYTES = 4 << 20
 # Beyond these many characters a text's words are not looked at; no review comes near.
 _WORD_CHARACTERS = 20_000
 _SERIES = re.compile(r"ottenok_(labels|confidence)(_total|_bucket|_count)\{([^}]*)\}\s+([0-9.eE+]+)(?:\s+\d+)?\s*")
@@ -192,20 +195,24 @@ def capitals(text: str) -> float:
     return sum(map(str.isupper, text)) / letters if letters else 0.0
 
 
-def read_scrape(text: str, name: str, *, model: str | None = None) -> Profile | None:
-    """Read what a server counted: the text of its `/metrics`.
+def read_scrape(source: TextsFrom, *, model: str | None = None) -> Profile | None:
+    """Read what a server counted: a file with the text of its `/metrics`.
 
     Args:
-        text: Prometheus' text format.
-        name: Of the set.
+        source: Perhaps such a file, in Prometheus' text format.
         model: Which model's counts; None: the only one's.
 
     Returns:
-        The counts; None where this is no such text.
+        The counts; None where this is no such file.
 
     Raises:
         DataError: It has no counts of answers, or those of several models and none was named.
     """
+    path = Path(source) if isinstance(source, str | Path) else None
+    if path is None or not path.is_file() or path.stat().st_size > _MOST_BYTES:
+        return None
+    name = str(source)
+    text = path.read_bytes().decode("utf-8", errors="replace")
     if "ottenok_" not in text or not text.lstrip().startswith(("#", "te_", "ottenok_")):
         return None
     counts: dict[str, dict[str, dict[str, int]]] = {}

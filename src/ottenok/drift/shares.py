@@ -16,14 +16,14 @@ from ottenok.inference.api import load
 from ottenok.inference.classifier import Classifier
 from ottenok.studies.rows import Columns, row_probabilities, task_rows
 from ottenok.tables.options import TableOptions
-from ottenok.tasks.metrics import Interval
+from ottenok.tasks.metrics import Interval, wilson
 from ottenok.tasks.shift import AnswerCounts, Correction, count_answers, questions
 from ottenok.tasks.tables import Grid
 from ottenok.tasks.task import find_task
 from ottenok.training.inputs import Places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -48,7 +48,6 @@ _AT_ONCE = 4096
 _MOST_GROUPS = 100
 _OTHERS = "(other groups)"
 ALL = ""
-_LEVEL = 1.959963984540054
 
 ASSUMED = (
     "It is assumed that texts of a label are answered as the labelled ones of that label were, and that only the "
@@ -257,10 +256,19 @@ def true_shares(  # noqa: PLR0913 - an option each
     texts = Texts(data, text=text, by=by, table=table)
     classifier = model if isinstance(model, Classifier) else load(model, cache=places.cache, progress=progress)
     chosen = [find_task(classifier.tasks, name) for name in tasks] or list(classifier.tasks)
-    facts = {task.name: one for task in chosen if (one := classifier.manifest.answers.get(task.name)) is not None}
+    known_counts = classifier.manifest.answers
+    facts = {task.name: known_counts[task.name] for task in chosen if task.name in known_counts}
     given: dict[str, AnswerCounts] = {}
     if validation is not None:
-        given = _counted(classifier, validation, chosen, split, columns, places, progress)
+        spelt = [classifier.manifest.facts(task.name).task(canonical=True) for task in chosen]
+        labelled = task_rows(validation, spelt, split=split, columns=columns, places=places, progress=progress)
+        probs = row_probabilities(classifier, labelled, progress)
+        for task in chosen:
+            if (mine := labelled.get(task.name)) is not None:
+                # They are all of the user's kind, wherever they come from: no sources.
+                given[task.name] = count_answers(
+                    task, probs[task.name], mine.test.truth, languages=mine.test.languages, data=mine.name
+                )
     elif method in {"em", "bbse"} and not facts:
         raise DataError(
             "this classifier does not know how labelled texts are answered",
@@ -276,7 +284,8 @@ def true_shares(  # noqa: PLR0913 - an option each
     corrections: dict[str, tuple[Correction, bool]] = {}
     for name, one in counts.items():
         sources = [] if name in given else [group.source for group in one.groups if group.source in like]
-        elsewhere = name not in given and not sources
+        # Rows of a single set are those of the user's own kind.
+        elsewhere = name not in given and not sources and len({group.source for group in one.groups}) > 1
         way: Literal["em", "bbse"] = "bbse" if method == "bbse" else "em"
         corrections[name] = Correction(one, sources=sources, elsewhere=elsewhere, method=way, seed=seed), elsewhere
     found, read = _read(texts, classifier, chosen, counts, rows, seed, progress)
@@ -317,39 +326,6 @@ def true_shares(  # noqa: PLR0913 - an option each
     )
 
 
-def _counted(
-    classifier: Classifier,
-    validation: str | Path,
-    chosen: Sequence[Task],
-    split: Split,
-    columns: Columns,
-    places: Places,
-    progress: Progress,
-) -> dict[str, AnswerCounts]:
-    """Count how the user's labelled rows are answered, for each task that they have labels of."""
-    facts = [classifier.manifest.facts(task.name) for task in chosen]
-    rows = task_rows(
-        validation,
-        [one.task(canonical=True) for one in facts],
-        split=split,
-        columns=columns,
-        places=places,
-        progress=progress,
-    )
-    probs = row_probabilities(classifier, rows, progress)
-    return {
-        name: count_answers(
-            classifier.manifest.facts(name).task(),
-            probs[name],
-            one.test.truth,
-            # They are all of the user's kind, wherever they come from.
-            languages=one.test.languages,
-            data=one.name,
-        )
-        for name, one in rows.items()
-    }
-
-
 @dataclass(slots=True)
 class _Counted:
     """What was read of a group in a language: texts, and for each task those in each cell and of each label."""
@@ -379,7 +355,7 @@ def _read(
     """Read all texts, or a sample, and count; nothing of a text is kept."""
     found = _Found()
     read = 0
-    for block, groups in _blocks(texts, rows, seed, progress):
+    for block, groups in texts.read(rows, progress, seed=seed):
         answers = list(classifier.stream(block, texts_at_once=_AT_ONCE))
         read += len(block)
         good = [
@@ -413,27 +389,6 @@ def _read(
         for key in keys:
             found.counted[key].texts += 1
     return found, read
-
-
-def _blocks(texts: Texts, rows: int | None, seed: int, progress: Progress) -> Iterator[tuple[list[str], list[str]]]:
-    if rows is not None:
-        sample = texts.sample(rows, progress, seed=seed)
-        progress.start("classifying", total=len(sample.texts), unit="texts")
-        try:
-            for start in range(0, len(sample.texts), _AT_ONCE):
-                part = slice(start, start + _AT_ONCE)
-                yield sample.texts[part], sample.groups[part]
-                progress.advance(len(sample.texts[part]))
-        finally:
-            progress.finish()
-        return
-    progress.start("classifying", total=None, unit="texts")
-    try:
-        for block, groups in texts.blocks(progress):
-            yield block, groups
-            progress.advance(len(block))
-    finally:
-        progress.finish()
 
 
 def _groups(
@@ -471,7 +426,7 @@ def _group(
     tasks: dict[str, TaskShares] = {}
     for task in chosen if texts else ():
         numbers = np.sum([one.labels[task.name] for one in counted.values()], axis=0)
-        answered = [_sampled(int(number), texts) for number in numbers]
+        answered = [wilson(int(number), texts) for number in numbers]
         shares, way, spread = answered, "answered", False
         if task.name in corrections:
             correction, elsewhere = corrections[task.name]
@@ -479,7 +434,7 @@ def _group(
             for (_, spoken), one in counted.items():
                 old, new = by_language.get(spoken), one.cells[task.name]
                 by_language[spoken] = new if old is None else [a + b for a, b in zip(old, new, strict=True)]
-            spread = elsewhere and any(correction.spread(spoken) for spoken in by_language)
+            spread = elsewhere
             plain = method == "answered" or (method == "auto" and elsewhere)
             way = "answered" if plain else ("bbse" if method == "bbse" else "em")
             shares = []
@@ -507,11 +462,3 @@ def _group(
             ),
         )
     return ShareGroup(name=name, language=language, texts=texts, withheld=dict(sorted(reasons.items())), tasks=tasks)
-
-
-def _sampled(count: int, texts: int) -> Interval:
-    """Return a share with its 95 % interval by Wilson (1927)."""
-    share, room = count / texts, _LEVEL**2 / texts
-    middle = (share + room / 2) / (1 + room)
-    reach = _LEVEL * float(np.sqrt(share * (1 - share) / texts + room / (4 * texts))) / (1 + room)
-    return Interval(value=share, low=max(0.0, middle - reach), high=min(1.0, middle + reach))

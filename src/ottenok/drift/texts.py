@@ -6,12 +6,14 @@ import glob
 import random
 import re
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ottenok.core.errors import ConfigError, DataError, InputError
+from ottenok.core.progress import stage
 from ottenok.core.suggest import suggest
 from ottenok.inference.classifier import listed
 from ottenok.inference.files import read_texts
@@ -33,6 +35,7 @@ _DAY_FIRST = re.compile(r"\s*(\d{1,2})\.(\d{1,2})\.(\d{4})(?!\d)")
 _NO_DATE, _NO_GROUP = "(no date)", "(none)"
 # Characters of a group's name that are kept.
 _LONGEST = 200
+_AT_ONCE = 4096
 _TABLES = "CSV, TSV, JSON, JSON lines, Parquet or XLSX"
 
 # A file, a folder, a glob, a stream, or texts themselves.
@@ -176,14 +179,40 @@ class Texts:
             left_out=dict(sorted(self.left_out.items())),
         )
 
+    def read(self, most: int | None, progress: Progress, *, seed: int = 0) -> Iterator[tuple[list[str], list[str]]]:
+        """Yield all texts and their groups, or a sample of at most so many, a block at a time, as work goes on.
+
+        Raises:
+            DataError: As `blocks`.
+            InputError: As `blocks`.
+        """
+        sample = None if most is None else self.sample(most, progress, seed=seed)
+        total = None if sample is None else len(sample.texts)
+        with stage(progress, "classifying", total=total, unit="texts"):
+            if sample is None:
+                for texts, groups in self.blocks(progress):
+                    yield texts, groups
+                    progress.advance(len(texts))
+                return
+            for start in range(0, len(sample.texts), _AT_ONCE):
+                part = slice(start, start + _AT_ONCE)
+                yield sample.texts[part], sample.groups[part]
+                progress.advance(len(sample.texts[part]))
+
     def _group(self, cell: object) -> str:
-        """Return the name of a row's group."""
+        """Return the name of a row's group; days are dates, or text as 2024-05-17T08:00, 2024年5月17日 or 17.5.2024."""
         if self.by is None:
             return ""
         if self._span is None:
             name = "" if cell is None else str(cell).strip()
             return name[:_LONGEST] or _NO_GROUP
-        day = _day(cell)
+        day = cell if isinstance(cell, date) else None
+        found = _YEAR_FIRST.match(str(cell)), _DAY_FIRST.match(str(cell))
+        with suppress(ValueError):
+            if day is None and found[0]:
+                day = date(int(found[0][1]), int(found[0][2]), int(found[0][3] or 1))
+            elif day is None and found[1]:
+                day = date(int(found[1][3]), int(found[1][2]), int(found[1][1]))
         if day is None:
             return _NO_DATE
         if self._span == "week":
@@ -192,21 +221,6 @@ class Texts:
         if self._span == "quarter":
             return f"{day.year}-Q{(day.month + 2) // 3}"
         return day.isoformat()[: {"year": 4, "month": 7, "day": 10}[self._span]]
-
-
-def _day(cell: object) -> date | None:
-    """Return the day of a cell: a date, or text such as 2024-05-17T08:00, 2024/5/17, 2024年5月17日 or 17.5.2024."""
-    if isinstance(cell, date):
-        return cell
-    text = str(cell)
-    try:
-        if found := _YEAR_FIRST.match(text):
-            return date(int(found[1]), int(found[2]), int(found[3] or 1))
-        if found := _DAY_FIRST.match(text):
-            return date(int(found[3]), int(found[2]), int(found[1]))
-    except ValueError:
-        return None
-    return None
 
 
 def _tables(source: str) -> list[Path]:

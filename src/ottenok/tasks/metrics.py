@@ -65,6 +65,7 @@ __all__ = [
     "ratio",
     "resampled",
     "tally",
+    "wilson",
 ]
 
 _CELLS = 4_000_000  # numbers held at once while resampling: 32 MB
@@ -138,6 +139,20 @@ class Kind:
         ordered = one_label and bool(scheme.values)
         ranks = np.argsort(np.argsort(scheme.values)).astype(np.int64) if ordered else None
         return cls(one_label=one_label, ranks=ranks)
+
+
+def wilson(count: int, rows: int) -> Interval:
+    """Return a share with its 95 % interval by Wilson (1927), which never leaves 0..1.
+
+    Args:
+        count: Rows that count.
+        rows: All rows, at least 1.
+    """
+    level = 1.959963984540054
+    share, room = count / rows, level**2 / rows
+    middle = (share + room / 2) / (1 + room)
+    reach = level * float(np.sqrt(share * (1 - share) / rows + room / (4 * rows))) / (1 + room)
+    return Interval(value=share, low=max(0.0, middle - reach), high=min(1.0, middle + reach))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

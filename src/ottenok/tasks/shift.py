@@ -334,15 +334,6 @@ class Correction:
         """Say whether labelled rows say anything of a question."""
         return bool(self._chosen(question, None))
 
-    def spread(self, language: str) -> bool:
-        """Say whether there are sources enough in a language to show how they differ; one that no row has is any."""
-        sizes: dict[str, int] = {}
-        everything = language not in self.counts.languages
-        for group in self.counts.groups:
-            if (everything or group.language == language) and group.source in self._sources:
-                sizes[group.source] = sizes.get(group.source, 0) + max(map(sum, group.counts))
-        return sum(size >= _LEAST_ROWS for size in sizes.values()) >= _LEAST_SOURCES
-
     def shares(self, question: int, texts: Mapping[str, Whole]) -> tuple[Floats, Floats]:
         """Return the true shares of a question's classes, float64 `[classes]`, and draws of them `[draws, classes]`.
 
