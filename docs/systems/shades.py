@@ -5,7 +5,8 @@
     python docs/systems/shades.py --page     # the tables of docs/embedded.md anew, from docs/systems/results
 
 MODEL is a folder, a hub name or `default`; CORPUS a folder that `ottenok data build shades` made. `--rows` takes at
-most so many rows of each source, always the same ones. No texts get into the result.
+most so many rows of each source, always the same ones. Labels are measured that an answer withholds, too (`always`).
+No texts get into the result.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def flips(spec: Mapping[str, Any], model: ottenok.Classifier) -> dict[str, int]:
 def measure_all(model_name: str, folder: Path, *, most: int | None = None) -> dict[str, Any]:
     """Measure every mark whose task the model has."""
     spec = tomllib.loads(MARKS.read_text(encoding="utf-8"))
-    model = ottenok.load(model_name)
+    model = ottenok.load(model_name, always=True)
     marks = [mark for mark in spec["marks"] if mark["task"] in {task.name for task in model.tasks}]
     sources = corpus_rows(folder, marks, most)
     rows: list[Rows] = []
