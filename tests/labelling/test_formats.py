@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from ottenok.labelling.session import Session
 
-HARD = ['=1+1, "да"\nи ещё', "\u202eобратно", "再见，\t😀", "<script>alert(1)</script>", "обычный"]
+HARD = ['=1+1, "да"\nи ещё', "\u202eобратно", "再见，\t😀", "<script>alert(1)</script>", "одна\u2028строка\x85"]
 
 
 def _labelled(session: Session) -> Session:
     for number in range(len(session.pool.texts)):
         key = session.key(number)
-        session.answer("anna", key, ["good", "bad"][: 1 + (session.journal.several and number % 2)])
+        session.answer("anna", key, ["good", "bad"][: (number + 1) % 3 if session.journal.several else 1])
         if number < 2:
             session.answer("boris", key, ["bad"] if number else ["good"])
     if session.disagreements():

@@ -229,7 +229,7 @@ def _json_answers(content: str, path: Path, text: str, label: str) -> Imported |
         if head.startswith("["):
             items: list[Any] = json.loads(content)
         else:
-            items = [json.loads(line) for line in content.splitlines() if line.strip()]
+            items = [json.loads(line) for line in content.split("\n") if line.strip()]
     except (ValueError, RecursionError) as error:
         if not head.startswith(("{", "[")):
             return None
@@ -242,15 +242,30 @@ def _json_answers(content: str, path: Path, text: str, label: str) -> Imported |
         raise DataError("expected a list of objects, one for each text", file=str(path))
     if any("data" in item and isinstance(item["data"], dict) for item in objects):
         return _studio(objects, path, text, label)
-    if any(isinstance(item.get("label", item.get("labels")), list) for item in objects):
-        return _doccano(objects)
-    if any("annotations" in item for item in objects):
+    if any("annotations" in item for item in objects) and not any("label" in item for item in objects):
         raise DataError(
             "this is doccano's older form, which names labels by numbers and not by their names",
             hint='Export as JSONL, which has {"text": ..., "label": [names]}.',
             file=str(path),
         )
-    return None
+    if not any(isinstance(item.get("label", item.get("labels")), list) for item in objects):
+        return None
+    left_out: Counter[str] = Counter()
+    answers: list[Said] = []
+    for item in objects:
+        found, labels = item.get("text", item.get("data")), item.get("label", item.get("labels"))
+        if not isinstance(found, str) or not found.strip():
+            left_out["no text"] += 1
+        elif not isinstance(labels, list) or not (labels or "rater" in item):  # who labelled it is told by ours alone
+            left_out["no label"] += 1
+        elif not all(isinstance(one, str) for one in labels):
+            left_out["spans (sequence labelling), no labels of the whole text"] += 1
+        else:
+            rater = item.get("rater")
+            answers.append(
+                Said(found, tuple(labels), rater if isinstance(rater, str) else "", str(item.get("time") or ""))
+            )
+    return Imported(format="doccano", answers=tuple(answers), left_out=dict(left_out))
 
 
 def _studio(items: Sequence[dict[str, Any]], path: Path, text: str, label: str) -> Imported:
@@ -260,7 +275,7 @@ def _studio(items: Sequence[dict[str, Any]], path: Path, text: str, label: str) 
         for item in items
         for annotation in item.get("annotations") or ()
         for result in (annotation.get("result") or () if isinstance(annotation, dict) else ())
-        if isinstance(result, dict) and _choices(result)
+        if isinstance(result, dict) and _choices(result) is not None
     }
     if len(controls) > 1 and label not in controls:
         raise DataError(
@@ -282,13 +297,15 @@ def _studio(items: Sequence[dict[str, Any]], path: Path, text: str, label: str) 
                 continue
             results = [one for one in annotation.get("result") or () if isinstance(one, dict)]
             choices = [
-                one for one in results if _choices(one) and (len(controls) == 1 or one.get("from_name") == label)
+                one
+                for one in results
+                if _choices(one) is not None and (len(controls) == 1 or one.get("from_name") == label)
             ]
             if not choices:
                 kinds = sorted({str(one.get("type")) for one in results})
                 left_out[f"no choices but {', '.join(kinds)}" if kinds else "no choices"] += 1
                 continue
-            names = tuple(dict.fromkeys(str(name) for one in choices for name in _choices(one)))
+            names = tuple(dict.fromkeys(str(name) for one in choices for name in _choices(one) or ()))
             # The rater is ours as it was written, else the number of the user: names and addresses are not read.
             meta, by = choices[0].get("meta"), annotation.get("completed_by")
             number = by.get("id") if isinstance(by, dict) else by
@@ -300,26 +317,7 @@ def _studio(items: Sequence[dict[str, Any]], path: Path, text: str, label: str) 
     return Imported(format="label-studio", answers=tuple(answers), left_out=dict(left_out))
 
 
-def _choices(result: dict[str, Any]) -> list[Any]:
+def _choices(result: dict[str, Any]) -> list[Any] | None:
     value = result.get("value")
     found = value.get("choices") if isinstance(value, dict) else None
-    return found if isinstance(found, list) else []
-
-
-def _doccano(items: Sequence[dict[str, Any]]) -> Imported:
-    left_out: Counter[str] = Counter()
-    answers: list[Said] = []
-    for item in items:
-        found, labels = item.get("text", item.get("data")), item.get("label", item.get("labels"))
-        if not isinstance(found, str) or not found.strip():
-            left_out["no text"] += 1
-        elif not isinstance(labels, list) or not labels:
-            left_out["no label"] += 1
-        elif not all(isinstance(one, str) for one in labels):
-            left_out["spans (sequence labelling), no labels of the whole text"] += 1
-        else:
-            rater = item.get("rater")
-            answers.append(
-                Said(found, tuple(labels), rater if isinstance(rater, str) else "", str(item.get("time") or ""))
-            )
-    return Imported(format="doccano", answers=tuple(answers), left_out=dict(left_out))
+    return found if isinstance(found, list) else None

@@ -226,26 +226,23 @@ class Learner(threading.Thread):
 
         Texts that are merely unlike each other are no better start than random ones (docs/labelling.md).
         """
-        if self._names:
+        if self._names and len(open_):
             some = open_[: 4 * _FIRST]
-            order = some[evenly(self._guess([int(place) for place in some]), _CHOSEN, self._rng)]
+            unknown = [int(place) for place in some if int(place) not in self._guesses]
+            for start in range(0, len(unknown), _BLOCK):
+                block = unknown[start : start + _BLOCK]
+                found = self._classifier([self._session.texts[place] for place in block])
+                for place, answer in zip(block, found, strict=True):
+                    probs = [answer.tasks[task].probabilities[label] for task, label in self._names.values()]
+                    self._guesses[place] = np.array(probs)
+            guesses = np.stack([self._guesses[int(place)] for place in some])
+            order = some[evenly(guesses, _CHOSEN, self._rng)]
             return Plan(order=tuple(map(int, order)), how="names")
         if self._method != "spread":
             return Plan()
         known = self._vectors[lessons.places]
         order = open_[spread(self._vectors[open_], _CHOSEN, self._rng, known=known)]
         return Plan(order=tuple(map(int, order)), how="diverse")
-
-    def _guess(self, places: Sequence[int]) -> npt.NDArray[np.float64]:
-        """Return what the classifier makes of texts for the labels that it knows by name, `[places, names]`."""
-        unknown = [place for place in places if place not in self._guesses]
-        for start in range(0, len(unknown), _BLOCK):
-            block = unknown[start : start + _BLOCK]
-            found = self._classifier([self._session.texts[place] for place in block])
-            for place, answer in zip(block, found, strict=True):
-                probs = [answer.tasks[task].probabilities[label] for task, label in self._names.values()]
-                self._guesses[place] = np.array(probs)
-        return np.stack([self._guesses[place] for place in places])
 
 
 def doubted(truth: npt.NDArray[np.bool_], found: npt.NDArray[np.float64], *, several: bool) -> npt.NDArray[np.int64]:

@@ -310,9 +310,6 @@ class Session:
                 self._shown[rater] = shown
             return self._shown[rater]
 
-    def _shared(self, place: int) -> bool:
-        return int(self.key(place)[:8], 16) < self.options.overlap * 2**32
-
     def _next(self, rater: str) -> Shown | None:
         state, turn = self._state, self._state.turns[rater]
         away = {shown.place for other, shown in self._shown.items() if other != rater}
@@ -324,7 +321,7 @@ class Session:
             and place < self.askable
             and place not in skipped
             and place not in state.settled
-            and self._shared(place)
+            and int(self.key(place)[:8], 16) < self.options.overlap * 2**32
             and any(answer.how != "import" for answer in said.values())
         ]
 
