@@ -60,6 +60,9 @@ def test_thresholds_are_told_and_kept(make_corpus: Callable[..., Corpus], tiny: 
     assert fitted is not None
     manifest = fitted.bundle.manifest
     report = manifest.tuning_report()
+    counts = manifest.answers[manifest.tasks[0].name]
+    assert counts.rows
+    assert counts.data.endswith(", validation")
     assert report is not None
     assert report.thresholds is not None
     assert report.thresholds.metric == "weighted_f1"
