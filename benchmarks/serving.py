@@ -132,6 +132,14 @@ class Server:
         found["processor_ms"] = spent * 1000 / max(1, found["requests"])
         return found
 
+    def rest(self) -> None:
+        """Wait until it has done what was begun, also for clients that are gone; a minute at most."""
+        for _ in range(60):
+            spent = self.processor_seconds
+            time.sleep(1)
+            if self.processor_seconds - spent < 0.1:
+                return
+
     @property
     def processor_seconds(self) -> float:
         """Seconds that processors have spent on it and its children."""
@@ -259,7 +267,7 @@ def measure(bodies: Path, folder: Path, arguments: argparse.Namespace) -> dict[s
                     found = server.wrk(bodies, clients, arguments.seconds)
                     cells[server.name].setdefault(str(clients), []).append(found)
                     print(server.name, clients, found, file=sys.stderr, flush=True)
-                    time.sleep(1)  # for what was begun
+                    server.rest()
                     server.signal(signal.SIGSTOP)
     finally:
         for server in servers:
