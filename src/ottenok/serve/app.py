@@ -145,7 +145,13 @@ class Service:
         self.metrics.came(len(texts))
         longest = max(map(len, texts), default=0)
         try:
-            self._check_size(len(texts), longest)
+            if len(texts) > self.settings.max_texts:
+                raise Refused(f"batch size {len(texts)} > maximum allowed batch size {self.settings.max_texts}")
+            if longest > self.settings.max_text:
+                raise Refused(
+                    f"A text of {longest:,} characters is longer than the {self.settings.max_text:,} that are allowed.",
+                    status=413,
+                )
             gone = request.scope.get("ottenok.gone")
             job = await self.engine.answer(
                 Job(model=model, texts=texts, timeout=self.settings.timeout, gone=gone, **options)
@@ -159,16 +165,6 @@ class Service:
             model=model.name, texts=len(texts), tokens=job.tokens, windows=job.windows, queue_ms=_ms(job.waiting)
         )
         return job
-
-    def _check_size(self, texts: int, longest: int) -> None:
-        """Refuse too many texts, or a too long one."""
-        if texts > self.settings.max_texts:
-            raise Refused(f"batch size {texts} > maximum allowed batch size {self.settings.max_texts}")
-        if longest > self.settings.max_text:
-            raise Refused(
-                f"A text of {longest:,} characters is longer than the {self.settings.max_text:,} that are allowed.",
-                status=413,
-            )
 
     # ---- text-embeddings-inference ----
 

@@ -155,19 +155,15 @@ class Metrics:
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         for metric in registry.collect():
             yield metric
-            if metric.name == "ottenok_stage_seconds":
-                yield from _of_all_models(metric)
-
-
-def _of_all_models(stages: Metric) -> Iterator[Metric]:
-    """Yield the histograms of stages as text-embeddings-inference has them, once for requests and once for texts."""
-    sums: dict[str, dict[tuple[str, str], float]] = defaultdict(lambda: defaultdict(float))
-    for sample in stages.samples:
-        end = sample.name.removeprefix(stages.name)
-        sums[sample.labels["stage"]][end, sample.labels.get("le", "")] += sample.value
-    for kind, whose in (("request", "a request"), ("predict", "a text's request")):
-        for stage, (name, text) in _STAGES.items():
-            found = Metric(f"te_{kind}{name}_duration", f"Seconds of {whose}: {text}.", "histogram")
-            for (end, most), value in sums[stage].items():
-                found.add_sample(found.name + end, {"le": most} if most else {}, value)
-            yield found
+            if metric.name != "ottenok_stage_seconds":
+                continue
+            sums: dict[str, dict[tuple[str, str], float]] = defaultdict(lambda: defaultdict(float))
+            for sample in metric.samples:
+                end = sample.name.removeprefix(metric.name)
+                sums[sample.labels["stage"]][end, sample.labels.get("le", "")] += sample.value
+            for kind, whose in (("request", "a request"), ("predict", "a text's request")):
+                for stage, (name, text) in _STAGES.items():
+                    found = Metric(f"te_{kind}{name}_duration", f"Seconds of {whose}: {text}.", "histogram")
+                    for (end, most), value in sums[stage].items():
+                        found.add_sample(found.name + end, {"le": most} if most else {}, value)
+                    yield found
