@@ -64,6 +64,12 @@ class _Bar(tqdm):  # type: ignore[misc] # tqdm has no types
         left = time_left(done, total or 0, found["elapsed"])
         return {**found, "count": count, "speed": _rate(speed, unit) if done else "", "left": left}
 
+    def close(self) -> None:
+        """Go, after having shown how far it came: short work ends before it is drawn again."""
+        if not self.disable:
+            self.refresh()
+        super().close()
+
 
 # tqdm's own lock is also one between processes, which nobody needs here.
 _Bar.set_lock(threading.RLock())

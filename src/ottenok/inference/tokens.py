@@ -215,9 +215,9 @@ class Tokeniser:
             held += len(part)
             if wanted is not None and held >= wanted and not self._read_end:
                 break
-        if self._read_end and first and held < self._size:
+        if first and held <= self._size:
             # The last slice holds hardly anything that the tokenizer keeps.
-            parts = list(self._pieces(text, 0))
+            first, parts = 0, list(self._pieces(text, 0))
         tokens = np.concatenate(parts) if parts else np.empty(0, dtype=np.int32)
         if self._read_end:
             truncated, starts = first > 0 or len(tokens) > self._size, [max(0, len(tokens) - self._size)]
