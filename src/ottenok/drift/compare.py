@@ -24,7 +24,7 @@ from ottenok.drift.statistics import (
     total_variation,
     vector_test,
 )
-from ottenok.drift.texts import Texts
+from ottenok.drift.texts import MOST_WINDOWS, Texts
 from ottenok.inference.api import load
 from ottenok.inference.classifier import Classifier
 from ottenok.tables.options import TableOptions
@@ -248,7 +248,11 @@ def find_drift(  # noqa: PLR0913 - an option each
             None if one is not None else Texts(source, text=text, table=table).sample(rows, progress, seed=seed)
             for source, one in zip((reference, new), counted, strict=True)
         ]
-        classifier = model if isinstance(model, Classifier) else load(model, cache=cache, progress=progress)
+        classifier = (
+            model
+            if isinstance(model, Classifier)
+            else load(model, max_windows=MOST_WINDOWS, cache=cache, progress=progress)
+        )
         facts = classifier.manifest.answers
         answers = {task.name: facts[task.name] for task in classifier.tasks if task.name in facts}
         vectors = _VECTORS if all(samples) else 0

@@ -11,7 +11,7 @@ import numpy as np
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.progress import SILENT
 from ottenok.core.suggest import suggest
-from ottenok.drift.texts import Texts
+from ottenok.drift.texts import MOST_WINDOWS, Texts
 from ottenok.inference.api import load
 from ottenok.inference.classifier import Classifier
 from ottenok.studies.rows import Columns, row_probabilities, task_rows
@@ -254,7 +254,11 @@ def true_shares(  # noqa: PLR0913 - an option each
     if validation is not None and like:
         raise ConfigError("labelled texts are given, and sets of the model's own are named too", key="like")
     texts = Texts(data, text=text, by=by, table=table)
-    classifier = model if isinstance(model, Classifier) else load(model, cache=places.cache, progress=progress)
+    classifier = (
+        model
+        if isinstance(model, Classifier)
+        else load(model, max_windows=MOST_WINDOWS, cache=places.cache, progress=progress)
+    )
     chosen = [find_task(classifier.tasks, name) for name in tasks] or list(classifier.tasks)
     known_counts = classifier.manifest.answers
     facts = {task.name: known_counts[task.name] for task in chosen if task.name in known_counts}

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
     from ottenok.core.progress import Progress
 
-__all__ = ["SPANS", "Sample", "Texts", "TextsFrom"]
+__all__ = ["MOST_WINDOWS", "SPANS", "Sample", "Texts", "TextsFrom"]
+
+# Windows that are read of a text, some thousand words: one huge text must not hold up what is asked of thousands.
+MOST_WINDOWS = 8
 
 # What a date may be cut to, behind the name of a column.
 SPANS = ("year", "quarter", "month", "week", "day")
