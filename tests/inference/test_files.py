@@ -78,12 +78,12 @@ def test_bad_rows_are_listed_and_left_out(tmp_path: Path) -> None:
     assert report.rejects == tmp_path / "out.csv.rejects.jsonl"
     rejects = [json.loads(line) for line in report.rejects.read_text().splitlines()]
     assert [(reject["row"], reject["reason"]) for reject in rejects] == [
-        (2, "1 fields instead of 2"),
+        (2, "1 field instead of 2"),
         (3, "empty text"),
         (4, "unclosed quote"),
         (6, "empty text"),
     ]
-    assert report.rejected == {"empty text": 2, "1 fields instead of 2": 1, "unclosed quote": 1}
+    assert report.rejected == {"empty text": 2, "1 field instead of 2": 1, "unclosed quote": 1}
     assert report.rows == 3
 
 

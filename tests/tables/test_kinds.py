@@ -226,6 +226,16 @@ def test_a_header_further_down_is_shown(tmp_path: Path, head: str) -> None:
         look(path)
 
 
+def test_apostrophes_are_quotes_where_every_row_has_them(tmp_path: Path) -> None:
+    """As some databases write them; in a few rows they are letters, and what is quoted as a whole is told."""
+    quoted = "text,label\n" + "".join(f"'{text}',{label}\n" for text, label in ROWS)
+    assert rows(write(tmp_path / "a.csv", quoted)) == list(ROWS)
+    assert rows(write(tmp_path / "b.csv", table() + "'n' и 'd',positive\n"))[4] == ("'n' и 'd'", "positive")
+    whole = "".join(f'"{line.replace(chr(34), chr(34) * 2)}"\n' for line in table().splitlines())
+    with pytest.raises(DataError, match="as one cell"):
+        look(write(tmp_path / "c.csv", whole))
+
+
 @pytest.mark.parametrize("mark", "^~:")
 def test_an_unknown_delimiter_is_asked_for(tmp_path: Path, mark: str) -> None:
     """And works when it is named."""
@@ -328,6 +338,9 @@ def test_packed_files_are_read_and_bombs_refused(tmp_path: Path, suffix: str, pa
     """By their first bytes, whatever their name; what grows past all measure is refused with the option's name."""
     assert rows(write(tmp_path / f"a.csv{suffix}", pack(table().encode()))) == list(ROWS)
     assert rows(write(tmp_path / "plain.csv", pack(table().encode()))) == list(ROWS)
+    assert rows(write(tmp_path / f"unpacked.csv{suffix}", table())) == list(ROWS)
+    with pytest.raises(DataError, match="more than once"):
+        look(write(tmp_path / f"twice.csv{suffix}{suffix}", pack(pack(table().encode()))))
     with pytest.raises(DataError, match="--max-expansion"):
         look(write(tmp_path / f"b.csv{suffix}", pack(b"text,label\n" + b"a" * 80_000_000)))
     with pytest.raises(DataError):
@@ -527,9 +540,27 @@ def test_parquet_of_any_encoding_is_read(tmp_path: Path, encoding: str) -> None:
 
 
 def test_a_field_of_a_struct_is_a_column(tmp_path: Path) -> None:
-    """By its path, as in JSON."""
+    """By its path, as in JSON, or by its name alone if that says which."""
     pq.write_table(pa.Table.from_pylist(_NESTED), tmp_path / "a.parquet")
-    assert rows(tmp_path / "a.parquet", text="review.text") == list(ROWS)
+    assert rows(tmp_path / "a.parquet", text="review.text") == rows(tmp_path / "a.parquet", text="text") == list(ROWS)
+    twice = pa.Table.from_pylist([{**item, "answer": item["review"]} for item in _NESTED])
+    pq.write_table(twice, tmp_path / "b.parquet")
+    with pytest.raises(DataError, match="'review.text', 'answer.text'"):
+        rows(tmp_path / "b.parquet", text="text")
+
+
+def test_views_are_plain_strings(tmp_path: Path) -> None:
+    """However deep they are: few of Arrow's functions know them."""
+    view, words = pa.string_view(), ["x", "y", None, "z"]
+    deep = [None if word is None else {"a": [word], "b": [(word, word)]} for word in words]
+    kinds = {"s": view, "b": pa.binary_view(), "l": pa.large_list(pa.list_(view, 1))}
+    columns = [pa.array(words, view), pa.array([b"x"] * 4, pa.binary_view()), pa.array([[["x"]]] * 4, kinds["l"])]
+    nested = pa.array(deep, pa.struct([("a", pa.list_(view)), ("b", pa.map_(pa.string(), view))]))
+    made = {"text": list(TEXTS), **dict(zip(kinds, columns, strict=True)), "d": nested}
+    pq.write_table(pa.table(made), tmp_path / "a.parquet")
+    block = next(open_table(tmp_path / "a.parquet").blocks(raw=True))
+    assert block.raw.take([1, 3]).column("d").to_pylist() == [deep[1], deep[3]]
+    assert block.cells[1] == words
 
 
 def test_parquet_that_explodes_is_refused(tmp_path: Path) -> None:
@@ -577,7 +608,7 @@ def test_the_sheet_with_the_columns_is_read(tmp_path: Path) -> None:
     assert rows(path) == list(ROWS)
     assert "'Данные'" in look(path)[1][0]
     assert rows(path, reader={"sheet": "Данные"}) == rows(path, reader={"sheet": "2"}) == list(ROWS)
-    with pytest.raises(DataError, match="'Отчёт'"):
+    with pytest.raises(DataError, match="'Отчёт'(?s:.)*--sheet 'Данные'$"):
         look(path, reader={"sheet": "1"})
     with pytest.raises(DataError, match="the sheets are: 1 'Обложка', 2 'Данные'"):
         look(path, reader={"sheet": "3"})

@@ -156,7 +156,7 @@ def test_quotes_can_be_switched_off(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("один", "1 fields instead of 2"),
+        ("один", "1 field instead of 2"),
         ("один,два,три", "3 fields instead of 2"),
         ("  ,pos", "empty text"),
         ("текст, ", "missing label"),

@@ -45,6 +45,7 @@ _MAX_LINES = 10_000
 _MOST_AGAIN = 10
 _SEP_LINE = re.compile(r'^"?sep=(.)"?\s*$', re.IGNORECASE)
 _ESCAPES = re.compile(r'(\\+)"')
+_APOSTROPHES = re.compile(r"(?:^|[,;\t|])'(?:[^']|'')*'\s*(?:[,;\t|]|$)")
 _ROW_NAME = re.compile(r"[\w.-]+")
 
 
@@ -141,7 +142,8 @@ def split_rows(
                 if len(fields) == width or (width is None and fields):
                     yield fields
                 elif fields:
-                    broken = Broken(reason=f"{len(fields)} fields instead of {width}", lines=tuple(lines.held))
+                    found = f"{len(fields)} field{'s' if len(fields) > 1 else ''} instead of {width}"
+                    broken = Broken(reason=found, lines=tuple(lines.held))
                     yield _mended(broken, lines, dialect, width) if mend else broken
                 lines.held.clear()
         except (csv.Error, _EndlessRecordError) as error:
@@ -257,6 +259,8 @@ class DelimitedTable(Table):
                 if len(names) > 1 and any(fold_name(name) == fold_name(column) for name in names):
                     return f"Line {place + 1} has this name: --skip-rows {place}"
         if len(self.columns) == 1 and column in self.columns[0]:
+            if sample[0].startswith(_QUOTE) and any(mark in self.columns[0] for mark in _DELIMITERS):
+                return "Each row stands in quotes as a whole, as one cell: take the outer quotes off and save it again."
             return "Name the --delimiter."
         return ""
 
@@ -388,8 +392,12 @@ def _best_dialect(
 
     The wanted columns in the header decide first, then the share of records that have the header's number of fields,
     then the number of fields. Quotes have their meaning unless they break more records than they enclose fields.
+    Apostrophes are quotes where nearly every line has a field between two.
     """
     quotes = (_QUOTE, "") if options.quote is None else (options.quote,)
+    rows = lines[1:]
+    if options.quote is None and len(rows) > 1 and sum(map(bool, map(_APOSTROPHES.search, rows))) >= 0.9 * len(rows):
+        quotes = ("'", *quotes)
     escapes = (False, True) if options.escape is None else (options.escape,)
     if not any('\\"' in line for line in lines):
         escapes = (bool(options.escape),)
@@ -427,7 +435,8 @@ def _divide(lines: Sequence[str], dialect: Dialect) -> tuple[list[list[str]], in
         for fields in split_rows(source, dialect, width=None, hopeless=DataError("")):
             records.append([] if isinstance(fields, Broken) else fields)
             raw = "".join(source.held)
-            quoted += bool(records[-1]) and (raw.startswith(_QUOTE) or dialect.delimiter + _QUOTE in raw)
+            mark = dialect.quote or _QUOTE
+            quoted += bool(records[-1]) and (raw.startswith(mark) or dialect.delimiter + mark in raw)
             if len(records) == _RECORDS:
                 break
     except DataError:

@@ -39,6 +39,7 @@ _SPACE = re.compile(r"\s*")
 # Where the object after a faulty one may begin, or its array end.
 _NEXT = re.compile(r"\}\s*,?\s*(?=\{)|\}\s*,?\s*(?=\])")
 _FAR = 1 << 20
+_NO_OBJECT = "not a JSON object"
 _HINT = "Fetch the file again, or mend it; if it has one object per line, say --input-format jsonl."
 
 # A parsed object and its line, or the reason why there is none, and its line.
@@ -90,7 +91,8 @@ class _Objects(Table):
         self._results = list(dict.fromkeys(str(result["from_name"]) for result in results if "from_name" in result))
         if head and not self.columns:
             reason = next((item for item, _line in head if isinstance(item, str)), "the objects are empty")
-            raise DataError(f"none of the first {len(head)} records can be used: {reason}", hint=_HINT, file=self.file)
+            hint = 'Each row has to be an object with keys, as {"text": "…"}.' if reason == _NO_OBJECT else _HINT
+            raise DataError(f"none of the first {len(head)} records can be used: {reason}", hint=hint, file=self.file)
 
     def _head(self) -> list[_Item]:
         found: list[_Item] = []
@@ -168,7 +170,7 @@ class JsonLinesTable(_Objects):
                 except (ValueError, RecursionError):
                     yield "bad JSON", stripped
                     continue
-                yield (value if isinstance(value, dict) else "not a JSON object"), stripped
+                yield (value if isinstance(value, dict) else _NO_OBJECT), stripped
 
 
 class JsonTable(_Objects):
@@ -223,7 +225,7 @@ class JsonTable(_Objects):
         # Objects one after the other, each over several lines.
         while reader.peek() == "{":
             value = reader.value(self._options.max_record)
-            yield value if isinstance(value, dict) else "not a JSON object", ""
+            yield value if isinstance(value, dict) else _NO_OBJECT, ""
 
     def _tell_others(self, chosen: str, others: Sequence[str]) -> None:
         if others and self._wanted:
@@ -340,7 +342,7 @@ class _Reader:
             elif isinstance(value, _Faulty):
                 yield "bad JSON", value
             else:
-                yield "not a JSON object", str(value)[:1000]
+                yield _NO_OBJECT, str(value)[:1000]
         self._at += 1
 
     def members(self) -> Iterator[tuple[str, Iterator[_Item] | None]]:

@@ -33,7 +33,7 @@ class ParquetTable(Table):
     """A Parquet file, whatever its codec, types and writer; needs the extra `parquet`.
 
     Attributes:
-        schema: Its Arrow schema.
+        schema: Its Arrow schema, without views, which few of Arrow's functions know.
         codec: How its first column is packed, as `pyarrow.parquet.write_table` names it.
     """
 
@@ -46,7 +46,7 @@ class ParquetTable(Table):
         # Places of columns within structs: the struct's place, the path in it, the type there.
         self._inner: dict[int, tuple[int, list[str], pa.DataType]] = {}
         with self._opened() as parquet:
-            self.schema: pa.Schema = parquet.schema_arrow
+            self.schema: pa.Schema = _without_views(parquet.schema_arrow)
             self.columns = [unicodedata.normalize("NFC", name.strip()) for name in self.schema.names]
             self.refuse_doubles()
             metadata = parquet.metadata
@@ -87,8 +87,22 @@ class ParquetTable(Table):
             ) from error
 
     def find(self, column: str | int) -> int:
-        """Return the place of a column, also of one within a struct, as `review.text`."""
+        """Return the place of a column, also of one within a struct, as `review.text`, or `text` if no other ends so."""
         name = str(column)
+        if name not in self.columns and not isinstance(column, int):
+            paths = [path for field in self.schema for path in _paths(field)]
+            ends = [path for path in paths if path.endswith(f".{name}")]
+            if len(ends) == 1:
+                note = f"The column {name!r} is taken from {ends[0]!r}."
+                self.notes += [] if note in self.notes else [note]
+                column = name = ends[0]
+            elif ends:
+                raise DataError(
+                    f"there are {len(ends)} columns called {name!r}: {', '.join(map(repr, ends[:50]))}",
+                    hint="Name one by its path.",
+                    file=self.file,
+                    key=name,
+                )
         if name not in self.columns and "." in name:
             base, *path = name.split(".")
             kind = self.schema.field(self.columns.index(base)).type if base in self.columns else None
@@ -162,8 +176,7 @@ class ParquetTable(Table):
             column, kind = batch.column(name), self.schema.field(name).type
             if pa.types.is_dictionary(column.type) and not pa.types.is_dictionary(kind):
                 column = column.dictionary_decode()
-                column = column if column.type == kind else column.cast(kind)
-            columns.append(column)
+            columns.append(column if column.type == kind else column.cast(kind))
         return pa.RecordBatch.from_arrays(columns, schema=pa.schema([self.schema.field(n) for n in batch.schema.names]))
 
     def _values(self, column: pa.Array, place: int) -> list[Any]:
@@ -172,8 +185,6 @@ class ParquetTable(Table):
 
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
-        if pa.types.is_string_view(column.type):
-            column = column.cast(pa.large_string())
         try:
             values = list(column.to_pylist())
         except UnicodeDecodeError:
@@ -201,10 +212,46 @@ def _is_text(kind: pa.DataType) -> bool:
     return any(
         test(kind)
         for test in (
-            types.is_string, types.is_large_string, types.is_string_view, types.is_binary, types.is_large_binary,
-            types.is_binary_view, types.is_null,
+            types.is_string, types.is_large_string, types.is_binary, types.is_large_binary, types.is_null,
         )
     )  # fmt: skip
+
+
+def _without_views(schema: pa.Schema) -> pa.Schema:
+    """Return a schema with plain strings and bytes for those that are views, however deep."""
+    import pyarrow as pa
+
+    types = pa.types
+
+    def plain(field: pa.Field) -> pa.Field:
+        kind = field.type
+        if types.is_string_view(kind):
+            kind = pa.large_string()
+        elif types.is_binary_view(kind):
+            kind = pa.large_binary()
+        elif types.is_struct(kind):
+            kind = pa.struct([plain(kind.field(place)) for place in range(kind.num_fields)])
+        elif types.is_map(kind):
+            kind = pa.map_(plain(kind.key_field), plain(kind.item_field), keys_sorted=kind.keys_sorted)
+        elif types.is_fixed_size_list(kind):
+            kind = pa.list_(plain(kind.value_field), kind.list_size)
+        elif types.is_list(kind):
+            kind = pa.list_(plain(kind.value_field))
+        elif types.is_large_list(kind):
+            kind = pa.large_list(plain(kind.value_field))
+        return field.with_type(kind)
+
+    return pa.schema([plain(field) for field in schema], metadata=schema.metadata)
+
+
+def _paths(field: pa.Field) -> list[str]:
+    """Return the path of a column and those of what is within it, if it is a struct."""
+    import pyarrow as pa
+
+    inner = (
+        [field.type.field(place) for place in range(field.type.num_fields)] if pa.types.is_struct(field.type) else []
+    )
+    return [field.name, *(f"{field.name}.{path}" for part in inner for path in _paths(part))]
 
 
 def _size(batch: pa.RecordBatch) -> int:

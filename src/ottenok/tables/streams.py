@@ -94,7 +94,8 @@ class Source:
             self.size = stream.tell()
         self.packing = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
         stem, dot, ending = name.lower().rpartition(".")
-        if self.packing is not None and dot + ending in PACKED:
+        # Browsers and tools that unpack what they fetch leave the ending of the packed file.
+        if dot + ending in PACKED and (self.packing is not None or ending != "zip"):
             name = stem
         packed = member is not None or ending == "zip"
         if head.startswith(_ZIP) and not packed and ending not in {"xlsx", "xlsm"}:

@@ -331,6 +331,8 @@ def _format(source: Source) -> str:
         lines = looks_like_lines(text)
         if lines is not None:
             return "jsonl" if lines else "json"
+    if suffix in PACKED:
+        raise DataError("the file is packed more than once", hint="Unpack it first.", file=source.file)
     if named is None and suffix and source.name != suffix:
         known = f"Known kinds: {', '.join(SUFFIXES)}, packed or not. Name another file's kind with --input-format."
         raise DataError(f"the kind of file {suffix!r} is not known", hint=known, file=source.file, key="format")

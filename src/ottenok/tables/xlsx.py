@@ -160,13 +160,19 @@ class XlsxTable(Table):
         return next((row for row in rows if any(cell not in {None, ""} for cell in row)), None)
 
     def _advice(self, column: str) -> str:
-        """Say which later row has a name that the header has not."""
+        """Say which later row, of this sheet or another, has a name that the header has not."""
         with self._book() as book:
-            page = book[self._title]
-            page.reset_dimensions()
-            for place, cells in enumerate(islice(page.iter_rows(values_only=True, max_col=_MOST_COLUMNS), 50)):
-                if any(fold_name(name) == fold_name(column) for name in names_of(cells)):
-                    return f"Row {place + 1} has this name: --skip-rows {place}"
+            for title in sorted((page.title for page in book.worksheets), key=lambda title: title != self._title):
+                page = book[title]
+                if not hasattr(page, "iter_rows"):
+                    continue
+                page.reset_dimensions()
+                for place, cells in enumerate(islice(page.iter_rows(values_only=True, max_col=_MOST_COLUMNS), 50)):
+                    if any(fold_name(name) == fold_name(column) for name in names_of(cells)):
+                        if title == self._title:
+                            return f"Row {place + 1} has this name: --skip-rows {place}"
+                        skipped = f" --skip-rows {place}" if place else ""
+                        return f"Row {place + 1} of the sheet {title!r} has this name: --sheet {title!r}{skipped}"
         return ""
 
     def _rows(self, places: Sequence[int], *, raw: bool) -> Iterator[Row | Rejected]:  # noqa: ARG002
