@@ -545,7 +545,7 @@ def test_a_field_of_a_struct_is_a_column(tmp_path: Path) -> None:
     assert rows(tmp_path / "a.parquet", text="review.text") == rows(tmp_path / "a.parquet", text="text") == list(ROWS)
     twice = pa.Table.from_pylist([{**item, "answer": item["review"]} for item in _NESTED])
     pq.write_table(twice, tmp_path / "b.parquet")
-    with pytest.raises(DataError, match="'review.text', 'answer.text'"):
+    with pytest.raises(DataError, match=r"'review\.text', 'answer\.text'"):
         rows(tmp_path / "b.parquet", text="text")
 
 
@@ -608,7 +608,7 @@ def test_the_sheet_with_the_columns_is_read(tmp_path: Path) -> None:
     assert rows(path) == list(ROWS)
     assert "'Данные'" in look(path)[1][0]
     assert rows(path, reader={"sheet": "Данные"}) == rows(path, reader={"sheet": "2"}) == list(ROWS)
-    with pytest.raises(DataError, match="'Отчёт'(?s:.)*--sheet 'Данные'$"):
+    with pytest.raises(DataError, match=r"'Отчёт'(?s:.)*--sheet 'Данные'$"):
         look(path, reader={"sheet": "1"})
     with pytest.raises(DataError, match="the sheets are: 1 'Обложка', 2 'Данные'"):
         look(path, reader={"sheet": "3"})

@@ -87,7 +87,7 @@ class ParquetTable(Table):
             ) from error
 
     def find(self, column: str | int) -> int:
-        """Return the place of a column, also of one within a struct, as `review.text`, or `text` if no other ends so."""
+        """Return the place of a column, also of one within a struct: `review.text`, or `text` if no other ends so."""
         name = str(column)
         if name not in self.columns and not isinstance(column, int):
             paths = [path for field in self.schema for path in _paths(field)]
