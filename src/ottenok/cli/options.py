@@ -5,7 +5,6 @@ A decorator adds one or more options to a command; groups of options reach the c
 
 from __future__ import annotations
 
-import difflib
 import re
 from functools import wraps
 from pathlib import Path
@@ -284,6 +283,8 @@ def recipe_keys(arguments: Sequence[str], *, top: Collection[str]) -> dict[str, 
         UsageError: An argument is neither an option of the command nor a key; the nearest option is named.
         ConfigError: A key has no value.
     """
+    import difflib
+
     from ottenok.core.config import assignments, override
 
     context = click.get_current_context(silent=True)

@@ -20,8 +20,6 @@ from ottenok.core.errors import BundleError, ConfigError, InputError, ModelError
 from ottenok.core.language import read_language
 from ottenok.core.progress import SILENT
 from ottenok.core.suggest import suggest
-from ottenok.explain.explanation import Explanation
-from ottenok.explain.shares import check_length, word_shares
 from ottenok.inference.familiarity import doubts, knows, measures, unfamiliarity
 from ottenok.inference.prediction import Prediction, TaskAnswer
 from ottenok.inference.tokens import TokenBatch, cut_batches, slices
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from ottenok.core.language import Reading
     from ottenok.core.progress import Progress
     from ottenok.core.schemes import LabelScheme
+    from ottenok.explain.explanation import Explanation
     from ottenok.inference.engine import Backend
     from ottenok.inference.tokens import Tokeniser, Windows
     from ottenok.tasks.task import Task
@@ -419,6 +418,9 @@ class Classifier:
             ModelError: The model can't be run.
             SchemeError: There is no such task or label.
         """
+        from ottenok.explain.explanation import Explanation
+        from ottenok.explain.shares import check_length, word_shares
+
         if not isinstance(text, str):
             raise InputError(f"expected a text, found {type(text).__name__}", hint="One text is explained at a time.")
         check_length(text)

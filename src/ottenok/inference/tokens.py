@@ -309,8 +309,14 @@ def read_tokenizer(file: Path, text: str | None = None) -> Tokenizer:
         # Vocabularies hold special tokens too, and models find them there: each gets a name that no text can have,
         # since a zero never comes through `normalise`. Its number stays. Unigram models always find them.
         if b'"Unigram"' in data:
-            start = data.find(b"[", data.find(b'"added_tokens"'))  # the whole would take long to read
-            added = json.JSONDecoder().raw_decode(data[start:].decode())[0] if start > 0 else []
+            start = data.find(b"[", data.find(b'"added_tokens"'))
+            added = []
+            if start > 0:
+                # The whole would take long to read; these few stand at its beginning.
+                try:
+                    added = json.JSONDecoder().raw_decode(data[start : start + _SLICE].decode(errors="ignore"))[0]
+                except ValueError:
+                    added = json.JSONDecoder().raw_decode(data[start:].decode())[0]
             data = _hidden(data, [token["content"] for token in added if token.get("special")])
         tokenizer = Tokenizer.from_buffer(data)
         tokenizer.encode_special_tokens = True

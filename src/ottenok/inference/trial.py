@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
@@ -62,6 +61,8 @@ def try_folder(folder: Path, cache: Path) -> None:
     Raises:
         OttenokError: What the process raised; or it took too long or too much memory (`ModelError`).
     """
+    import subprocess
+
     marks = [cache / "tried" / key for key in _keys(folder)]
     if all(mark.is_file() for mark in marks):
         return

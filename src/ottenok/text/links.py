@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from typing import TYPE_CHECKING
 
@@ -46,6 +45,8 @@ def unescape(text: str) -> str:
     """
     if "&" not in text:
         return text
+    import html
+
     return _ENTITY.sub(lambda match: html.unescape(match[0]), _AMPERSANDS.sub("&", text))
 
 
