@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -74,28 +76,70 @@ def test_a_planted_shift_is_found(method: str) -> None:
     probs = _noisy(new, draw)
     truth = np.bincount(new, minlength=3) / len(new)
     raw = np.bincount(probs.argmax(axis=1), minlength=3) / len(new)
-    correction = Correction(counts, method=method)
-    point, drawn = correction.label_shares(counts.cells(_SENTIMENT, probs), ["ru"] * 2000, several=False)
+    texts = counts.tally(counts.cells(_SENTIMENT, probs), ["ru"] * 2000)
+    point, drawn = Correction(counts, method=method).label_shares(texts, raw)
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    assert point.sum() == pytest.approx(1)
     assert np.abs(point - truth).sum() < 0.3 * np.abs(raw - truth).sum()
     assert (low <= truth).all()
     assert (truth <= high).all()
 
 
-def test_each_of_several_labels_is_a_question_of_its_own() -> None:
-    """Of labels that come together each is corrected; one that no labelled row has is not known."""
+def _emotions(truth: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """Return probabilities of seven labels, of which the true ones are likelier, and each is taken for the next one."""
+    confused = 0.25 + 0.35 * truth + 0.15 * np.roll(truth, 1, axis=1)
+    return np.clip(confused + draw.normal(0, 0.15, truth.shape), 0.01, 0.99).astype(np.float32)
+
+
+def test_labels_that_come_together_are_corrected_together() -> None:
+    """Whoever picks texts by one label changes which others come with it: sets of labels are told apart by then."""
     draw = np.random.default_rng(1)
-    truth = draw.random((1200, 7)) < 0.3
-    truth[:, 2] = False
-    probs = np.clip(0.25 + 0.4 * truth + draw.normal(0, 0.15, truth.shape), 0.01, 0.99).astype(np.float32)
-    counts = count_answers(_EMOTIONS, probs[:800], truth[:800], languages=["ru"] * 800, data="known")
-    correction = Correction(counts)
-    point, drawn = correction.label_shares(counts.cells(_EMOTIONS, probs[800:]), ["ru"] * 400, several=True)
-    known = [0, 1, 3, 4, 5, 6]
-    assert not correction.knows(2)
-    assert np.isnan(point[2])
-    assert drawn.shape == (400, 7)
-    assert point[known] == pytest.approx(truth[800:, known].mean(axis=0), abs=0.08)
+    kinds = np.array([[1, 0, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 1, 0, 0]], bool)
+    truth = kinds[draw.integers(0, 4, size=1200)]
+    counts = count_answers(_EMOTIONS, _emotions(truth, draw), truth, languages=["ru"] * 1200, data="known")
+    assert counts.fits(_EMOTIONS)
+    assert set(counts.sets) == {(0,), (0, 1), (3,), (4,)}
+    new = kinds[draw.choice(4, p=[0.1, 0.7, 0.1, 0.1], size=1000)]
+    probs = _emotions(new, draw)
+    texts = counts.tally(counts.cells(_EMOTIONS, probs), ["ru"] * 1000)
+    answered = np.full(7, 0.3)
+    found, drawn = Correction(counts).label_shares(texts, answered)
+    known = [0, 1, 3, 4]
+    assert found[known] == pytest.approx(new[:, known].mean(axis=0), abs=0.06)
+    low, high = np.quantile(drawn[:, known], [0.01, 0.99], axis=0)
+    assert ((low <= new[:, known].mean(axis=0)) & (new[:, known].mean(axis=0) <= high)).all()
+    assert np.isnan(drawn[0, [2, 5, 6]]).all()
+    assert (found[[2, 5, 6]] == 0.3).all()
+    apart, _ = Correction(counts, method="bbse").label_shares(texts, answered)
+    assert np.abs(apart - new.mean(axis=0))[known].max() > np.abs(found - new.mean(axis=0))[known].max()
+
+
+def test_counts_without_sets_are_read_as_before() -> None:
+    """Manifests of ottenok before it counted sets have a question for each label, and no other."""
+    draw = np.random.default_rng(3)
+    truth = draw.random((900, 7)) < 0.3
+    counts = count_answers(_EMOTIONS, _emotions(truth, draw), truth, data="known")
+    group = counts.groups[0]
+    old = AnswerCounts(data="old", edges=counts.edges[:7], groups=(replace(group, counts=group.counts[:7]),))
+    assert old.fits(_EMOTIONS)
+    texts = old.tally(old.cells(_EMOTIONS, _emotions(truth, draw)), [""] * 900)
+    found, _ = Correction(old).label_shares(texts, np.full(7, 0.3))
+    assert found == pytest.approx(truth.mean(axis=0), abs=0.06)
+
+
+def test_few_labelled_rows_leave_the_answers() -> None:
+    """What draws can not tell from chance is not corrected: the share lies between the answers and their mean."""
+    draw = np.random.default_rng(4)
+    new = draw.choice(3, p=[0.7, 0.25, 0.05], size=500)
+    probs = _noisy(new, draw)
+    raw = np.bincount(probs.argmax(axis=1), minlength=3) / 500
+    part = []
+    for rows in (15, 3000):
+        known = draw.integers(0, 3, size=rows)
+        counts = count_answers(_SENTIMENT, _noisy(known, draw), np.eye(3, dtype=bool)[known], data="known")
+        found, drawn = Correction(counts).label_shares(counts.tally(counts.cells(_SENTIMENT, probs), [""] * 500), raw)
+        part.append(np.abs(found - raw).sum() / np.abs(drawn.mean(axis=0) - raw).sum())
+    assert 0 <= part[0] < part[1] <= 1
 
 
 def test_where_sources_differ_ranges_are_wider() -> None:
@@ -109,13 +153,13 @@ def test_where_sources_differ_ranges_are_wider() -> None:
     probs = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32)
     truth = np.eye(3, dtype=bool)[known]
     counts = count_answers(_SENTIMENT, probs, truth, sources=sources, languages=["ru"] * 2000, data="known")
-    cells = counts.cells(_SENTIMENT, probs[:500])
+    texts = counts.tally(counts.cells(_SENTIMENT, probs[:500]), ["ru"] * 500)
     reach = []
     for elsewhere in (False, True):
         correction = Correction(counts, elsewhere=elsewhere)
-        _, drawn = correction.label_shares(cells, ["ru"] * 500, several=False)
+        _, drawn = correction.label_shares(texts, np.full(3, 1 / 3))
         reach.append(np.ptp(np.quantile(drawn, [0.025, 0.975], axis=0), axis=0).mean())
-    assert reach[1] > 1.5 * reach[0]
+    assert reach[1] > 1.3 * reach[0]
 
 
 def test_counts_that_do_not_fit_are_told() -> None:

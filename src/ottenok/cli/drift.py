@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ottenok.cli.options import cache_option, complete_files, json_option, out_option, table_options
+from ottenok.cli.options import (
+    cache_option,
+    complete_files,
+    json_option,
+    page_option,
+    probability_option,
+    seed_option,
+    table_options,
+)
 from ottenok.cli.screen import harmless, heading, say, show_table, tell, write_json
 
 if TYPE_CHECKING:
@@ -45,13 +53,7 @@ def _floors(_context: click.Context, _option: click.Parameter, given: tuple[str,
     show_default=True,
     help="Most texts that are measured of each, sampled from all: it bounds time and memory.",
 )
-@click.option(
-    "--alpha",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.05,
-    show_default=True,
-    help="Allowed probability of any false alarm.",
-)
+@probability_option("--alpha", "Allowed probability of any false alarm.", default=0.05)
 @click.option(
     "--floor",
     "floors",
@@ -62,9 +64,9 @@ def _floors(_context: click.Context, _option: click.Parameter, given: tuple[str,
     "confidence, labels or embeddings; repeat it.",
 )
 @click.option("--apart", is_flag=True, help="Two texts of /metrics are of different servers, or of one started anew.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of samples and draws.")
+@seed_option("Seed of samples and draws.")
 @json_option
-@out_option("Write a page (.html) too.")
+@page_option("Write a page (.html) too.")
 @table_options
 @cache_option
 def drift(  # noqa: PLR0913 - click passes each option by name
@@ -92,7 +94,7 @@ def drift(  # noqa: PLR0913 - click passes each option by name
 
     Each is a table, a folder of tables, a built corpus, a glob, or the saved text of a server's /metrics. Compared are
     languages, lengths, unknown pieces, confidence, labels, embeddings and words. There is an alarm where a difference
-    is no chance (permutation tests, together by Holm) and large enough to matter (--floor).
+    is no chance (permutation tests, held together) and large enough to matter (--floor).
 
     Exit codes: 0 no alarm, 3 alarm, 2 something that you can mend.
     """  # noqa: D301 - click reads \b as: keep these lines
@@ -100,8 +102,6 @@ def drift(  # noqa: PLR0913 - click passes each option by name
     from ottenok.core.files import atomic_write_text
     from ottenok.drift.compare import find_drift
 
-    if out is not None and out.suffix.lower() not in {".html", ".htm"}:
-        raise click.UsageError(f"-o writes a page: {harmless(out)} should end in .html")
     found = find_drift(
         reference,
         new,

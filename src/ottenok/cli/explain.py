@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ottenok.cli.options import cache_option, json_option, out_option, task_option
+from ottenok.cli.options import cache_option, json_option, page_option, task_option
 from ottenok.cli.screen import bar, harmless, paint, say, tell, write_json
 from ottenok.cli.standard_input import refuse_file
 
@@ -27,7 +27,7 @@ _LISTED = 10
 @click.option("-m", "--model", help="Folder or hub name of a classifier.  [default: the one that ottenok ships]")
 @task_option
 @click.option("--label", help="Label that is explained.  [default: the answer]")
-@out_option("Write a page (.html) too.")
+@page_option("Write a page (.html) too.")
 @json_option
 @cache_option
 def explain(
@@ -55,8 +55,6 @@ def explain(
     from ottenok.inference.api import load
     from ottenok.tables.encoding import decode_bytes
 
-    if out is not None and out.suffix.lower() not in {".html", ".htm"}:
-        raise click.UsageError(f"-o writes a page: {harmless(out)} should end in .html")
     if text is None or text == "-":
         if sys.stdin is None or sys.stdin.isatty():
             raise click.UsageError('no text is given: ottenok explain "TEXT", or ottenok explain < FILE')

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ottenok.cli.options import cache_option, json_option, table_options
+from ottenok.cli.options import cache_option, json_option, seed_option, table_options
 from ottenok.cli.screen import harmless, say, tell, write_json
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ __all__ = ["label"]
 @click.option("-m", "--model", help="Classifier whose embeddings are learned from.  [default: the one of ottenok]")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the page.  [default: any free one]")
 @click.option("--open", "browse", is_flag=True, help="Open the page in the browser.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random.")
+@seed_option()
 @table_options
 @cache_option
 @json_option

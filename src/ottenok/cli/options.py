@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from ottenok.cli.screen import harmless
 from ottenok.core.errors import ConfigError
 from ottenok.core.home import cache_home
 
@@ -33,9 +34,12 @@ __all__ = [
     "keys_argument",
     "label_map_option",
     "out_option",
+    "page_option",
     "places_options",
+    "probability_option",
     "read_option",
     "recipe_keys",
+    "seed_option",
     "split_option",
     "table_options",
     "task_option",
@@ -132,6 +136,28 @@ def out_option(
     return click.option("-o", "--out", type=kind, required=required, help=text)
 
 
+def _page(_context: click.Context, _option: click.Parameter, given: Path | None) -> Path | None:
+    if given is not None and given.suffix.lower() not in {".html", ".htm"}:
+        raise click.UsageError(f"-o writes a page: {harmless(given)} should end in .html")
+    return given
+
+
+def page_option(text: str) -> Callable[[_Command], _Command]:
+    """`-o`, `--out`: the page that is written, whose name ends in .html."""
+    return click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), callback=_page, help=text)
+
+
+def probability_option(name: str, text: str, *, default: float | None = None) -> Callable[[_Command], _Command]:
+    """An option that is a number between 0 and 1, neither of the two."""
+    kind = click.FloatRange(0, 1, min_open=True, max_open=True)
+    return click.option(name, type=kind, default=default, show_default=default is not None, help=text)
+
+
+def seed_option(text: str = "Seed of everything random.") -> Callable[[_Command], _Command]:
+    """`--seed`: of random numbers."""
+    return click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=text)
+
+
 def cluster_option(command: _Command) -> _Command:
     """`--cluster` and `--workers`: Ray, here or elsewhere."""
     address = click.option(
@@ -187,10 +213,7 @@ def bootstrap_options(command: _Command) -> _Command:
         show_default=True,
         help="Resamples of the bootstrap that intervals rest on; 0 leaves them out.",
     )
-    seed = click.option(
-        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."
-    )
-    return resamples(seed(command))
+    return resamples(seed_option()(command))
 
 
 def _label_map(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:

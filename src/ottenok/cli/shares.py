@@ -11,8 +11,9 @@ from ottenok.cli.options import (
     column_options,
     complete_files,
     json_option,
-    out_option,
+    page_option,
     places_options,
+    seed_option,
     split_option,
     task_option,
 )
@@ -55,9 +56,9 @@ __all__ = ["shares"]
     help="How true shares are found; auto is em with --validation or --like, and else those of the answers.",
 )
 @click.option("--rows", type=click.IntRange(min=1), help="Most texts that are read, sampled from all.  [default: all]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of draws and samples.")
+@seed_option("Seed of draws and samples.")
 @json_option
-@out_option("Write a page (.html) too.")
+@page_option("Write a page (.html) too.")
 @places_options()
 def shares(  # noqa: PLR0913 - click passes each option by name
     file: str,
@@ -92,8 +93,6 @@ def shares(  # noqa: PLR0913 - click passes each option by name
     from ottenok.core.files import atomic_write_text
     from ottenok.drift.shares import true_shares
 
-    if out is not None and out.suffix.lower() not in {".html", ".htm"}:
-        raise click.UsageError(f"-o writes a page: {harmless(out)} should end in .html")
     if file == "-" and sys.stdin is None:
         raise click.UsageError("standard input is closed, and no file is named")
     found = true_shares(

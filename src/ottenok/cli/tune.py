@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import click
 
-from ottenok.cli.options import column_options, json_option, out_option, places_options, split_option, task_option
+from ottenok.cli.options import (
+    column_options,
+    json_option,
+    out_option,
+    places_options,
+    probability_option,
+    split_option,
+    task_option,
+)
 from ottenok.cli.screen import say, tell, write_json
 
 if TYPE_CHECKING:
@@ -36,18 +44,11 @@ __all__ = ["tune"]
 @click.option("--empty", help="What an answer without labels becomes: allow, top, or a label.  [default: as before]")
 @click.option("--exclusive", help="Label that stands alone or goes, such as neutral, or none.  [default: as before]")
 @click.option("--temperature/--no-temperature", default=True, help="Fit the temperature too.")
-@click.option(
+@probability_option(
     "--precision",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Withhold what is too unsure, so that this share of each label's answers is right. Nothing else is fitted.",
+    "Withhold what is too unsure, so that this share of each label's answers is right. Nothing else is fitted.",
 )
-@click.option(
-    "--risk",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.05,
-    show_default=True,
-    help="Allowed probability that the promise of --precision is not kept.",
-)
+@probability_option("--risk", "Allowed probability that the promise of --precision is not kept.", default=0.05)
 @click.option(
     "--unfamiliar",
     type=click.FloatRange(0, 1),

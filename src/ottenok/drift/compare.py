@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -12,35 +12,40 @@ import numpy as np
 from ottenok.core.errors import ConfigError, DataError
 from ottenok.core.progress import SILENT, stage
 from ottenok.core.suggest import suggest
-from ottenok.drift.profile import LabelCounts, Profile, measure_texts, read_scrape, since
+from ottenok.drift.profile import read_profiles
 from ottenok.drift.statistics import (
     ChangedWord,
-    adjusted,
     area,
     changed_words,
+    coded,
+    count_draws,
+    divisions,
     largest_gap,
-    permuted_counts,
+    mean_gap,
+    p_values,
     spread_bins,
+    together,
     total_variation,
-    vector_test,
+    vector_gap,
 )
-from ottenok.drift.texts import MOST_WINDOWS, Texts
-from ottenok.inference.api import load
-from ottenok.inference.classifier import Classifier
 from ottenok.tables.options import TableOptions
 from ottenok.tasks.metrics import Interval
 from ottenok.tasks.shift import Correction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
     from ottenok.core.progress import Progress
+    from ottenok.drift.profile import LabelCounts, Profile
     from ottenok.drift.texts import TextsFrom
+    from ottenok.inference.classifier import Classifier
     from ottenok.tasks.shift import AnswerCounts
 
     Floats = npt.NDArray[np.float64]
+    Mask = npt.NDArray[np.bool_]
     Whole = npt.NDArray[np.int64]
 
 __all__ = ["FLOORS", "Change", "Drift", "LabelChange", "find_drift"]
@@ -55,12 +60,12 @@ FLOORS: Mapping[str, float] = MappingProxyType(
         "unknown": 0.10,
         "unfamiliar": 0.10,
         "confidence": 0.10,
-        "labels": 0.03,
-        "embeddings": 0.60,
+        "labels": 0.02,
+        "embeddings": 0.53,
     }
 )
-# Texts of each side whose embeddings are compared.
-_VECTORS = 2000
+# How much tests of labels count beside the others: a change of them is what most people look for.
+_WEIGHTS: Mapping[str, float] = MappingProxyType({"labels": 3.0})
 # Words that are shown.
 _WORDS = 40
 _EMPTY_TABLE = TableOptions()
@@ -97,12 +102,12 @@ class Change:
         name: `languages`, `length`, ..., or `labels: TASK`.
         kind: The part before the colon.
         title: For people.
-        effect: How much it changed, 0..1: of shares half the sum of their differences, or, of labels that may come
-            together, the largest difference; of numbers the largest difference between the shares of texts up to a
+        effect: How much it changed, 0..1: of shares half the sum of their differences, of labels that of their mean
+            probabilities; of numbers the largest difference between the shares of texts up to a
             number; of embeddings how often a line between old and new texts tells one of each apart, .5 by chance.
         floor: Least effect that is worth an alarm.
         p: By permutation.
-        p_adjusted: For all tests together, by Holm.
+        p_adjusted: For all tests together, by Westfall and Young; a test of labels weighs as much as three others.
         alarm: Whether it is both improbable and large.
         old: What the reference was: shares of categories, or quantiles of numbers.
         new: What the new texts are, likewise.
@@ -229,58 +234,19 @@ def find_drift(  # noqa: PLR0913 - an option each
         raise ConfigError(f"found {rows}, expected a whole number of at least 1", key="rows")
     if permutations < 1 / alpha:
         raise ConfigError(f"{permutations} permutations can't show a probability below {alpha}", key="permutations")
-    counted = [
-        read_scrape(one, model=None if isinstance(model, Classifier | Path) else model) for one in (reference, new)
-    ]
-    notes: list[str] = []
-    answers: dict[str, AnswerCounts] = {}
-    profiles: list[Profile] = []
-    if counted[0] is not None and counted[1] is not None and not apart:
-        later = since(counted[0], counted[1])
-        if later is not None:
-            counted[1] = later
-            notes.append(
-                "The second text goes on counting from the first, so what came between them is compared with what was "
-                "before (--apart: they are of different servers)."
-            )
-    if None in counted:
-        samples = [
-            None if one is not None else Texts(source, text=text, table=table).sample(rows, progress, seed=seed)
-            for source, one in zip((reference, new), counted, strict=True)
-        ]
-        classifier = (
-            model
-            if isinstance(model, Classifier)
-            else load(model, max_windows=MOST_WINDOWS, cache=cache, progress=progress)
-        )
-        facts = classifier.manifest.answers
-        answers = {task.name: facts[task.name] for task in classifier.tasks if task.name in facts}
-        vectors = _VECTORS if all(samples) else 0
-        for sample, one in zip(samples, counted, strict=True):
-            if sample is not None:
-                measured = measure_texts(sample, classifier, answers=answers, vectors=vectors, progress=progress)
-                profiles.append(measured)
-            elif one is not None:
-                profiles.append(one)
-    else:
-        profiles = [one for one in counted if one is not None]
-    notes += [
-        f"Of {profile.name}, {profile.texts:,} of {profile.rows:,} texts were measured."
-        for profile in profiles
-        if profile.rows > profile.texts
-    ]
+    profiles, answers, notes = read_profiles(
+        reference, new, text=text, model=model, rows=rows, apart=apart, seed=seed, table=table, cache=cache,
+        progress=progress,
+    )  # fmt: skip
     with stage(progress, "comparing", total=None, unit="tests"):
-        changes = compare(
-            profiles[0], profiles[1], answers=answers, alpha=alpha, floors=limits, permutations=permutations, seed=seed,
-            progress=progress,
-        )  # fmt: skip
+        changes = compare(*profiles, answers=answers, alpha=alpha, floors=limits, permutations=permutations, seed=seed)
     if not changes:
         raise DataError(
             "the two have nothing in common that could be compared", hint="Both should be of the same model and tasks."
         )
     few = min(profile.texts for profile in profiles)
     if few < 100:
-        notes.append(f"With {few:,} texts on one side only large changes can be told from chance.")
+        notes = [*notes, f"With {few:,} texts on one side only large changes can be told from chance."]
     words: list[ChangedWord] = []
     old_words, new_words = profiles[0].words, profiles[1].words
     if old_words is not None and new_words is not None:
@@ -308,7 +274,6 @@ def compare(
     floors: Mapping[str, float],
     permutations: int,
     seed: int,
-    progress: Progress = SILENT,
 ) -> tuple[Change, ...]:
     """Compare two profiles in everything that both know.
 
@@ -320,32 +285,79 @@ def compare(
         floors: Kind of test to the least effect that is worth an alarm.
         permutations: Draws of each test.
         seed: Of the draws.
-        progress: Hears of tests done.
     """
     generator = np.random.default_rng(seed)
-    found: list[dict[str, Any]] = []
+    tests = [*_text_tests(old, new), *_label_tests(old, new, answers, seed)]
+    if old.embeddings is not None and new.embeddings is not None:
+        (first, before), (second, after) = old.embeddings, new.embeddings
+        gap = vector_gap(np.concatenate([before, after]), np.concatenate([first, second + old.texts]))
+        effect = area(before, after, generator=generator)
+        tests.append(_Test(name="embeddings", title="embeddings", of_rows=gap, effect=effect))
+    differences: dict[str, Floats] = {}
+    for test in tests:
+        if test.of_counts is not None:
+            differences[test.name] = count_draws(*test.of_counts, draws=permutations, generator=generator)
+    of_rows = {test.name: test.of_rows for test in tests if test.of_rows is not None}
+    if of_rows:
+        blocks = [
+            [gap(block) for gap in of_rows.values()]
+            for block in divisions(old.texts, new.texts, draws=permutations, generator=generator)
+        ]
+        differences |= {
+            name: np.concatenate(parts) for name, parts in zip(of_rows, zip(*blocks, strict=True), strict=True)
+        }
+    kinds = {test.name: test.name.partition(":")[0] for test in tests}
+    adjusted = together(differences, {name: _WEIGHTS.get(kind, 1.0) for name, kind in kinds.items()})
+    changes = []
+    for test in tests:
+        floor = floors[kinds[test.name]]
+        effect = float(differences[test.name][0]) if test.effect is None else test.effect
+        changes.append(
+            Change(
+                name=test.name,
+                kind=kinds[test.name],
+                title=test.title,
+                effect=effect,
+                floor=floor,
+                p=float(p_values(differences[test.name])[0]),
+                p_adjusted=adjusted[test.name],
+                alarm=bool(adjusted[test.name] <= alpha and effect >= floor),
+                old=test.old,
+                new=test.new,
+                labels=test.labels,
+            )
+        )
+    return tuple(changes)
 
-    def test(
-        name: str,
-        title: str,
-        counts: tuple[Whole, Whole],
-        statistic: Callable[[Floats, Floats], Floats],
-        **more: Any,  # noqa: ANN401 - fields of Change
-    ) -> None:
-        effect, p = permuted_counts(*counts, statistic, draws=permutations, generator=generator)
-        found.append({"name": name, "kind": name.partition(":")[0], "title": title, "effect": effect, "p": p, **more})
-        progress.advance()
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Test:
+    """What is to be compared: of texts, whose draws are shared, or of counts alone; else as in `Change`."""
+
+    name: str
+    title: str
+    of_rows: Callable[[Mask], Floats] | None = None
+    of_counts: tuple[Whole, Whole, Callable[[Floats, Floats], Floats]] | None = None
+    effect: float | None = None
+    old: dict[str, float] = field(default_factory=dict)
+    new: dict[str, float] = field(default_factory=dict)
+    labels: tuple[LabelChange, ...] = ()
+
+
+def _text_tests(old: Profile, new: Profile) -> Iterator[_Test]:
+    """Yield the tests of everything but labels and embeddings."""
     for name, title, few, more in (
         ("languages", "languages", old.languages, new.languages),
         ("answers", "texts with and without an answer", old.outcomes, new.outcomes),
     ):
         if few is not None and more is not None:
-            both = few + more
+            sides = Counter(few), Counter(more)
+            both = sides[0] + sides[1]
             keys = sorted(both, key=lambda key: (-both[key], key))
-            first, second = (np.array([side[key] for key in keys], dtype=np.int64) for side in (few, more))
-            shown = [dict(zip(keys, (side / max(side.sum(), 1)).tolist(), strict=True)) for side in (first, second)]
-            test(name, title, (first, second), total_variation, old=shown[0], new=shown[1])
+            places = {key: place for place, key in enumerate(keys)}
+            codes = np.array([places[one] for one in (*few, *more)], dtype=np.int64)
+            shown = [{key: side[key] / max(side.total(), 1) for key in keys} for side in sides]
+            yield _Test(name=name, title=title, of_rows=coded(codes, total_variation), old=shown[0], new=shown[1])
     numbers: list[tuple[str, str, Floats | None, Floats | None]] = [
         ("length", "length in characters", old.characters, new.characters),
         ("capitals", "share of capital letters", old.capitals, new.capitals),
@@ -359,35 +371,23 @@ def compare(
     ]
     for name, title, before, after in numbers:
         if before is not None and after is not None and len(before) and len(after):
-            counts = spread_bins(before, after)
-            test(name, title, counts, largest_gap, old=_quantiles(before), new=_quantiles(after))
+            codes = spread_bins(np.concatenate([before, after]))
+            gap = coded(_among(codes, old, new, -1) if name.startswith("confidence") else codes, largest_gap)
+            yield _Test(name=name, title=title, of_rows=gap, old=_quantiles(before), new=_quantiles(after))
     for task in sorted({*old.buckets, *new.buckets}):
         limits = (old.buckets.get(task) or new.buckets[task])[0]
         ranges = _bucketed(old, task, limits), _bucketed(new, task, limits)
-        if ranges[0] is not None and ranges[1] is not None:
-            test(f"confidence: {task}", f"confidence, {task}", (ranges[0], ranges[1]), largest_gap)
-    for task, answered in old.labels.items():
-        later = new.labels.get(task)
-        if later is None or not answered.texts or not later.texts:
-            continue
-        changed = _label_changes(answered, later, answers.get(task), seed)
-        for name, title, counts, statistic in _label_tests(task, answered, later):
-            test(name, title, counts, statistic, labels=changed)
-    if old.vectors is not None and new.vectors is not None and len(old.vectors) and len(new.vectors):
-        p = vector_test(old.vectors, new.vectors, draws=permutations, generator=generator)
-        effect = area(old.vectors, new.vectors, generator=generator)
-        found.append({"name": "embeddings", "kind": "embeddings", "title": "embeddings", "effect": effect, "p": p})
-        progress.advance()
-    together = adjusted({one["name"]: one["p"] for one in found})
-    return tuple(
-        Change(
-            **one,
-            floor=floors[one["kind"]],
-            p_adjusted=together[one["name"]],
-            alarm=bool(together[one["name"]] <= alpha and one["effect"] >= floors[one["kind"]]),
-        )
-        for one in found
-    )
+        if ranges[0] is not None and ranges[1] is not None and ranges[0].any() and ranges[1].any():
+            counts = (ranges[0], ranges[1], largest_gap)
+            yield _Test(name=f"confidence: {task}", title=f"confidence, {task}", of_counts=counts)
+
+
+def _among(values: npt.NDArray[Any], old: Profile, new: Profile, nothing: float) -> npt.NDArray[Any]:
+    """Return values of the texts that have labels among those of all texts, with `nothing` at the others."""
+    usable = np.concatenate([old.usable, new.usable])
+    found = np.full((len(usable), *values.shape[1:]), nothing, dtype=values.dtype)
+    found[usable] = values
+    return found
 
 
 def _quantiles(numbers: Floats) -> dict[str, float]:
@@ -408,49 +408,39 @@ def _bucketed(profile: Profile, task: str, limits: Floats) -> Whole | None:
     return np.bincount(np.minimum(places, len(limits) - 1), minlength=len(limits)).astype(np.int64)
 
 
-def _label_tests(
-    task: str, old: LabelCounts, new: LabelCounts
-) -> list[tuple[str, str, tuple[Whole, Whole], Callable[[Floats, Floats], Floats]]]:
-    """Return what is tested of a task's answers: name, title, counts and statistic."""
-    title = f"labels, {task}"
-    several = new.several if old.several is None else old.several
-    if old.rows is not None and new.rows is not None and several:
-        # Labels that come together are drawn together: each pattern of labels is a category.
-        patterns, places = np.unique(np.concatenate([old.rows, new.rows]), axis=0, return_inverse=True)
-        places = places.ravel()
-        counts = [
-            np.bincount(part, minlength=len(patterns)).astype(np.int64)
-            for part in (places[: len(old.rows)], places[len(old.rows) :])
-        ]
-        has = patterns.astype(np.float64)
-
-        def largest(one: Floats, other: Floats) -> Floats:
-            sizes = [np.maximum(side.sum(axis=-1, keepdims=True), 1.0) for side in (one, other)]
-            gaps: Floats = np.abs(one @ has / sizes[0] - other @ has / sizes[1]).max(axis=-1)
-            return gaps
-
-        return [(f"labels: {task}", title, (counts[0], counts[1]), largest)]
-    names = sorted({*old.labels, *new.labels})
-    columns = [_ordered(side, names) for side in (old, new)]
-    single = several is False or all(side.counts.sum() <= side.texts for side in (old, new))
-    if single:
-        rest = [
-            np.append(column, max(side.texts - column.sum(), 0))
-            for column, side in zip(columns, (old, new), strict=True)
-        ]
-        return [(f"labels: {task}", title, (rest[0], rest[1]), total_variation)]
-    return [
-        (
-            f"labels: {task}: {name}",
-            f"{title}: {name}",
-            (
-                np.array([columns[0][place], max(old.texts - columns[0][place], 0)]),
-                np.array([columns[1][place], max(new.texts - columns[1][place], 0)]),
-            ),
-            total_variation,
-        )
-        for place, name in enumerate(names)
-    ]
+def _label_tests(old: Profile, new: Profile, answers: Mapping[str, AnswerCounts], seed: int) -> Iterator[_Test]:
+    """Yield the tests of each task's answers: of probabilities, or of counts where those alone are known."""
+    for task, before in old.labels.items():
+        after = new.labels.get(task)
+        if after is None or not before.texts or not after.texts:
+            continue
+        name, title = f"labels: {task}", f"labels, {task}"
+        changes = _label_changes(before, after, answers.get(task), seed)
+        if before.probs is not None and after.probs is not None:
+            probs = np.concatenate([before.probs, after.probs]).astype(np.float64)
+            yield _Test(name=name, title=title, of_rows=mean_gap(_among(probs, old, new, np.nan)), labels=changes)
+            continue
+        names = sorted({*before.labels, *after.labels})
+        columns = [_ordered(side, names) for side in (before, after)]
+        several = after.several if before.several is None else before.several
+        if several is False or all(side.counts.sum() <= side.texts for side in (before, after)):
+            counts = [
+                np.append(column, max(side.texts - column.sum(), 0))
+                for column, side in zip(columns, (before, after), strict=True)
+            ]
+            yield _Test(name=name, title=title, of_counts=(counts[0], counts[1], total_variation), labels=changes)
+            continue
+        for place, label in enumerate(names):
+            counts = [
+                np.array([column[place], max(side.texts - column[place], 0)])
+                for column, side in zip(columns, (before, after), strict=True)
+            ]
+            yield _Test(
+                name=f"{name}: {label}",
+                title=f"{title}: {label}",
+                of_counts=(counts[0], counts[1], total_variation),
+                labels=changes,
+            )
 
 
 def _ordered(side: LabelCounts, names: Sequence[str]) -> Whole:
@@ -471,13 +461,14 @@ def _label_changes(
         spread = len({group.source for group in answers.groups}) > 1
         correction = Correction(answers, elsewhere=spread, seed=seed)
         true = [
-            correction.label_shares(cells, side.languages, several=bool(side.several))
-            for side, cells in ((old, old.cells), (new, new.cells))
+            correction.label_shares(answers.tally(side.cells, side.languages), shares)
+            for side, shares in zip((old, new), raw, strict=True)
+            if side.cells is not None
         ]
     changes = []
     for place, name in enumerate(names):
         told: list[Interval | None] = [None, None, None]
-        if true and not np.isnan(true[0][0][place]):
+        if true and not np.isnan(true[0][1][0, place]):
             values = [raw[side][place] if spread else true[side][0][place] for side in (0, 1)]
             drawn = [true[side][1][:, place] for side in (0, 1)]
             told = [

@@ -166,8 +166,8 @@ def drift_page(drift: Drift) -> str:
     ]
     rule = (
         f"An alarm needs both: a probability of at most {drift.alpha:g} that any of these differences is chance "
-        "(permutation tests, together by Holm), and an effect that is worth it (floor): with many texts everything "
-        "differs."
+        "(permutation tests, together by Westfall and Young), and an effect that is worth it (floor): with many texts "
+        "everything differs."
     )
     lines = [verdict, *sizes, rule, *drift.notes]
     for side, left in zip(("reference", "new"), drift.left_out, strict=True):

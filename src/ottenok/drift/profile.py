@@ -12,24 +12,29 @@ import numpy as np
 
 from ottenok.core.errors import DataError
 from ottenok.core.progress import SILENT, stage
+from ottenok.drift.texts import MOST_WINDOWS, Texts
 from ottenok.explain.words import find_words
+from ottenok.inference.api import load
+from ottenok.inference.classifier import Classifier
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
     from ottenok.core.progress import Progress
     from ottenok.drift.texts import Sample, TextsFrom
-    from ottenok.inference.classifier import Classifier
+    from ottenok.tables.options import TableOptions
     from ottenok.tasks.shift import AnswerCounts
 
     Floats = npt.NDArray[np.float64]
     Whole = npt.NDArray[np.int64]
 
-__all__ = ["LabelCounts", "Profile", "capitals", "measure_texts", "read_scrape", "since"]
+__all__ = ["LabelCounts", "Profile", "capitals", "measure_texts", "read_profiles", "read_scrape", "since"]
 
 _AT_ONCE = 1024
+# Texts of each side whose embeddings are compared.
+_VECTORS = 2000
 # A server's counts take some hundred kilobytes.
 _MOST_BYTES = 4 << 20
 # Beyond these many characters a text's words are not looked at; no review comes near.
@@ -47,7 +52,7 @@ class LabelCounts:
         several: Whether a text may have several; None: not known.
         texts: How many texts were answered.
         counts: Texts of each label, int64 `[labels]`.
-        rows: bool `[texts, labels]`, text by text; None where only counts are known.
+        probs: Probability of each label, text by text, float32 `[texts, labels]`; None where only counts are known.
         cells: The cell of each text in each question (`ottenok.tasks.shift`), int64 `[texts, questions]`; None where
             shares can't be corrected.
         languages: Of these texts; empty with counts alone.
@@ -57,7 +62,7 @@ class LabelCounts:
     several: bool | None
     texts: int
     counts: Whole
-    rows: npt.NDArray[np.bool_] | None = None
+    probs: npt.NDArray[np.float32] | None = None
     cells: Whole | None = None
     languages: tuple[str, ...] = ()
 
@@ -71,16 +76,17 @@ class Profile:
         rows: How many texts the set has.
         texts: How many were measured.
         left_out: Reason to number of rows without a text.
-        languages: Language to texts; None: not known, likewise below.
+        languages: Of each text; None: not known, likewise below.
         characters: Of each text, float64.
         capitals: Share of each text's letters that are capitals.
         unknown: Share of each text's tokens that the model's vocabulary does not have.
         unfamiliar: How strange each text is, 0..1.
-        outcomes: `answered`, or why not, to texts.
-        confidence: Task to the probability of each text's likeliest label.
+        outcomes: `answered`, or why not, of each text.
+        usable: Which texts have labels, and so a confidence: bool `[texts]`.
+        confidence: Task to the probability of each such text's likeliest label.
         buckets: Task to limits of the probability and texts up to each, of a server; both empty of texts.
         labels: Task to its answers.
-        vectors: Embeddings of some texts, float32 `[texts, width]`.
+        embeddings: Of some texts: their places, int64 `[some texts]`, and vectors, float32 `[some texts, width]`.
         words: Word to texts that have it.
         worded: How many texts the words are of.
     """
@@ -89,18 +95,79 @@ class Profile:
     rows: int
     texts: int
     left_out: dict[str, int] = field(default_factory=dict)
-    languages: Counter[str] | None = None
+    languages: Sequence[str] | None = None
     characters: Floats | None = None
     capitals: Floats | None = None
     unknown: Floats | None = None
     unfamiliar: Floats | None = None
-    outcomes: Counter[str] | None = None
+    outcomes: Sequence[str] | None = None
+    usable: npt.NDArray[np.bool_] | None = None
     confidence: dict[str, Floats] = field(default_factory=dict)
     buckets: dict[str, tuple[Floats, Whole]] = field(default_factory=dict)
     labels: dict[str, LabelCounts] = field(default_factory=dict)
-    vectors: npt.NDArray[np.float32] | None = None
+    embeddings: tuple[Whole, npt.NDArray[np.float32]] | None = None
     words: Counter[str] | None = None
     worded: int = 0
+
+
+def read_profiles(  # noqa: PLR0913 - an option each
+    reference: TextsFrom,
+    new: TextsFrom,
+    *,
+    text: str,
+    model: Classifier | str | Path | None,
+    rows: int,
+    apart: bool,
+    seed: int,
+    table: TableOptions,
+    cache: Path | None,
+    progress: Progress = SILENT,
+) -> tuple[tuple[Profile, Profile], Mapping[str, AnswerCounts], list[str]]:
+    """Measure two sets, or read what a server counted; options as `ottenok.drift.compare.find_drift` has them.
+
+    Returns:
+        Both profiles, task to how labelled rows were answered, and what a reader should know of the profiles.
+
+    Raises:
+        DataError: A set can't be read.
+        InputError: A set has no text.
+        ModelError: The model can't be run.
+    """
+    name = None if isinstance(model, Classifier | Path) else model
+    profiles = [read_scrape(one, model=name) for one in (reference, new)]
+    notes: list[str] = []
+    answers: Mapping[str, AnswerCounts] = {}
+    if profiles[0] is not None and profiles[1] is not None:
+        later = None if apart else since(profiles[0], profiles[1])
+        if later is not None:
+            profiles[1] = later
+            notes.append(
+                "The second text goes on counting from the first, so what came between them is compared with what was "
+                "before (--apart: they are of different servers)."
+            )
+    else:
+        samples = [
+            None if one is not None else Texts(source, text=text, table=table).sample(rows, progress, seed=seed)
+            for source, one in zip((reference, new), profiles, strict=True)
+        ]
+        classifier = (
+            model
+            if isinstance(model, Classifier)
+            else load(model, max_windows=MOST_WINDOWS, cache=cache, progress=progress)
+        )
+        facts = classifier.manifest.answers
+        answers = {task.name: facts[task.name] for task in classifier.tasks if task.name in facts}
+        vectors = _VECTORS if all(samples) else 0
+        for place, sample in enumerate(samples):
+            if sample is not None:
+                profiles[place] = measure_texts(sample, classifier, answers=answers, vectors=vectors, progress=progress)
+    first, second = (one for one in profiles if one is not None)
+    notes += [
+        f"Of {profile.name}, {profile.texts:,} of {profile.rows:,} texts were measured."
+        for profile in (first, second)
+        if profile.rows > profile.texts
+    ]
+    return (first, second), answers, notes
 
 
 def measure_texts(
@@ -121,7 +188,7 @@ def measure_texts(
         progress: Hears of texts done.
     """
     languages: list[str] = []
-    outcomes: Counter[str] = Counter()
+    outcomes: list[str] = []
     unknown: list[float] = []
     unfamiliar: list[float] = []
     probs: dict[str, list[list[float]]] = {task.name: [] for task in classifier.tasks}
@@ -129,7 +196,7 @@ def measure_texts(
     with stage(progress, f"classifying {sample.name}", total=len(sample.texts), unit="texts"):
         for answer in classifier.stream(sample.texts, texts_at_once=_AT_ONCE):
             languages.append(answer.language or "unknown")
-            outcomes[answer.reason or "answered"] += 1
+            outcomes.append(answer.reason or "answered")
             unknown.append(answer.unknown)
             if answer.unfamiliar is not None:
                 unfamiliar.append(answer.unfamiliar)
@@ -152,21 +219,21 @@ def measure_texts(
             several=one.scheme.kind == "multi-label",
             texts=len(found),
             counts=given.sum(axis=0).astype(np.int64),
-            rows=given,
+            probs=found,
             cells=answers[one.name].cells(one, found) if one.name in answers and len(found) else None,
             languages=tuple(language for language, good in zip(languages, kept, strict=True) if good),
         )
-    embedded = None
+    embeddings = None
     if vectors:
         # Any of them are as good as any others: the sample is one of all texts.
-        picked = np.sort(np.random.default_rng(0).permutation(len(sample.texts))[:vectors]).tolist()
+        picked = np.sort(np.random.default_rng(0).permutation(len(sample.texts))[:vectors])
         with stage(progress, f"embedding {sample.name}", total=len(picked), unit="texts"):
             parts = []
             for start in range(0, len(picked), _AT_ONCE):
-                block = [sample.texts[place] for place in picked[start : start + _AT_ONCE]]
+                block = [sample.texts[int(place)] for place in picked[start : start + _AT_ONCE]]
                 parts.append(classifier.embed(block))
                 progress.advance(len(block))
-        embedded = np.concatenate(parts)
+        embeddings = picked, np.concatenate(parts)
     words: Counter[str] = Counter()
     for text in sample.texts:
         words.update({word.text.lower() for word in find_words(text[:_WORD_CHARACTERS])})
@@ -175,15 +242,16 @@ def measure_texts(
         rows=sample.rows,
         texts=len(sample.texts),
         left_out=sample.left_out,
-        languages=Counter(languages),
+        languages=languages,
         characters=np.array([len(text.strip()) for text in sample.texts], dtype=np.float64),
         capitals=np.array([capitals(text) for text in sample.texts]),
         unknown=np.array(unknown),
         unfamiliar=np.array(unfamiliar) if len(unfamiliar) == len(languages) else None,
         outcomes=outcomes,
+        usable=kept,
         confidence=confidence,
         labels=labels,
-        vectors=embedded,
+        embeddings=embeddings,
         words=words,
         worded=len(sample.texts),
     )

@@ -17,7 +17,7 @@ from ottenok.inference.classifier import Classifier
 from ottenok.studies.rows import Columns, row_probabilities, task_rows
 from ottenok.tables.options import TableOptions
 from ottenok.tasks.metrics import Interval, wilson
-from ottenok.tasks.shift import AnswerCounts, Correction, count_answers, questions
+from ottenok.tasks.shift import AnswerCounts, Correction, count_answers
 from ottenok.tasks.tables import Grid
 from ottenok.tasks.task import find_task
 from ottenok.training.inputs import Places
@@ -262,23 +262,25 @@ def true_shares(  # noqa: PLR0913 - an option each
     chosen = [find_task(classifier.tasks, name) for name in tasks] or list(classifier.tasks)
     known_counts = classifier.manifest.answers
     facts = {task.name: known_counts[task.name] for task in chosen if task.name in known_counts}
-    given: dict[str, AnswerCounts] = {}
-    if validation is not None:
-        spelt = [classifier.manifest.facts(task.name).task(canonical=True) for task in chosen]
-        labelled = task_rows(validation, spelt, split=split, columns=columns, places=places, progress=progress)
-        probs = row_probabilities(classifier, labelled, progress)
-        for task in chosen:
-            if (mine := labelled.get(task.name)) is not None:
-                # They are all of the user's kind, wherever they come from: no sources.
-                given[task.name] = count_answers(
-                    task, probs[task.name], mine.test.truth, languages=mine.test.languages, data=mine.name
-                )
-    elif method in {"em", "bbse"} and not facts:
+    if validation is None and method in {"em", "bbse"} and not facts:
         raise DataError(
             "this classifier does not know how labelled texts are answered",
             hint="Give labelled texts that it has not learned from: --validation FILE.",
             file=classifier.manifest.name,
         )
+    given: dict[str, AnswerCounts] = {}
+    if validation is not None:
+        spelt = [classifier.manifest.facts(task.name).task(canonical=True) for task in chosen]
+        labelled = task_rows(validation, spelt, split=split, columns=columns, places=places, progress=progress)
+        probs = row_probabilities(classifier, labelled, progress)
+        given = {
+            # They are all of the user's kind, wherever they come from: no sources.
+            task.name: count_answers(
+                task, probs[task.name], mine.test.truth, languages=mine.test.languages, data=mine.name
+            )
+            for task in chosen
+            if (mine := labelled.get(task.name)) is not None
+        }
     counts = facts | given
     known = {group.source for one in classifier.manifest.answers.values() for group in one.groups}
     for name in like:
@@ -294,6 +296,26 @@ def true_shares(  # noqa: PLR0913 - an option each
         corrections[name] = Correction(one, sources=sources, elsewhere=elsewhere, method=way, seed=seed), elsewhere
     found, read = _read(texts, classifier, chosen, counts, rows, seed, progress)
     groups = _groups(found, chosen, corrections, method)
+    return Shares(
+        data=texts.name,
+        model=classifier.manifest.name,
+        rows=read,
+        left_out=dict(sorted(texts.left_out.items())),
+        by=by,
+        validation={name: f"{one.data}, {one.rows:,} rows" for name, one in counts.items()},
+        groups=groups,
+        notes=_notes(classifier, chosen, counts, given, corrections),
+    )
+
+
+def _notes(
+    classifier: Classifier,
+    chosen: Sequence[Task],
+    counts: Mapping[str, AnswerCounts],
+    given: Mapping[str, AnswerCounts],
+    corrections: Mapping[str, tuple[Correction, bool]],
+) -> tuple[str, ...]:
+    """Return what a reader should know of how shares were corrected, and which could not be."""
     notes = [ASSUMED] if any(not spread for _, spread in corrections.values()) else []
     spread = [name for name, (_, elsewhere) in corrections.items() if elsewhere]
     if spread:
@@ -318,16 +340,7 @@ def true_shares(  # noqa: PLR0913 - an option each
             f"Of {', '.join(bare)} it is not known how labelled texts are answered, so intervals are those of a sample "
             "alone: --validation FILE."
         )
-    return Shares(
-        data=texts.name,
-        model=classifier.manifest.name,
-        rows=read,
-        left_out=dict(sorted(texts.left_out.items())),
-        by=by,
-        validation={name: f"{one.data}, {one.rows:,} rows" for name, one in counts.items()},
-        groups=groups,
-        notes=tuple(notes),
-    )
+    return tuple(notes)
 
 
 @dataclass(slots=True)
@@ -441,22 +454,17 @@ def _group(
             spread = elsewhere
             plain = method == "answered" or (method == "auto" and elsewhere)
             way = "answered" if plain else ("bbse" if method == "bbse" else "em")
-            shares = []
-            for question, classes in enumerate(questions(task)):
-                if not correction.knows(question):
-                    shares.append(answered[question])
-                    continue
-                point, drawn = correction.shares(
-                    question, {spoken: cells[question] for spoken, cells in by_language.items()}
-                )
-                several = task.scheme.kind == "multi-label"
-                for place in (1,) if several else range(len(classes)):
-                    raw = answered[question if several else place].value
-                    value = raw if plain else float(point[place])
-                    # Over other kinds of texts the whole range: as many sets as there are say no more.
-                    rim = 0.0 if spread else 0.025
-                    low, high = np.quantile(drawn[:, place], [rim, 1 - rim])
-                    shares.append(Interval(value=value, low=float(min(low, value)), high=float(max(high, value))))
+            raw = np.array([one.value for one in answered])
+            corrected, drawn = correction.label_shares(by_language, raw)
+            value = raw if plain else corrected
+            # Over other kinds of texts the whole range: as many sets as there are say no more.
+            low, high = np.quantile(drawn, [0.0, 1.0] if spread else [0.025, 0.975], axis=0)
+            low, high = np.minimum(low, value).tolist(), np.maximum(high, value).tolist()
+            # Of a label that no labelled row has, nothing is known but the answers.
+            shares = [
+                one if np.isnan(low[place]) else Interval(value=float(value[place]), low=low[place], high=high[place])
+                for place, one in enumerate(answered)
+            ]
         tasks[task.name] = TaskShares(
             method=way,
             spread=spread,

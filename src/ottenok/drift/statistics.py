@@ -1,8 +1,9 @@
 """Tests of whether two sets of texts differ, and by how much: counts, vectors, words.
 
 Every test of a difference is a permutation test: which rows are called old and which new is drawn anew, and the p-value
-is the share of draws in which they differ at least as much, so that it holds whatever the distributions are. Of counts
-such a draw is one of the multivariate hypergeometric distribution, which costs the same for ten rows and ten million.
+is the share of draws in which they differ at least as much, so that it holds whatever the distributions are. The same
+draws serve all tests of the same rows, so that it is known how often several of them are improbable together. Where
+counts alone are known, a draw is one of the multivariate hypergeometric distribution.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -23,23 +24,27 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChangedWord",
-    "adjusted",
     "area",
     "changed_words",
+    "coded",
+    "count_draws",
     "discoveries",
+    "divisions",
     "largest_gap",
-    "permuted_counts",
+    "mean_gap",
+    "p_values",
     "spread_bins",
+    "together",
     "total_variation",
-    "vector_test",
+    "vector_gap",
 ]
 
 # numpy draws from fewer than a thousand million; thinned counts say the same of shares.
 _MOST_ROWS = 100_000_000
-_FEATURES = 256
-_BLOCK = 64
-# Rows of each side whose distances give the width of the kernel.
-_PROBED = 500
+# Ridge of the spread of vectors, as a share of the mean variance.
+_RIDGE = 0.3
+# Draws times rows that are held at once.
+_HELD = 1 << 22
 
 
 def total_variation(old: Floats, new: Floats) -> Floats:
@@ -69,15 +74,98 @@ def _shares(counts: Floats) -> Floats:
     return shares
 
 
-def permuted_counts(
+def divisions(old: int, new: int, *, draws: int, generator: np.random.Generator) -> Iterator[npt.NDArray[np.bool_]]:
+    """Yield blocks of divisions of rows into old and new, bool `[divisions, rows]`: the real one first, then draws.
+
+    Args:
+        old: How many rows are old, the first ones.
+        new: How many are new.
+        draws: How many divisions follow the real one.
+        generator: What draws.
+    """
+    rows = old + new
+    size = max(1, _HELD // max(rows, 1))
+    for start in range(0, draws + 1, size):
+        block = np.zeros((min(size, draws + 1 - start), rows), dtype=bool)
+        for place, row in enumerate(block, start):
+            row[generator.permutation(rows)[:old] if place else slice(old)] = True
+        yield block
+
+
+def coded(codes: Whole, statistic: Callable[[Floats, Floats], Floats]) -> Callable[[npt.NDArray[np.bool_]], Floats]:
+    """Return what tells how much the old and the new rows of each division differ in their categories.
+
+    Args:
+        codes: Category of each row, below 0 of rows that have none.
+        statistic: How much two tables of counts differ.
+    """
+    places = np.where(codes < 0, codes.max(initial=-1) + 1, codes)
+    width = int(places.max(initial=0)) + 1
+    kept = width - bool((codes < 0).any())
+    whole = np.bincount(places, minlength=width)[:kept]
+
+    def differ(block: npt.NDArray[np.bool_]) -> Floats:
+        first = np.stack([np.bincount(places[row], minlength=width)[:kept] for row in block]).astype(np.float64)
+        return statistic(first, whole - first)
+
+    return differ
+
+
+def mean_gap(rows: Floats) -> Callable[[npt.NDArray[np.bool_]], Floats]:
+    """Return what tells half the sum of the differences of the means of old and new rows of each division.
+
+    Args:
+        rows: float `[rows, columns]`, NaN in rows that do not count.
+    """
+    known = ~np.isnan(rows[:, :1])
+    wide = np.concatenate([np.nan_to_num(rows), known], axis=1).astype(np.float32)
+    whole = wide.sum(axis=0, dtype=np.float64)
+
+    def differ(block: npt.NDArray[np.bool_]) -> Floats:
+        first = (block.astype(np.float32) @ wide).astype(np.float64)
+        means = [side[:, :-1] / np.maximum(side[:, -1:], 1.0) for side in (first, whole - first)]
+        gaps: Floats = 0.5 * np.abs(means[0] - means[1]).sum(axis=1)
+        return gaps
+
+    return differ
+
+
+def vector_gap(vectors: npt.NDArray[np.float32], places: Whole) -> Callable[[npt.NDArray[np.bool_]], Floats]:
+    """Return what tells how far apart the mean vectors of old and new rows of each division are.
+
+    The distance is in units of the spread of all rows, with a ridge: the kernel Fisher discriminant's (Harchaoui, Bach
+    and Moulines 2008, NIPS), with a linear kernel. So a direction in which texts hardly differ counts as much as one in
+    which they differ a lot, and what few texts show is not lost in the noise of the others.
+
+    Args:
+        vectors: float32 `[some rows, width]`.
+        places: Which rows they are of.
+    """
+    centred = (vectors - vectors.mean(axis=0)).astype(np.float64)
+    variances, axes = np.linalg.eigh(centred.T @ centred / max(len(centred), 1))
+    scale = np.sqrt(np.maximum(variances, 0.0) + _RIDGE * max(float(variances.mean()), 1e-12))
+    white = (centred @ (axes / scale)).astype(np.float32)
+
+    def differ(block: npt.NDArray[np.bool_]) -> Floats:
+        side = block[:, places].astype(np.float32)
+        sizes = np.maximum([side.sum(axis=1), (1 - side).sum(axis=1)], 1.0)
+        # The mean is taken off, so that both sides' sums are one and its opposite.
+        gaps: Floats = np.square(side @ white).sum(axis=1) * np.square(1 / sizes[0] + 1 / sizes[1])
+        # Equal sums may differ by the order in which they were added up.
+        return np.round(gaps, 6)
+
+    return differ
+
+
+def count_draws(
     old: Whole,
     new: Whole,
     statistic: Callable[[Floats, Floats], Floats],
     *,
     draws: int,
     generator: np.random.Generator,
-) -> tuple[float, float]:
-    """Return how much two tables of counts differ, and the p-value of that.
+) -> Floats:
+    """Return how much two tables of counts differ, and then by chance in each draw, float64 `[1 + draws]`.
 
     Args:
         old: Rows in each category.
@@ -85,66 +173,53 @@ def permuted_counts(
         statistic: How much they differ, of counts with leading dimensions.
         draws: Permutations.
         generator: What draws.
-
-    Returns:
-        The statistic, and (1 + draws that differ as much) / (1 + draws); 1 where a side is empty.
     """
     both = old + new
     if both.sum() > _MOST_ROWS:
         old, new = (np.floor(one * (_MOST_ROWS / both.sum())).astype(np.int64) for one in (old, new))
         both = old + new
-    found = float(statistic(old.astype(np.float64), new.astype(np.float64)))
-    if not old.sum() or not new.sum():
-        return found, 1.0
     drawn = generator.multivariate_hypergeometric(both, int(old.sum()), size=draws, method="marginals")
-    chance = statistic(drawn.astype(np.float64), (both - drawn).astype(np.float64))
-    return found, float(1 + (chance >= found - 1e-12).sum()) / (1 + draws)
+    first = np.concatenate([old[None], drawn]).astype(np.float64)
+    return statistic(first, both - first)
 
 
-def spread_bins(old: Floats, new: Floats, *, most: int = 100) -> tuple[Whole, Whole]:
-    """Return two samples of numbers as counts in at most so many bins, which together hold about as many each."""
-    both = np.concatenate([old, new])
-    ends = np.unique(np.quantile(both, np.arange(1, most + 1) / most, method="inverted_cdf"))
-    before, after = (np.bincount(np.searchsorted(ends, one), minlength=len(ends)) for one in (old, new))
-    return before, after
-
-
-def vector_test(
-    old: npt.NDArray[np.float32], new: npt.NDArray[np.float32], *, draws: int, generator: np.random.Generator
-) -> float:
-    """Return the p-value of the maximum mean discrepancy of two samples of vectors, by permutation.
-
-    The kernel is Gaussian and as wide as the median distance (Gretton et al. 2012, JMLR 13), by random Fourier features
-    (Rahimi and Recht 2007), so that time and memory grow with the rows alone.
+def p_values(differences: Floats) -> Floats:
+    """Return the share of all divisions that differ at least as much, for each of them, above 0 and up to 1.
 
     Args:
-        old: float32 `[rows, width]`.
-        new: Likewise.
-        draws: Permutations.
-        generator: What draws.
+        differences: Of the real division and of draws, `[1 + draws]`.
     """
-    if not len(old) or not len(new):
-        return 1.0
-    both = np.concatenate([old, new]).astype(np.float32)
-    probe = both[generator.permutation(len(both))[: 2 * _PROBED]]
-    squares = ((probe[: len(probe) // 2] - probe[len(probe) - len(probe) // 2 :]) ** 2).sum(axis=1)
-    width = float(np.sqrt(np.median(squares))) if len(squares) else 0.0
-    if width <= 0:
-        return 1.0
-    waves = (generator.standard_normal((both.shape[1], _FEATURES)) / width).astype(np.float32)
-    angles = both @ waves
-    features = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
-    features -= features.mean(axis=0)
-    found = float(np.square(features[: len(old)].sum(axis=0)).sum())
-    above = 0
-    for start in range(0, draws, _BLOCK):
-        size = min(_BLOCK, draws - start)
-        # With the mean taken off, the sum over one side alone decides how far the sides' means are apart.
-        picked = np.zeros((size, len(both)), dtype=np.float32)
-        for row in picked:
-            row[generator.choice(len(both), len(old), replace=False)] = 1.0
-        above += int((np.square(picked @ features).sum(axis=1) >= found * (1 - 1e-5)).sum())
-    return (1 + above) / (1 + draws)
+    ordered = np.sort(differences)
+    values: Floats = (len(ordered) - np.searchsorted(ordered, differences - 1e-12)) / len(ordered)
+    return values
+
+
+def together(differences: Mapping[str, Floats], weights: Mapping[str, float]) -> dict[str, float]:
+    """Return p-values of several tests together: the least one below A means a risk of A that any is false.
+
+    Step by step by the least p-value of each draw (Westfall and Young 1993, "Resampling-Based Multiple Testing",
+    algorithm 2.8). Draws that the tests share keep how they hang together, so that tests of nearly the same thing cost
+    little; draws of their own make it Šidák's.
+
+    Args:
+        differences: Test to its differences, the real one first.
+        weights: How much each test counts: with 3 its p-values are taken for a third.
+    """
+    if not differences:
+        return {}
+    names = list(differences)
+    values = np.stack([p_values(differences[name]) / weights[name] for name in names])
+    order = np.argsort(values[:, 0], kind="stable")
+    # In each draw the least of the tests that are not told yet.
+    least = np.minimum.accumulate(values[order][::-1], axis=0)[::-1]
+    found = np.maximum.accumulate((least <= values[order][:, :1] + 1e-12).mean(axis=1))
+    return {names[place]: float(one) for place, one in zip(order, found, strict=True)}
+
+
+def spread_bins(numbers: Floats, *, most: int = 100) -> Whole:
+    """Return the bins of numbers, int64 `[rows]`: at most so many, which hold about as many rows each."""
+    ends = np.unique(np.quantile(numbers, np.arange(1, most + 1) / most, method="inverted_cdf"))
+    return np.searchsorted(ends, numbers)
 
 
 def area(old: npt.NDArray[np.float32], new: npt.NDArray[np.float32], *, generator: np.random.Generator) -> float:
@@ -174,16 +249,6 @@ def area(old: npt.NDArray[np.float32], new: npt.NDArray[np.float32], *, generato
         wins = np.searchsorted(before, after, side="left") + np.searchsorted(before, after, side="right")
         found.append(float(wins.sum()) / (2 * len(before) * len(after)))
     return max(0.5, float(np.mean(found)))
-
-
-def adjusted(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Return p-values of several tests together by Holm: the least one below A means a risk of A that any is false."""
-    found: dict[str, float] = {}
-    largest = 0.0
-    for place, name in enumerate(sorted(p_values, key=lambda one: p_values[one])):
-        largest = max(largest, min(1.0, p_values[name] * (len(p_values) - place)))
-        found[name] = largest
-    return {name: found[name] for name in p_values}
 
 
 def discoveries(p_values: Sequence[float]) -> Floats:

@@ -27,7 +27,7 @@ from ottenok.serve.app import PAGE_HEADERS, Pages, parsed, read_body, refuse
 from ottenok.serve.guard import Guard
 from ottenok.serve.metrics import Metrics
 from ottenok.serve.refused import Refused
-from ottenok.serve.run import Protocol, listen, set_up_logs
+from ottenok.serve.run import configured, listen, set_up_logs
 from ottenok.serve.settings import Settings
 
 if TYPE_CHECKING:
@@ -249,18 +249,7 @@ def serve(
     loop = Loop(session=session, learner=learner, rater=rater, settings=settings, metrics=metrics)
     token = secrets.token_urlsafe(24)
     listening = listen(_HOST, port)
-    config = uvicorn.Config(
-        application(loop, token),
-        http=Protocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        limit_concurrency=settings.max_connections,
-        timeout_graceful_shutdown=2,
-    )
+    config = configured(application(loop, token), settings, lifespan="off", timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     loop.end = lambda: setattr(server, "should_exit", True)
     session.changed = learner.hear

@@ -32,24 +32,17 @@ class Head:
     """
 
     def __init__(self, vectors: Vectors, truth: Mask, *, several: bool) -> None:
-        self._shares = truth.mean(axis=0)
-        self._several = several
-        self._learned = np.flatnonzero(truth.any(axis=0) & (~truth.all(axis=0)))
-        self._heads: list[Any] = []
-        if several:
-            self._heads = [fit_head(vectors, truth[:, label]) for label in self._learned]
-        elif len(self._learned):
-            self._heads = [fit_head(vectors, truth.argmax(axis=1))]
+        self._shares = truth.mean(axis=0, dtype=np.float64)
+        self._head: Any = None
+        if (truth.any(axis=0) & ~truth.all(axis=0)).any():
+            self._head = fit_head(vectors, truth.astype(np.int64) if several else truth.argmax(axis=1))
 
     def __call__(self, vectors: Vectors) -> Probabilities:
         """Return float64 `[texts, labels]`."""
-        found = np.tile(self._shares.astype(np.float64), (len(vectors), 1))
-        if len(vectors) and self._several:
-            for label, head in zip(self._learned, self._heads, strict=True):
-                found[:, label] = head.predict_proba(vectors)[:, 1]
-        elif len(vectors) and self._heads:
-            found[:] = 0
-            found[:, self._heads[0].classes_] = self._heads[0].predict_proba(vectors)
+        if self._head is None or not len(vectors):
+            return np.tile(self._shares, (len(vectors), 1))
+        found = np.zeros((len(vectors), len(self._shares)))
+        found[:, self._head.classes_] = self._head.predict_proba(vectors)
         return found
 
 

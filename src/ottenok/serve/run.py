@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ottenok.serve.guard import Guard
     from ottenok.serve.settings import Settings
 
-__all__ = ["Protocol", "listen", "serve", "set_up_logs"]
+__all__ = ["Protocol", "configured", "listen", "serve", "set_up_logs"]
 
 # Most bytes of a request's line and headers.
 _MOST_HEADERS = 65_536
@@ -154,6 +154,28 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
+def configured(app: Guard | Callable[[], Guard], settings: Settings, **more: Any) -> uvicorn.Config:  # noqa: ANN401 - uvicorn's options
+    """Return how uvicorn serves an application: with limits for slow clients, and nothing told of itself or logged.
+
+    Args:
+        app: The application, or what makes it in each process.
+        settings: Limits.
+        more: Other options of uvicorn.
+    """
+    return uvicorn.Config(
+        app,
+        http=Protocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=settings.max_connections,
+        timeout_keep_alive=settings.keep_alive,
+        **more,
+    )
+
+
 def serve(
     places: Sequence[str],
     options: dict[str, Any],
@@ -180,19 +202,12 @@ def serve(
     sockets = [listen(settings.host, settings.port)]
     if settings.metrics_port is not None:
         sockets.append(listen(settings.host, settings.metrics_port))
-    config = uvicorn.Config(
+    config = configured(
         made if settings.processes > 1 else app,
+        settings,
         factory=settings.processes > 1,
         workers=settings.processes,
-        http=Protocol,
-        ws="none",
         lifespan="on",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        limit_concurrency=settings.max_connections,
-        timeout_keep_alive=settings.keep_alive,
         timeout_graceful_shutdown=int(settings.timeout) + 5,
     )
     host, port = sockets[0].getsockname()[:2]

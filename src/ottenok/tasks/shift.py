@@ -10,12 +10,15 @@ ways are here:
 - `bbse`: the confusion of labels alone is inverted (Lipton, Wang and Smola 2018, arXiv:1802.03916).
 
 Both assume that texts of a label are answered as the labelled rows of that label were, and that only the labels' shares
-differ.
+differ. Where a text may have several labels this holds for sets of labels and not for each label: how texts without
+joy are answered depends on how many of them are angry. So shares of the sets that occur are sought (by `em`), and a
+label's share is that of its sets.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Whole = npt.NDArray[np.int64]
 
-__all__ = ["AnswerCounts", "Correction", "GroupCounts", "Method", "bbse", "count_answers", "em", "questions"]
+__all__ = ["AnswerCounts", "Correction", "GroupCounts", "Method", "bbse", "count_answers", "em"]
 
 Method = Literal["em", "bbse"]
 
@@ -46,6 +49,12 @@ _LEAST_ROWS = 30
 _LENT_ROWS = 20.0
 # Fewer sources than this do not show how sources differ.
 _LEAST_SOURCES = 3
+# A set of labels is a class of its own from so many rows on, and from this share of all of them.
+_LEAST_SET_ROWS = 2
+_LEAST_SET_SHARE = 0.01
+# Draws of sets of labels differ by so much more: what else comes with a set was not drawn, and validation rows that
+# were picked by a label needed as much (docs/drift.md).
+_SET_SPREAD = 1.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +82,18 @@ class GroupCounts:
 class AnswerCounts:
     """How labelled rows of each true label were answered: what true shares of other texts are computed from.
 
-    A task has one question (which label?), or, with several labels a text, one for each label (with it, or without?).
-    A cell is an answer to a question and a range of its confidence.
+    A task has one question (which label?), or, with several labels a text, one for each label (with it, or without?)
+    and a last one (which labels together?), whose answer is the most probable of the given labels. A cell is an answer
+    to a question and a range of its confidence.
 
     Attributes:
         data: Which rows were counted.
         edges: For each question and each of its answers the limits between the ranges of the probability, rising; one
             answer more than labels for texts that were given none.
         groups: The counts.
+        sets: The classes of the last question: sets of labels, by their places in the scheme. One class more holds all
+            rarer sets. Empty: there is no such question, as in counts of ottenok before it had one.
+        rarer: For each label the rows of rarer sets that have it.
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
@@ -88,15 +101,24 @@ class AnswerCounts:
     data: str
     edges: tuple[tuple[tuple[float, ...], ...], ...]
     groups: tuple[GroupCounts, ...]
+    sets: tuple[tuple[int, ...], ...] = ()
+    rarer: tuple[int, ...] = ()
 
     def fits(self, task: Task) -> bool:
         """Say whether these are counts of a task: its questions, with as many answers, cells and classes."""
-        asked = questions(task)
-        several = task.scheme.kind == "multi-label"
-        if [len(edges) for edges in self.edges] != [len(classes) + (not several) for classes in asked]:
+        labels = len(task.scheme.labels)
+        answers, classes = [labels + 1], [labels]
+        if task.scheme.kind == "multi-label":
+            answers, classes = [2] * labels, [2] * labels
+            if self.sets:
+                answers, classes = [*answers, labels + 1], [*classes, len(self.sets) + 1]
+        if [len(edges) for edges in self.edges] != answers:
+            return False
+        places = {place for one in self.sets for place in one}
+        if self.sets and (len(self.rarer) != labels or not places <= set(range(labels)) or min(self.rarer) < 0):
             return False
         rising = all(list(limits) == sorted(limits) for edges in self.edges for limits in edges)
-        sizes = [len(self.answers(place)) * len(classes) for place, classes in enumerate(asked)]
+        sizes = [len(self.answers(place)) * count for place, count in enumerate(classes)]
         return rising and all([len(counts) for counts in group.counts] == sizes for group in self.groups)
 
     @property
@@ -119,7 +141,8 @@ class AnswerCounts:
             probs: `[texts, labels]`; every text has something to read.
         """
         found = []
-        for (answered, confidence), edges in zip(_answers(task, probs), self.edges, strict=True):
+        # Counts without the question of sets leave its answers.
+        for (answered, confidence), edges in zip(_answers(task, probs), self.edges, strict=not self.several):
             starts = np.cumsum([0, *(len(limits) + 1 for limits in edges)])
             cell = starts[answered]
             for answer, limits in enumerate(edges):
@@ -127,6 +150,27 @@ class AnswerCounts:
                 cell[here] += np.searchsorted(limits, confidence[here], side="right")
             found.append(cell)
         return np.stack(found, axis=1)
+
+    def tally(self, cells: Whole, languages: Sequence[str]) -> dict[str, list[Whole]]:
+        """Return language to texts in each cell of each question.
+
+        Args:
+            cells: Of each text, `[texts, questions]`.
+            languages: Of each text.
+        """
+        sizes = [len(self.answers(question)) for question in range(len(self.edges))]
+        spoken = np.array(languages, dtype=object)
+        return {
+            language: [
+                np.bincount(cells[spoken == language, question], minlength=size) for question, size in enumerate(sizes)
+            ]
+            for language in sorted(set(languages))
+        }
+
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels: the first question is then a yes or no."""
+        return bool(self.edges) and len(self.edges[0]) == 2
 
     def tables(self, question: int, *, language: str | None = None) -> dict[str, Floats]:
         """Return source to rows by cell and true class, float64 `[cells, classes]`, in one language or all (None).
@@ -147,12 +191,6 @@ class AnswerCounts:
         return tuple(sorted({group.language for group in self.groups}))
 
 
-def questions(task: Task) -> tuple[tuple[str, ...], ...]:
-    """Return the classes of each question of a task: its labels, or for each label `without` and `with` it."""
-    labels = task.scheme.labels
-    return tuple(("", label) for label in labels) if task.scheme.kind == "multi-label" else (labels,)
-
-
 def _answers(task: Task, probs: npt.NDArray[np.floating[Any]]) -> list[tuple[Whole, Floats]]:
     """Return for each question what every text was answered, and the probability of that: int64 and float64 `[texts]`.
 
@@ -162,12 +200,15 @@ def _answers(task: Task, probs: npt.NDArray[np.floating[Any]]) -> list[tuple[Who
     for row, labels in enumerate(task.decide(np.asarray(probs, dtype=np.float32))):
         given[row, [task.scheme.index(label) for label in labels]] = True
     sure = np.asarray(probs, dtype=np.float64)
-    width = len(task.scheme.labels)
-    if task.scheme.kind == "multi-label":
-        return [(given[:, label].astype(np.int64), sure[:, label]) for label in range(width)]
-    answered = np.where(given.any(axis=1), given.argmax(axis=1), width)
-    padded = np.concatenate([sure, sure.max(axis=1, keepdims=True)], axis=1)
-    return [(answered, padded[np.arange(len(sure)), answered])]
+    nothing = np.flatnonzero(~given.any(axis=1))
+    top = np.where(given, sure, -1.0).argmax(axis=1)
+    top[nothing] = sure[nothing].argmax(axis=1)
+    confidence = sure[np.arange(len(sure)), top]
+    top[nothing] = probs.shape[1]
+    whole = top, confidence
+    if task.scheme.kind != "multi-label":
+        return [whole]
+    return [*((given[:, label].astype(np.int64), sure[:, label]) for label in range(probs.shape[1])), whole]
 
 
 def count_answers(
@@ -198,33 +239,46 @@ def count_answers(
     probs, truth = probs[read], truth[read]
     nothing = [""] * len(read)
     pairs = np.array([*zip(sources or nothing, languages or nothing, strict=True)], dtype=object).reshape(-1, 2)[read]
-    edges = []
-    for answered, confidence in _answers(task, probs):
-        answers = 2 if task.scheme.kind == "multi-label" else len(task.scheme.labels) + 1
+    several = task.scheme.kind == "multi-label"
+    width = probs.shape[1]
+    classes = [truth[:, place].astype(np.int64) for place in range(width)] if several else [truth.argmax(axis=1)]
+    sizes = [2] * width if several else [width]
+    sets: list[tuple[int, ...]] = []
+    rarer: tuple[int, ...] = ()
+    if several:
+        least = _LEAST_SET_ROWS + int(_LEAST_SET_SHARE * len(truth))
+        rows = Counter(tuple(np.flatnonzero(row).tolist()) for row in truth)
+        sets = [one for one, count in rows.most_common() if count >= least]
+        numbers = {one: number for number, one in enumerate(sets)}
+        if sets:
+            places = [numbers.get(tuple(np.flatnonzero(row).tolist()), len(sets)) for row in truth]
+            classes.append(np.array(places, dtype=np.int64))
+            sizes.append(len(sets) + 1)
+            rarer = tuple(truth[classes[-1] == len(sets)].sum(axis=0).tolist())
+    edges: list[tuple[tuple[float, ...], ...]] = []
+    for answered, confidence in _answers(task, probs)[: len(sizes)]:
         limits = []
-        for answer in range(answers):
+        for answer in range(2 if several and len(edges) < width else width + 1):
             sure = confidence[answered == answer]
             bins = int(np.clip(len(sure) // _BIN_ROWS, 1, _BINS))
             inner = np.quantile(sure, np.arange(1, bins) / bins) if bins > 1 else []
             limits.append(tuple(sorted({round(float(one), 4) for one in inner})))
         edges.append(tuple(limits))
-    empty = AnswerCounts(data=data, edges=tuple(edges), groups=())
+    empty = AnswerCounts(data=data, edges=tuple(edges), groups=(), sets=tuple(sets), rarer=rarer)
     cells = empty.cells(task, probs)
     groups = []
     for source, language in sorted({(source, language) for source, language in pairs}):
-        here = (pairs[:, 0] == source) & (pairs[:, 1] == language)
+        own = pairs[:, 0] == source
+        here = own & (pairs[:, 1] == language)
         counts = []
-        for question, classes in enumerate(questions(task)):
-            size = len(empty.answers(question)) * len(classes)
-            wide = task.scheme.kind == "multi-label"
-            true = truth[here, question].astype(np.int64) if wide else truth[here].argmax(axis=1)
-            known = not wide or truth[pairs[:, 0] == source, question].any()
-            found = (
-                np.bincount(cells[here, question] * len(classes) + true, minlength=size) if known else np.zeros(size)
-            )
-            counts.append(tuple(int(count) for count in found))
+        for question, size in enumerate(sizes):
+            whole = len(empty.answers(question)) * size
+            found = np.bincount(cells[here, question] * size + classes[question][here], minlength=whole)
+            if several and question < width and not truth[own, question].any():
+                found = np.zeros(whole, dtype=np.int64)
+            counts.append(tuple(found.tolist()))
         groups.append(GroupCounts(source=source, language=language, counts=tuple(counts)))
-    return AnswerCounts(data=data, edges=tuple(edges), groups=tuple(groups))
+    return replace(empty, groups=tuple(groups))
 
 
 def em(counts: Floats, tables: Floats) -> Floats:
@@ -250,8 +304,8 @@ def em(counts: Floats, tables: Floats) -> Floats:
 
     def step(now: Floats) -> tuple[Floats, Floats]:
         """Return the shares after a step, and how probable the counts are before it."""
-        expected = np.maximum(np.einsum("nck,nk->nc", own, now), 1e-100)
-        found = now * np.einsum("nck,nc->nk", own, seen / expected)
+        expected = np.maximum((own @ now[:, :, None])[:, :, 0], 1e-100)
+        found = now * ((seen / expected)[:, None, :] @ own)[:, 0, :]
         found /= np.maximum(found.sum(axis=1, keepdims=True), 1e-100)
         return found, (seen * np.log(expected)).sum(axis=1, keepdims=True)
 
@@ -328,91 +382,98 @@ class Correction:
         self._elsewhere = elsewhere
         self._method = method
         self._seed = seed
-        self._tables: dict[tuple[int, str], tuple[Floats, Floats]] = {}
+        self._tables: dict[tuple[int, str], Floats] = {}
+        # Sets of labels are those of one kind of texts; the answers alone do not tell so many of them apart.
+        self._together = bool(counts.sets) and method == "em" and not elsewhere
 
-    def knows(self, question: int) -> bool:
-        """Say whether labelled rows say anything of a question."""
-        return bool(self._chosen(question, None))
+    def label_shares(self, texts: Mapping[str, Sequence[Whole]], answered: Floats) -> tuple[Floats, Floats]:
+        """Return the true share of each label, float64 `[labels]`, and draws of them `[draws, labels]`.
 
-    def shares(self, question: int, texts: Mapping[str, Whole]) -> tuple[Floats, Floats]:
-        """Return the true shares of a question's classes, float64 `[classes]`, and draws of them `[draws, classes]`.
+        The share is the mean of the draws, drawn back to that of the answers as far as the two differ by no more than
+        the draws do among themselves: by the part doubt / (doubt + difference), both squared and summed over labels.
+        With few labelled rows that is nearer to the truth than either. A label of which labelled rows say nothing has
+        the share of the answers, and draws that are NaN.
 
         Args:
-            question: Its place.
-            texts: Language to texts in each cell; a language without labelled rows is read as all of them together.
+            texts: Language to texts in each cell of each question (`AnswerCounts.tally`); a language without labelled
+                rows is read as all of them together.
+            answered: The shares of the answers, `[labels]`.
         """
-        total = max(sum(int(counts.sum()) for counts in texts.values()), 1)
-        point: Floats | float = 0.0
-        drawn: Floats | float = 0.0
+        width = len(answered)
+        drawn = np.full((self.draws, width), np.nan)
+        if self._together:
+            member = np.zeros((len(self.counts.sets) + 1, width))
+            for place, labels in enumerate(self.counts.sets):
+                member[place, list(labels)] = 1.0
+            rare = np.array(self.counts.rarer, dtype=np.float64)
+            member[-1] = rare > 0
+            seen = np.sum(list(self._chosen(width, None).values()), axis=0).sum(axis=0) @ member > 0
+            # Which labels rarer sets have is known from few rows too: half a row more has each label, and half has not.
+            rows = max(sum(table[:, -1].sum() for table in self.counts.tables(width).values()), rare.max())
+            generator = np.random.default_rng((self._seed, width))
+            members = np.tile(member, (self.draws, 1, 1))
+            members[:, -1] *= generator.beta(rare + 0.5, rows - rare + 0.5, size=(self.draws, width))
+            shares = (self._drawn_shares(width, texts)[:, None, :] @ members)[:, 0, seen]
+            drawn[:, seen] = np.clip(shares.mean(axis=0) + _SET_SPREAD * (shares - shares.mean(axis=0)), 0.0, 1.0)
+        elif self.counts.several:
+            for label in range(width):
+                if self._chosen(label, None):
+                    drawn[:, label] = self._drawn_shares(label, texts)[:, 1]
+        elif self._chosen(0, None):
+            drawn = self._drawn_shares(0, texts)
+        known = ~np.isnan(drawn[0])
+        found = answered.astype(np.float64)
+        change = drawn[:, known].mean(axis=0) - found[known]
+        gap, doubt = float((change**2).sum()), float(drawn[:, known].var(axis=0).sum())
+        found[known] += change * (gap / max(gap + doubt, 1e-300))
+        # Texts may be without an answer, but each has one label.
+        return found if self.counts.several else found / max(float(found.sum()), 1e-300), drawn
+
+    def _drawn_shares(self, question: int, texts: Mapping[str, Sequence[Whole]]) -> Floats:
+        """Return draws of the true shares of a question's classes, float64 `[draws, classes]`."""
+        sizes = {language: int(counts[question].sum()) for language, counts in texts.items()}
+        total = sum(sizes.values())
+        if not total:
+            raise DataError("there are no texts whose shares could be corrected")
         generator = np.random.default_rng((self._seed, question, total))
-        answers = self.counts.answers(question)
-        for language, counts in sorted(texts.items()):
-            if not (size := int(counts.sum())):
+        drawn: Floats | float = 0.0
+        for language, size in sorted(sizes.items()):
+            if not size:
                 continue
-            table, tables = self._drawn_tables(question, language if language in self.counts.languages else "")
+            tables = self._drawn_tables(question, language if language in self.counts.languages else "")
+            counts = texts[language][question]
             # One text more, of any cell: what was not seen among few texts need not be absent.
             likely = (counts + 1.0 / len(counts)) / (size + 1.0)
             again = generator.multinomial(size, likely, size=self.draws).astype(np.float64)
-            if self._method == "em":
-                found, more = em(counts.astype(np.float64), table), em(again, tables)
-            else:
-                found, more = bbse(counts.astype(np.float64), table, answers), bbse(again, tables, answers)
-            point, drawn = point + found * (size / total), drawn + more * (size / total)
-        if isinstance(point, float) or isinstance(drawn, float):
-            raise DataError("there are no texts whose shares could be corrected")
-        return point, drawn
+            found = em(again, tables) if self._method == "em" else bbse(again, tables, self.counts.answers(question))
+            drawn = drawn + found * (size / total)
+        return np.asarray(drawn)
 
-    def label_shares(self, cells: Whole, languages: Sequence[str], *, several: bool) -> tuple[Floats, Floats]:
-        """Return the true share of each label, float64 `[labels]`, and draws of them `[draws, labels]`.
-
-        Labels of which labelled rows say nothing are NaN.
-
-        Args:
-            cells: Of each text in each question, `[texts, questions]`.
-            languages: Of each text.
-            several: Whether a text may have several labels.
-        """
-        places = np.array(languages, dtype=object)
-        found: list[tuple[Floats, Floats]] = []
-        for question in range(cells.shape[1]):
-            if not self.knows(question):
-                found.append((np.full(2, np.nan), np.full((self.draws, 2), np.nan)))
-                continue
-            size = len(self.counts.answers(question))
-            texts = {
-                language: np.bincount(cells[places == language, question], minlength=size)
-                for language in set(languages)
-            }
-            found.append(self.shares(question, texts))
-        if not several:
-            return found[0]
-        return np.array([point[1] for point, _ in found]), np.stack([drawn[:, 1] for _, drawn in found], axis=1)
-
-    def _drawn_tables(self, question: int, language: str) -> tuple[Floats, Floats]:
-        """Return the probability of each cell for a text of each class, and draws of it; "" is any language."""
+    def _drawn_tables(self, question: int, language: str) -> Floats:
+        """Return draws of the probability of each cell for a text of each class; "" is any language."""
         key = question, language
         if key in self._tables:
             return self._tables[key]
         generator = np.random.default_rng((self._seed, question, 1 + sum(map(ord, language))))
-        cells = len(self.counts.answers(question))
         everything = self._chosen(question, None)
         own = self._chosen(question, language) if language else everything
         if not everything:
             raise DataError("the labelled rows say nothing of a label", hint="Give some that do.")
         known = np.sum(list(everything.values()), axis=0)
+        rows = np.sum(list(own.values()), axis=0) if own else np.zeros_like(known)
+        # One row more, answered as any is; and a class with few rows in this language is lent those of the others.
+        any_row = _columns(known.sum(axis=1, keepdims=True) + 1.0 / len(known))
+        others = (known - rows).sum(axis=0)
+        lent = np.where(rows.sum(axis=0) < _LENT_ROWS, np.minimum(others, _LENT_ROWS), 0.0)
         # A class that no labelled row has is not looked for.
-        lent = _columns(np.where(known.sum(axis=0) > 0, known + 1.0 / cells, 1.0)) * (known.sum(axis=0) > 0)
-        rows = np.sum(list(own.values()), axis=0) if own else np.zeros_like(lent)
-        # A class without rows in this language is answered as it is in all.
-        pooled = rows + np.where(rows.sum(axis=0) < _LENT_ROWS, _LENT_ROWS, 1.0) * lent
+        pooled = (rows + any_row + lent * _columns(known - rows)) * (known.sum(axis=0) > 0)
         wide = [counts for counts in own.values() if counts.sum() >= _LEAST_ROWS]
         if self._elsewhere and len(wide) >= _LEAST_SOURCES:
             picked = np.stack(wide)[generator.integers(len(wide), size=self.draws)] + _LENT_ROWS * _columns(pooled)
         else:
             picked = np.broadcast_to(pooled, (self.draws, *pooled.shape))
         # A Dirichlet draw is one of gammas, brought to a sum of 1.
-        drawn = _columns(generator.standard_gamma(picked))
-        self._tables[key] = _columns(pooled), drawn
+        self._tables[key] = _columns(generator.standard_gamma(picked))
         return self._tables[key]
 
     def _chosen(self, question: int, language: str | None) -> dict[str, Floats]:
