@@ -1,7 +1,7 @@
 """How many labels the label loop saves: simulated raters who answer with the published labels.
 
     python benchmarks/label.py --data-root ../shared/data [--cache FOLDER] [--seeds 5] [--plot docs/labelling.svg]
-        [-o benchmarks/results/label.json] [--only starts,curves,doubts]
+        [-o benchmarks/results/label.json] [--only starts,curves,doubts] [--more]
 
 For each set and seed 4,000 texts are the pool and 2,500 others the test. A head learns on the embedded model's vectors,
 as `ottenok label` has it, from 20 labels on; each round adds a quarter more, 10 at least. Needed are the labels at
@@ -189,16 +189,16 @@ def needed(labels: list[int], values: np.ndarray, target: float) -> float:
     return float(np.interp(target, middle[place - 1 : place + 1], labels[place - 1 : place + 1]))
 
 
-def curves(data: Data, seeds: int) -> dict[str, Any]:
-    """Return the labels that each way needs, and its curves."""
+def curves(data: Data, seeds: int, before: dict[str, Any]) -> dict[str, Any]:
+    """Return the labels that each way needs, and its curves; those of seeds that are there already are taken over."""
     full, rounds = [], {}
     for seed in range(seeds):
         pool, test = data.divided(seed)
         full.append(data.score(pool, test))
-    labels: list[int] = []
+    labels: list[int] = before.get("labels", [])
     for method in METHODS:
-        found = []
-        for seed in range(seeds):
+        found = before.get("methods", {}).get(method, {}).get("f1", [])[:seeds]
+        for seed in range(len(found), seeds):
             began = time.monotonic()
             points = curve(data, method, seed)
             labels = [count for count, _ in points]
@@ -320,6 +320,7 @@ def main() -> None:
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--only", default="starts,curves,doubts")
     parser.add_argument("-o", "--out", type=Path, default=RESULT)
+    parser.add_argument("--more", action="store_true", help="take over the curves of seeds that are there already")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--tables", action="store_true", help="print the tables of the results that are there, and end")
     asked = parser.parse_args()
@@ -338,7 +339,7 @@ def main() -> None:
             elif part == "doubts":
                 found[part] = doubts(data, 2 * asked.seeds)
             elif part == "curves":
-                found[part] = curves(data, asked.seeds)
+                found[part] = curves(data, asked.seeds, found.get(part, {}) if asked.more else {})
         found["seeds"] = asked.seeds
         results["facts"] = {
             "pool": POOL, "test": TEST, "limit": LIMIT, "share": SHARE,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import ottenok
+
 pytest.importorskip("sklearn", reason="needs the extra label")
 pytest.importorskip("uvicorn", reason="needs the extra label")
 pytest.importorskip("httptools", reason="needs the extra label")
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from ottenok.inference.classifier import Classifier
     from ottenok.labelling.session import Session
 
 GOOD = ("чудесно", "прекрасно", "отлично", "очень вкусно")
@@ -36,6 +39,12 @@ def write_table(file: Path, rows: Sequence[str], **columns: Sequence[str]) -> Pa
         writer.writerow(["review", *columns])
         writer.writerows(zip(rows, *columns.values(), strict=True))
     return file
+
+
+@pytest.fixture(scope="session")
+def classifier() -> Classifier:
+    """Return the embedded classifier."""
+    return ottenok.load(threads=1)
 
 
 @pytest.fixture

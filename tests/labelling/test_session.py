@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-import ottenok
 from labelling.conftest import GOOD, texts, write_table
 from ottenok.core.errors import ConfigError, InputError
 from ottenok.labelling.choice import METHODS, choose, evenly, spread
@@ -22,6 +21,7 @@ from ottenok.labelling.session import Plan, Session, Suspect
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ottenok.inference.classifier import Classifier
     from ottenok.labelling.session import Shown
 
 
@@ -165,9 +165,8 @@ def test_labels_that_are_there_are_taken_by_their_names(tmp_path: Path) -> None:
         check_examples(pool, ["anger", "fear"])
 
 
-def test_names_of_labels_are_known() -> None:
+def test_names_of_labels_are_known(classifier: Classifier) -> None:
     """Labels are found in the model's tasks by spelling, in three languages, and by the maps between schemes."""
-    classifier = ottenok.load()
     assert guessed_labels(["гнев", "радость", "прочее"], classifier) == {
         "гнев": ("emotions-7", "anger"), "радость": ("emotions-7", "joy"),
     }  # fmt: skip
@@ -217,9 +216,8 @@ def test_a_head_and_what_it_reaches() -> None:
         assert 0.9 < reached.low <= reached.value <= reached.high <= 1
 
 
-def test_it_learns_from_answers(session: Begin) -> None:
+def test_it_learns_from_answers(session: Begin, classifier: Classifier) -> None:
     """In the background texts get vectors, then a head and a plan; what it reaches is written, and told apart."""
-    classifier = ottenok.load()
     with session(texts(120)) as one:
         learner = Learner(classifier, one, by_names=False)
         one.changed = learner.hear
