@@ -262,7 +262,7 @@ def mixed(places: np.ndarray, other: np.ndarray, share: float, generator: np.ran
 
 def changed_rows(rows: Rows, sources: dict[str, np.ndarray], kind: str) -> tuple[Rows, dict[int, int]]:
     """Return texts of two sets changed and read anew, and the place of each by that of the text as it was."""
-    places = [int(place) for name in ("romip-2012", "smp2020-usual") for place in sources[name][-1200:]]
+    places = [int(place) for name in ("romip-2012", "smp2020-usual") for place in sources[name][-800:]]
     texts = [rows.found["text"][place][:1000] for place in places]
     if kind == "capitals":
         changed = [text.upper() for text in texts]

@@ -125,7 +125,8 @@ def mean_gap(rows: Floats) -> Callable[[npt.NDArray[np.bool_]], Floats]:
         first = (block.astype(np.float32) @ wide).astype(np.float64)
         means = [side[:, :-1] / np.maximum(side[:, -1:], 1.0) for side in (first, whole - first)]
         gaps: Floats = 0.5 * np.abs(means[0] - means[1]).sum(axis=1)
-        return gaps
+        # Equal sums may differ by the order in which they were added up.
+        return np.round(gaps, 6)
 
     return differ
 
@@ -151,7 +152,6 @@ def vector_gap(vectors: npt.NDArray[np.float32], places: Whole) -> Callable[[npt
         sizes = np.maximum([side.sum(axis=1), (1 - side).sum(axis=1)], 1.0)
         # The mean is taken off, so that both sides' sums are one and its opposite.
         gaps: Floats = np.square(side @ white).sum(axis=1) * np.square(1 / sizes[0] + 1 / sizes[1])
-        # Equal sums may differ by the order in which they were added up.
         return np.round(gaps, 6)
 
     return differ
