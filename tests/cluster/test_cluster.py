@@ -1,4 +1,4 @@
-"""Ray: bulk classification, kills, studies, searches and training; in one file, so that one Ray serves all tests."""
+"""Ray: bulk classification, kills, studies, searches, training, serving; in one file, so that one Ray is for all."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -28,6 +31,9 @@ from ottenok.core.errors import DataError, InputError
 from ottenok.core.files import locked
 from ottenok.inference.api import load
 from ottenok.inference.files import FileOptions, classify_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 WORDS = ["ужасно", "чудесно", "стол", "很好", "糟糕", "да", "😀"]
 ADDED = ["predicted_file", "predicted_row", "predicted_reject", "predicted_content"]
@@ -402,3 +408,55 @@ def test_two_workers_train_what_one_does(cluster: str, toy: Path, tmp_path: Path
     for name in ("train_loss", "loss"):
         assert [row[name] for row in one] == pytest.approx([row[name] for row in two], rel=1e-4)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["one", "toy.toml", "two"]
+
+
+@pytest.fixture
+def ray_serve(cluster: str) -> Iterator[Any]:
+    """Return Ray Serve on a free port of the local Ray, and its address."""
+    pytest.importorskip("uvicorn", reason="needs the extra server")
+    from ray import serve
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
+    yield serve, f"http://127.0.0.1:{port}"
+    serve.shutdown()
+
+
+# Ray Serve's own code warns of what pydantic will remove, and leaves sockets to the collector.
+@pytest.mark.filterwarnings("ignore")
+def test_replicas_and_a_change_of_the_model(ray_serve: Any, bundle: Path) -> None:
+    """Two replicas answer as the server does, and another model takes over without a request failing."""
+    from ottenok.cluster.serve import deployment
+
+    serve, url = ray_serve
+    small = {"num_cpus": 0.1}
+    serve.run(deployment(f"first={bundle}", num_replicas=2, ray_actor_options=small), name="ottenok")
+    failed: list[str] = []
+    answered = 0
+    stop = threading.Event()
+
+    def ask() -> None:
+        nonlocal answered
+        with httpx.Client(base_url=url, timeout=60) as client:
+            while not stop.is_set():
+                found = client.post("/predict", json={"inputs": "Отлично"})
+                answered += 1
+                if found.status_code != 200:
+                    failed.append(found.text)
+                time.sleep(0.02)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        serve.run(deployment(f"second={bundle}", num_replicas=2, ray_actor_options=small), name="ottenok")
+    finally:
+        stop.set()
+        asking.join()
+    with httpx.Client(base_url=url, timeout=60) as client:
+        assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["second"]
+        many = client.post("/v1/analyze", json={"inputs": ["Отлично", "服务很好"]}).json()["results"]
+    assert [set(one["tasks"]) for one in many] == [{"sentiment-3", "emotions-7"}] * 2
+    assert answered > 0
+    assert not failed

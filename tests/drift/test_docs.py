@@ -1,33 +1,19 @@
-"""docs/drift.md: its tables are those of the committed result, and its examples run."""
+"""docs/drift.md: its examples run."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import re
 import shlex
 from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from ottenok.cli.main import run
 
+if TYPE_CHECKING:
+    import pytest
+
 _ROOT = Path(__file__).parents[2]
 _PAGE = _ROOT / "docs" / "drift.md"
-
-
-def test_tables_come_from_results() -> None:
-    """What stands between the marks is what the script makes of its result file."""
-    pytest.importorskip("pyarrow")
-    spec = importlib.util.spec_from_file_location("benchmark_drift", _ROOT / "benchmarks" / "drift.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    result = json.loads((_ROOT / "benchmarks" / "results" / "drift.json").read_text(encoding="utf-8"))
-    page = _PAGE.read_text(encoding="utf-8")
-    for name, table in script.tables(result).items():
-        assert page.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0].strip() == table.strip()
 
 
 def test_examples_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from ottenok.core.schemes import load_scheme
 from ottenok.data.card import load_card
 from ottenok.data.harmonise import task_harmonisers
 from ottenok.recipes.corpus import load_recipe
+from scripts import import_script
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -36,12 +36,7 @@ def table(name: str) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
     """The script that measures the marks."""
-    spec = importlib.util.spec_from_file_location("shades", SYSTEMS / "shades.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return import_script(SYSTEMS / "shades.py")
 
 
 def test_plain_texts_are_pairs_of_a_hundred() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import random
@@ -28,6 +27,7 @@ from ottenok.recipes.files import recipe_file
 from ottenok.recipes.train import TrainRecipe
 from ottenok.recipes.variants import find_variant
 from ottenok.studies.study import read_study
+from scripts import import_script
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -41,14 +41,7 @@ _WORDS = {"negative": ["гадость", "ужасно"], "neutral": ["стол"
 
 def script(name: str) -> ModuleType:
     """Import a script of docs/systems."""
-    spec = importlib.util.spec_from_file_location(f"systems_{name}", SYSTEMS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return import_script(SYSTEMS / f"{name}.py")
 
 
 def toy_corpus(folder: Path, *, names: tuple[str, ...] = ("toy",), **changes: Any) -> Corpus:
