@@ -195,12 +195,10 @@ def front_matter(manifest: BundleManifest, *, library: str) -> str:
         if not values:
             continue
         types |= {_METRIC_TYPES[name] for name in values}
+        title = "Text classification" + (f", {task.name}" if several else "")
         results.append(
             {
-                "task": {
-                    "type": "text-classification",
-                    "name": "Text classification" + (f", {task.name}" if several else ""),
-                },
+                "task": {"type": "text-classification", "name": title},
                 "dataset": {"name": corpus, "type": corpus},
                 "metrics": [
                     {"type": _METRIC_TYPES[name], "name": name.replace("_", " "), "value": round(value, 4)}

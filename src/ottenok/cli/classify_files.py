@@ -45,6 +45,8 @@ def pairs_of(sources: Sequence[str], out: str, kind: str | None, *, member: str 
         UsageError: They do not go together, two files would have one output, or a glob matches nothing.
     """
     from ottenok.inference.outputs import plain_suffix
+    from ottenok.tables.streams import PACKED
+    from ottenok.tables.table import SUFFIXES
 
     if "-" in sources:
         if len(sources) > 1:
@@ -75,7 +77,10 @@ def pairs_of(sources: Sequence[str], out: str, kind: str | None, *, member: str 
         raise click.UsageError(f"the answers of {len(files)} files go into a folder: -o {harmless(Path(out).stem)}/")
     pairs: dict[Path, Path] = {}
     for file in files:
-        target = Path(out) / _renamed(file, f".{kind}" if kind else _usual(file, member))
+        # The name with another suffix, without that of what packs it.
+        name = file.stem if file.suffix.lower() in PACKED else file.name
+        stem = Path(name).stem if Path(name).suffix.lower() in SUFFIXES else name
+        target = Path(out) / f"{stem}{f'.{kind}' if kind else _usual(file, member)}"
         if target in pairs:
             raise click.UsageError(
                 f"{harmless(pairs[target])} and {harmless(file)} would both become {harmless(target)}"
@@ -101,15 +106,6 @@ def _usual(file: Path, member: str | None) -> str:
     name = Path(member or (file.stem if file.suffix.lower() in PACKED else file.name))
     kind = SUFFIXES.get(name.suffix.lower(), "csv")
     return {"json": ".jsonl"}.get(kind, f".{kind}")
-
-
-def _renamed(file: Path, suffix: str) -> str:
-    """Return a file's name with another suffix, without that of what packs it."""
-    from ottenok.tables.streams import PACKED
-    from ottenok.tables.table import SUFFIXES
-
-    name = file.stem if file.suffix.lower() in PACKED else file.name
-    return f"{Path(name).stem if Path(name).suffix.lower() in SUFFIXES else name}{suffix}"
 
 
 def classify_files(

@@ -83,7 +83,18 @@ def word_shares(
         runs = np.array_split(part, units) if len(part) > units else np.split(part, range(1, len(part)))
         spans = [(words[run[0]].start, words[run[-1]].end) for run in runs if len(run)]
         own = [Word(text[start:end], start, end) for start, end in spans]
-        found += zip(own, (weight * _changes(text, own, logits, base)[:, label]).tolist(), strict=True)
+        # Each word's mean change of the empty text and of the core, `[words, labels]`.
+        alone = logits([word.text for word in own]) - base
+        strength = np.abs(alone).max(axis=1)
+        core = np.zeros(len(own), dtype=np.bool_)
+        core[np.argsort(-strength, kind="stable")[: max(_FEWEST, (len(own) + 1) // 2)]] = True
+        sets = np.vstack([core, core ^ np.eye(len(own), dtype=np.bool_)])
+        of_core, *others = logits([joined(text, compress(own, one)) for one in sets])
+        among = np.where(core, 1.0, -1.0)[:, None] * (of_core - np.array(others))
+        # Half of what a pair does belongs to each word; the core's words stand for all.
+        share = min(0.5 * strength.sum() / max(float(strength[core].sum()), 1e-9), _MOST_AMONG)
+        changes: Floats = (1.0 - share) * alone + share * among
+        found += zip(own, (weight * changes[:, label]).tolist(), strict=True)
     shares = np.array([share for _, share in found])
     gap = (whole - base)[label] - shares.sum()
     sizes = np.abs(shares)
@@ -91,18 +102,3 @@ def word_shares(
         shares += gap * (sizes / sizes.sum() if sizes.any() else 1.0 / len(shares))
     told = zip((word for word, _ in found), shares.tolist(), strict=True)
     return tuple(WordShare(text=w.text, start=w.start, end=w.end, share=share) for w, share in told)
-
-
-def _changes(text: str, words: Sequence[Word], logits: Callable[[Sequence[str]], Floats], base: Floats) -> Floats:
-    """Return each word's mean change of the empty text and of the core, `[words, labels]`."""
-    alone = logits([word.text for word in words]) - base
-    strength = np.abs(alone).max(axis=1)
-    core = np.zeros(len(words), dtype=np.bool_)
-    core[np.argsort(-strength, kind="stable")[: max(_FEWEST, (len(words) + 1) // 2)]] = True
-    sets = np.vstack([core, core ^ np.eye(len(words), dtype=np.bool_)])
-    of_core, *others = logits([joined(text, compress(words, one)) for one in sets])
-    among = np.where(core, 1.0, -1.0)[:, None] * (of_core - np.array(others))
-    # Half of what a pair does belongs to each word; the core's words stand for all.
-    share = min(0.5 * strength.sum() / max(float(strength[core].sum()), 1e-9), _MOST_AMONG)
-    changes: Floats = (1.0 - share) * alone + share * among
-    return changes

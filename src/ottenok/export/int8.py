@@ -84,12 +84,8 @@ class _Rows:
     def replace(self, editor: Editor, node: NodeProto) -> bool:
         """Replace a product or a look-up; False for every other node."""
         weights = editor.constant(node.input[1]) if node.op_type == "MatMul" else None
-        if weights is not None and _is_large(weights):
-            self._product(node, weights)
-            return True
-        return _look_up(editor, node)
-
-    def _product(self, node: NodeProto, weights: Floats) -> None:
+        if weights is None or not _is_large(weights):
+            return _look_up(editor, node)
         add = self._editor.add
         steps, scales = _steps(weights, axis=0)
         rows = self._quantised(node.input[0])
@@ -103,11 +99,12 @@ class _Rows:
         product = add("MatMulIntegerToFloat", inputs, domain=CONTRIB)
         if not rows.floor:
             add("Mul", [product, rows.scale], output=node.output[0])
-            return
+            return True
         # x = (x + floor) - floor: the second part is the same for every row.
         back = -rows.floor * (steps.astype(np.float64) * scales[0]).sum(axis=0)
         shift = self._editor.new_constant(back.astype(np.float32), "shift")
         add("Add", [add("Mul", [product, rows.scale]), shift], output=node.output[0])
+        return True
 
     def _quantised(self, name: str) -> _Quantised:
         """Divide an activation by its rows' largest magnitudes, once for all products that read it."""

@@ -145,7 +145,10 @@ def classify_file(
         opened = source
     else:
         opened = Source(source, member=options.table.member, max_expansion=options.table.max_expansion)
-    _refuse_input(source, out)
+    if _same(source, out):
+        raise InputError("the output is the input", hint="Name another output file.", file=str(out))
+    if out.is_dir():
+        raise InputError("the output is a folder", hint="Name a file in it.", file=str(out))
     table = open_table(opened, options.table, wanted=(text,))
     columns = AnswerColumns(classifier.tasks, options.prefix, options.columns, explained=options.explain)
     writer = open_writer(table, columns, out, header=options.table.header)
@@ -173,7 +176,10 @@ def classify_file(
                 hint = "Name another file, or replace it with --overwrite."
                 raise InputError("the output exists", hint=hint, file=str(out))
             parts.remove()
-            found = _reasons(rejects) if total > rows else Counter()
+            found: Counter[str] = Counter()
+            if total > rows and _is_rejects(rejects):
+                with rejects.open(encoding="utf-8") as stream:
+                    found.update(str(json.loads(line)["reason"]) for line in stream)
             return FileReport(
                 out=out,
                 rows=rows,
@@ -221,13 +227,6 @@ def classify_file(
     )
 
 
-def _refuse_input(source: Path | IO[bytes] | Source, out: Path) -> None:
-    if _same(source, out):
-        raise InputError("the output is the input", hint="Name another output file.", file=str(out))
-    if out.is_dir():
-        raise InputError("the output is a folder", hint="Name a file in it.", file=str(out))
-
-
 def _same(source: Path | IO[bytes] | Source, file: Path) -> bool:
     import os
 
@@ -247,14 +246,6 @@ def _digest(source: Source) -> str:
         while data := stream.read(1 << 20):
             digest.update(data)
     return digest.hexdigest()
-
-
-def _is_alike(classifier: Classifier) -> bool:
-    """Whether a text's logits are the same bits in any company, as they are with onnxruntime on a processor."""
-    few = classifier.prepare(_TRIED, pairs=True)
-    many = classifier.prepare(_TRIED * 7, pairs=True)
-    logits = classifier.run(few)
-    return bool((logits == classifier.run(many)[: len(logits)]).all())
 
 
 def _count(table: Table, place: int, options: FileOptions, repeats: _Repeats, progress: Progress) -> int:
@@ -421,7 +412,11 @@ class _Run:
     def classify(self, parts: _Parts, total: int, progress: Progress) -> None:
         """Write every part that is not there yet. Reading, computing and writing overlap, each in its own thread."""
         stopped = threading.Event()
-        self.repeats.used = total > CHUNK_ROWS and _is_alike(self.classifier)
+        if total > CHUNK_ROWS:
+            # A text's logits are the same bits in any company with onnxruntime on a processor; elsewhere, who knows.
+            few, many = (self.classifier.prepare(_TRIED * times, pairs=True) for times in (1, 7))
+            logits = self.classifier.run(few)
+            self.repeats.used = bool((logits == self.classifier.run(many)[: len(logits)]).all())
         progress.start("classify", total=total, unit="rows")
         progress.advance(parts.resumed)
         prepared = _ahead(self._prepared(parts.resumed), stopped)
@@ -824,11 +819,3 @@ def _is_rejects(file: Path) -> bool:
         return set(json.loads(first)) == {"row", "reason", "content"}
     except (OSError, ValueError, TypeError):
         return False
-
-
-def _reasons(file: Path) -> Counter[str]:
-    """Return how many rows a list of rejects names for which reason."""
-    if not _is_rejects(file):
-        return Counter()
-    with file.open(encoding="utf-8") as stream:
-        return Counter(str(json.loads(line)["reason"]) for line in stream)

@@ -390,7 +390,10 @@ class _ToParquet(_SameParquet):
         import pyarrow as pa
 
         cells = [
-            [None if row[place] is None else _clean(cell_text(row[place], ";")) for row in chunk.cells]
+            [
+                None if row[place] is None else cell_text(row[place], ";").encode(errors="replace").decode()
+                for row in chunk.cells
+            ]
             for place in range(len(self._start))
         ]
         arrays = [pa.array(values, type=pa.string()) for values in cells]
@@ -457,10 +460,6 @@ def cell_text(value: object, several: str = ";") -> str:
     if isinstance(value, (list, dict)):
         return json.dumps(value, ensure_ascii=False, default=str)
     return str(value)
-
-
-def _clean(text: str) -> str:
-    return text.encode(errors="replace").decode()
 
 
 def plain_suffix(out: Path) -> str:

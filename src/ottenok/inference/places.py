@@ -75,24 +75,20 @@ def find_folder(model: str | Path | None, *, cache: Path | None, progress: Progr
     if not folder.is_dir():
         folder, name = _from_hub(str(model), cache, progress), re.sub("[/@]", "--", str(model))
     own = (folder / MANIFEST).is_file()
-    way = None if own else _way(folder)
+    way = None  # the function that converts a folder of another tool
+    if not own:
+        if (folder / _ADAPTER).is_file() and not any(folder.glob("model*.safetensors")):
+            way = "ottenok.export.others:convert_adapter"
+        elif (folder / _MODULES).is_file():
+            way = "ottenok.export.others:convert_modules"
+        elif (folder / CONFIG).is_file() and not _is_ready(folder):
+            way = "ottenok.export.onnx:convert"
     if way is not None:
         folder = _convert(folder, name, way, cache, progress)
     # A folder that is no model at all is left to the bundle's own checks.
     if _is_ready(folder) and (own or (folder / CONFIG).is_file()):
         try_folder(folder, cache)
     return folder
-
-
-def _way(folder: Path) -> str | None:
-    """Return the function that converts a folder of another tool; None where nothing has to be converted."""
-    if (folder / _ADAPTER).is_file() and not any(folder.glob("model*.safetensors")):
-        return "ottenok.export.others:convert_adapter"
-    if (folder / _MODULES).is_file():
-        return "ottenok.export.others:convert_modules"
-    if (folder / CONFIG).is_file() and not _is_ready(folder):
-        return "ottenok.export.onnx:convert"
-    return None
 
 
 def _is_ready(folder: Path) -> bool:

@@ -321,7 +321,13 @@ def read_tokenizer(file: Path, text: str | None = None) -> Tokenizer:
         tokenizer = Tokenizer.from_buffer(data)
         tokenizer.encode_special_tokens = True
         special = [token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special]
-        if leaking := [word for word in special if not word.startswith("\0") and _is_found(tokenizer, word)]:
+        leaking = [
+            word
+            for word in special
+            if not word.startswith("\0")
+            and tokenizer.token_to_id(word) in tokenizer.encode(f"a {word} a{word}a", add_special_tokens=False).ids
+        ]
+        if leaking:
             tokenizer = Tokenizer.from_buffer(_hidden(data, leaking))
     except RecursionError as error:
         raise BundleError("this is no tokenizer: it is nested too deeply", file=str(file)) from error
@@ -336,10 +342,6 @@ def _hidden(data: bytes, words: Iterable[str]) -> bytes:
         shown, hidden = (json.dumps(name, ensure_ascii=False).encode() for name in (word, "\0" + word))
         data = data.replace(shown, hidden)
     return data
-
-
-def _is_found(tokenizer: Tokenizer, word: str) -> bool:
-    return tokenizer.token_to_id(word) in tokenizer.encode(f"a {word} a{word}a", add_special_tokens=False).ids
 
 
 def slices(items: Iterable[_T], size: int, *, characters: int = _MOST_CHARACTERS) -> Iterator[list[_T]]:

@@ -101,8 +101,19 @@ class Service:
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Run the engine for as long as the application runs."""
-        if threading.current_thread() is threading.main_thread():
-            self._drain_first()
+        # Before the server ends at a signal, readiness goes, and connections are asked to close, for a while.
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ():
+            end = signal.getsignal(number)
+            if not callable(end):
+                continue
+
+            def begin(number: int, frame: FrameType | None, end: Callable[..., Any] = end) -> None:
+                again, self.draining = self.draining, True
+                delay = 0.0 if again else self.settings.drain
+                loop.call_soon_threadsafe(loop.call_later, delay, end, number, frame)
+
+            signal.signal(number, begin)
         # The first text through a graph takes longer than those after it.
         for model in self.models.served:
             await asyncio.to_thread(model.classifier, "да 是")
@@ -117,21 +128,6 @@ class Service:
         gc.freeze()
         yield
         await self.engine.stop()
-
-    def _drain_first(self) -> None:
-        """Before the server ends at a signal: readiness goes, and connections are asked to close, for a while."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            end = signal.getsignal(number)
-            if not callable(end):
-                continue
-
-            def begin(number: int, frame: FrameType | None, end: Callable[..., Any] = end) -> None:
-                again, self.draining = self.draining, True
-                delay = 0.0 if again else self.settings.drain
-                loop.call_soon_threadsafe(loop.call_later, delay, end, number, frame)
-
-            signal.signal(number, begin)
 
     async def classify(self, request: Request, model: Served, texts: Sequence[str], **options: Any) -> Job:  # noqa: ANN401 - of a job
         """Return the answered job of a request.

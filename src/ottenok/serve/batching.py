@@ -359,7 +359,14 @@ class Engine:
         while True:
             with self._lock:
                 while True:
-                    came = self._group()
+                    # What has come in and is to be tokenised at once, those of a kind together.
+                    came: dict[tuple[int, bool], list[Job]] = defaultdict(list)
+                    size = 0
+                    while self._came and size < _GROUP:
+                        job = self._came.popleft()
+                        if not job.settled:
+                            came[id(job.model), job.ends].append(job)
+                            size += job.cost * _CHARACTERS
                     lately = time.monotonic() - self._came_last < _LATELY
                     bulk_tokens = _BULK_TOKENS if lately else BATCH_TOKENS
                     batch = [] if came else self._waiting.take(BATCH_TOKENS, bulk_tokens)
@@ -370,21 +377,10 @@ class Engine:
                     self._lock.wait()
                 if self._waiting or self._came:
                     self._lock.notify()
-            for jobs in came:
+            for jobs in came.values():
                 self._tokenise(jobs)
             if batch:
                 self._compute(batch)
-
-    def _group(self) -> list[list[Job]]:
-        """Take what has come in and is to be tokenised at once, those of a kind together; under the lock."""
-        by_kind: dict[tuple[int, bool], list[Job]] = defaultdict(list)
-        size = 0
-        while self._came and size < _GROUP:
-            job = self._came.popleft()
-            if not job.settled:
-                by_kind[id(job.model), job.ends].append(job)
-                size += job.cost * _CHARACTERS
-        return list(by_kind.values())
 
     def _desk(self) -> None:
         """Tokenise bulk requests."""

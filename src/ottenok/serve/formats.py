@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 
 import numpy as np
@@ -22,7 +23,7 @@ from ottenok.serve.served import thresholds
 from ottenok.tasks.task import columns
 
 if TYPE_CHECKING:
-    from ottenok.inference.prediction import Prediction, TaskAnswer
+    from ottenok.inference.prediction import Prediction
     from ottenok.serve.batching import Job
     from ottenok.serve.served import Served
     from ottenok.tasks.task import Task
@@ -389,13 +390,12 @@ def scored(job: Job, task: Task, *, logits: bool = False) -> list[list[ScoredLab
         rows = mean_logits(job)[:, columns(job.model.tasks)[task.name]].tolist()
     labels = task.scheme.labels
     return [
-        [{"score": score, "label": label} for score, label in sorted(zip(row, labels, strict=True), key=_falling)]
+        [
+            {"score": score, "label": label}
+            for score, label in sorted(zip(row, labels, strict=True), key=itemgetter(0), reverse=True)
+        ]
         for row in rows
     ]
-
-
-def _falling(pair: tuple[float, str]) -> float:
-    return -pair[0]
 
 
 def infinity_answer(job: Job, task: Task, name: str, *, raw_scores: bool) -> InfinityAnswer:
@@ -431,29 +431,28 @@ def vllm_answer(job: Job, task: Task, name: str) -> VllmAnswer:
 
 
 def moderation_answer(job: Job, task: Task, name: str) -> ModerationAnswer:
-    """Return the body of OpenAI's `/v1/moderations`."""
-    return {
-        "id": f"modr-{uuid.uuid4().hex}",
-        "model": name,
-        "results": [_moderation(prediction.tasks[task.name], task) for prediction in job.predictions],
-    }
+    """Return the body of OpenAI's `/v1/moderations`.
 
-
-def _moderation(answer: TaskAnswer, task: Task) -> ModerationItem:
-    """Return one text's categories: labels that reach their threshold; of a task with one label, the label."""
+    A text's categories are the labels that reach their threshold; of a task with one label, the label.
+    """
     several = task.scheme.kind == "multi-label"
     least = thresholds(task)
-    found = {
-        # float32 on both sides, as the decision has it: a threshold that is written like a score is reached by it.
-        label: bool(np.float32(score) >= np.float32(least[label])) if several else label in answer.labels
-        for label, score in answer.probabilities.items()
-    }
-    return {
-        "flagged": any(found.values()),
-        "categories": found,
-        "category_scores": dict(answer.probabilities),
-        "category_applied_input_types": {label: ["text"] for label in found},
-    }
+    results: list[ModerationItem] = []
+    for answer in (prediction.tasks[task.name] for prediction in job.predictions):
+        found = {
+            # float32 on both sides, as the decision has it: a threshold that is written like a score is reached by it.
+            label: bool(np.float32(score) >= np.float32(least[label])) if several else label in answer.labels
+            for label, score in answer.probabilities.items()
+        }
+        results.append(
+            {
+                "flagged": any(found.values()),
+                "categories": found,
+                "category_scores": dict(answer.probabilities),
+                "category_applied_input_types": {label: ["text"] for label in found},
+            }
+        )
+    return {"id": f"modr-{uuid.uuid4().hex}", "model": name, "results": results}
 
 
 def analysis(text: str, prediction: Prediction, model: Served, tasks: list[Task] | None) -> dict[str, Any]:

@@ -210,21 +210,16 @@ class Guard:
             if scope["path"] not in _WATCH or scope["method"] != "GET":
                 raise Refused("This port is for watching the server alone.", status=404)
             return
-        if self._keys and not self._is_open(scope) and not self._has_key(headers.get(b"authorization", b"")):
-            raise Refused("An API key is needed: Authorization: Bearer KEY.", kind="Validation", status=401)
-
-    def _is_open(self, scope: Scope) -> bool:
-        path: str = scope["path"]
-        if scope["method"] == "OPTIONS" and self.settings.cors_origins:
-            return True
-        return scope["method"] in {"GET", "HEAD"} and (path in _OPEN or path.startswith("/page/"))
-
-    def _has_key(self, header: bytes) -> bool:
-        scheme, _, key = header.partition(b" ")
-        digest = hashlib.sha256(key.strip()).digest()
-        # Every key is compared, whichever fits: the time tells nothing.
-        fits = [hmac.compare_digest(digest, known) for known in self._keys]
-        return any(fits) and scheme.lower() == b"bearer"
+        method, path = scope["method"], scope["path"]
+        asked_first = method == "OPTIONS" and self.settings.cors_origins
+        is_open = method in {"GET", "HEAD"} and (path in _OPEN or path.startswith("/page/"))
+        if self._keys and not asked_first and not is_open:
+            scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
+            digest = hashlib.sha256(key.strip()).digest()
+            # Every key is compared, whichever fits: the time tells nothing.
+            fits = [hmac.compare_digest(digest, known) for known in self._keys]
+            if not any(fits) or scheme.lower() != b"bearer":
+                raise Refused("An API key is needed: Authorization: Bearer KEY.", kind="Validation", status=401)
 
 
 def _is_loopback(host: str) -> bool:

@@ -93,24 +93,25 @@ def normalise(text: str, options: TextOptions = _DEFAULT) -> str:
     if options.emoji == "keep":
         return text
     for _ in range(_PASSES):
-        treated = _without_emoji(text, options)
+        if options.urls == "keep":
+            treated = outside_urls(text, lambda part: treat_emoji(part, options.emoji))
+        else:
+            treated = treat_emoji(text, options.emoji)
         if treated == text or (treated := _plain(treated, options)) == text:
             break
         text = treated
     return text
 
 
-def _without_emoji(text: str, options: TextOptions) -> str:
-    if options.urls == "keep":
-        return outside_urls(text, lambda part: treat_emoji(part, options.emoji))
-    return treat_emoji(text, options.emoji)
-
-
 def _plain(text: str, options: TextOptions) -> str:
     """Do everything but emoji."""
     text = _collapse(_decode(text, options))
     for _ in range(_PASSES):
-        hidden = _hide(text, options)
+        hidden = text
+        if options.urls != "keep":
+            hidden = sub_urls(hidden, URL_WORD if options.urls == "replace" else "")
+        if options.users != "keep":
+            hidden = sub_users(hidden, USER_WORD if options.users == "replace" else "")
         if hidden == text or (hidden := _collapse(hidden)) == text:
             break
         # What an address took with it may have carried a mark, or stood inside another.
@@ -124,14 +125,6 @@ def _plain(text: str, options: TextOptions) -> str:
 
 def _collapse(text: str) -> str:
     return " ".join(text.split())
-
-
-def _hide(text: str, options: TextOptions) -> str:
-    if options.urls != "keep":
-        text = sub_urls(text, URL_WORD if options.urls == "replace" else "")
-    if options.users != "keep":
-        text = sub_users(text, USER_WORD if options.users == "replace" else "")
-    return text
 
 
 def _decode(text: str, options: TextOptions) -> str:

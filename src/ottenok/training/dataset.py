@@ -444,18 +444,18 @@ class RowNoise:
 
     def __call__(self, rows: Sequence[int], epoch: int) -> dict[int, list[int]]:
         """Return place among `rows` to token ids, for the rows that have noise in this epoch (from 0)."""
-        noisy = {place: text for place, row in enumerate(rows) if (text := self._text(row, epoch)) is not None}
+        noisy: dict[int, str] = {}
+        for place, row in enumerate(rows):
+            chance = random.Random(f"{self.seed} {epoch} {row}")  # noqa: S311 - no secret
+            text = self.texts[row]
+            if chance.random() < self.options.share:
+                kind = chance.choice(self.options.kinds)
+                text = add_noise(text, kind, rate=self.options.rate, seed=chance.getrandbits(32))
+            for kind, rate in self.options.light.items():
+                text = add_noise(text, kind, rate=rate, seed=chance.getrandbits(32))
+            if text is not self.texts[row]:
+                noisy[place] = text
         return dict(zip(noisy, self.encode(list(noisy.values())), strict=True)) if noisy else {}
-
-    def _text(self, row: int, epoch: int) -> str | None:
-        chance = random.Random(f"{self.seed} {epoch} {row}")  # noqa: S311 - no secret
-        text = self.texts[row]
-        if chance.random() < self.options.share:
-            kind = chance.choice(self.options.kinds)
-            text = add_noise(text, kind, rate=self.options.rate, seed=chance.getrandbits(32))
-        for kind, rate in self.options.light.items():
-            text = add_noise(text, kind, rate=rate, seed=chance.getrandbits(32))
-        return None if text is self.texts[row] else text
 
 
 def answers(truth: npt.NDArray[np.bool_], task: Task) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:

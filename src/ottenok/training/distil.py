@@ -162,19 +162,12 @@ def with_unlabelled(corpus: Corpus, files: Sequence[str], column: str, *, folder
         **{name: [None] * count for name in names},
     }
     extra = pa.table({name: pa.array(more[name], rows.schema.field(name).type) for name in rows.column_names})
-    manifest = {
-        **{key: value for key, value in corpus.manifest.items() if key not in {"scheme", "label_scheme"}},
-        "format": 2,
-        "tasks": corpus.manifest.get("tasks")
-        or [
-            {
-                "name": task.name,
-                "scheme": corpus.manifest.get("label_scheme") or {"name": task.scheme.name},
-                "classes": {},
-            }
-            for task in corpus.tasks
-        ],
-    }
+    manifest = {key: value for key, value in corpus.manifest.items() if key not in {"scheme", "label_scheme"}}
+    scheme = corpus.manifest.get("label_scheme")
+    named = [
+        {"name": task.name, "scheme": scheme or {"name": task.scheme.name}, "classes": {}} for task in corpus.tasks
+    ]
+    manifest |= {"format": 2, "tasks": corpus.manifest.get("tasks") or named}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(folder) as part:
         pq.write_table(pa.concat_tables([rows, extra]), part / CORPUS_FILE, compression="zstd")

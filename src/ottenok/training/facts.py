@@ -42,7 +42,19 @@ _LEAST_SHARE = 0.01
 def data_facts(corpus: Corpus) -> DataFacts:
     """Return what the corpus's manifest says of the data."""
     manifest = corpus.manifest
-    sources = [_source(source) for source in manifest.get("sources", [])]
+    sources = [
+        SourceFacts(
+            name=source["name"],
+            title=source.get("title", ""),
+            rows=source.get("kept", {}),
+            languages=tuple(source.get("languages", {})),
+            annotation=source.get("annotation", "unknown"),
+            homepage=source.get("homepage", ""),
+            licence=LicenceFacts(id=source.get("licence", "unknown"), commercial=source.get("commercial")),
+            files={file["path"]: file.get("sha256") for file in source.get("files", [])},
+        )
+        for source in manifest.get("sources", [])
+    ]
     dropped: dict[str, int] = {}
     for source in manifest.get("sources", []):
         for entry in source.get("dropped", []):
@@ -54,19 +66,6 @@ def data_facts(corpus: Corpus) -> DataFacts:
         dropped=dropped,
         cells=training_rows(corpus_cells(corpus)),
         recipe=manifest.get("recipe", {}),
-    )
-
-
-def _source(source: dict[str, Any]) -> SourceFacts:
-    return SourceFacts(
-        name=source["name"],
-        title=source.get("title", ""),
-        rows=source.get("kept", {}),
-        languages=tuple(source.get("languages", {})),
-        annotation=source.get("annotation", "unknown"),
-        homepage=source.get("homepage", ""),
-        licence=LicenceFacts(id=source.get("licence", "unknown"), commercial=source.get("commercial")),
-        files={file["path"]: file.get("sha256") for file in source.get("files", [])},
     )
 
 

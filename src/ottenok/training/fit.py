@@ -390,22 +390,18 @@ def _epoch(parts: Parts, loop: Loop, others: Sequence[Observer]) -> None:
             if step % per_epoch and step < loop.work.steps:
                 by_steps = run.save_steps is not None and step % run.save_steps == 0
                 by_time = run.save_minutes is not None and time.monotonic() - saved >= 60.0 * run.save_minutes
-                if by_steps or _agreed(step, loop, due=by_time):
+                if world() > 1:
+                    # Their clocks differ, so the first process is asked, now and then.
+                    word = torch.tensor([int(by_time)], device=loop.work.device)
+                    by_time = False
+                    if step % CHECK_STEPS == 0:
+                        torch.distributed.broadcast(word, 0)
+                        by_time = bool(word.item())
+                if by_steps or by_time:
                     loop.save(keep=run.save_total_limit)
                     saved = time.monotonic()
     finally:
         parts.progress.finish()
-
-
-def _agreed(step: int, loop: Loop, *, due: bool) -> bool:
-    """Tell whether all processes save now: their clocks differ, so the first one is asked, now and then."""
-    if world() == 1:
-        return due
-    if step % CHECK_STEPS:
-        return False
-    word = torch.tensor([int(due)], device=loop.work.device)
-    torch.distributed.broadcast(word, 0)
-    return bool(word.item())
 
 
 def _row(parts: Parts, loop: Loop) -> dict[str, float]:

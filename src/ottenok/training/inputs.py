@@ -59,36 +59,28 @@ def corpus_of(options: DataOptions, places: Places, progress: Progress = SILENT)
             hint="Name what to learn from, for example: --data.corpus FOLDER, or --data.file FILE.csv",
             key="data",
         )
-    recipe = _own(options) if options.recipe is None else load_recipe(recipe_file(options.recipe, "data"))
-    folder = places.cache / "corpora" / f"{recipe.name}-{_fingerprint(recipe)}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Of several processes that want the same corpus one builds it, and the others wait.
-    with require("filelock", extra="data").FileLock(folder.with_name(f"{folder.name}.lock")):
-        if folder.is_dir():
-            return open_corpus(folder)
-        return build(recipe, root=places.root, cache=places.cache, out=folder, progress=progress)
-
-
-def _own(options: DataOptions) -> CorpusRecipe:
-    file = Path(str(options.file)).resolve()
-    if not file.is_file():
-        raise DataError("there is no such file", hint="Check --data.file.", file=str(options.file))
-    source = SourceSpec(own=OwnData(name=file.stem, file=str(file), text=options.text, label=options.label))
-    return CorpusRecipe(name=file.stem, scheme=options.scheme, sources=(source,))
-
-
-def _fingerprint(recipe: CorpusRecipe) -> str:
-    """Name a built corpus by what decides it; a user's file that was changed since is another one."""
+    if options.recipe is not None:
+        recipe = load_recipe(recipe_file(options.recipe, "data"))
+    else:
+        file = Path(str(options.file)).resolve()
+        if not file.is_file():
+            raise DataError("there is no such file", hint="Check --data.file.", file=str(options.file))
+        source = SourceSpec(own=OwnData(name=file.stem, file=str(file), text=options.text, label=options.label))
+        recipe = CorpusRecipe(name=file.stem, scheme=options.scheme, sources=(source,))
+    # A built corpus goes by what decides it; a user's file that was changed since makes another one.
     files = [
-        Path(file)
-        for spec in recipe.sources
-        if spec.own is not None
-        for file in (spec.own.file, *spec.own.files.values())
-        if file is not None
+        Path(file) for spec in recipe.sources if (own := spec.own) for file in (own.file, *own.files.values()) if file
     ]
     facts: dict[str, Any] = {
         "recipe": recipe.model_dump(mode="json"),
         "files": [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()],
         "version": __version__,
     }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    fingerprint = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    folder = places.cache / "corpora" / f"{recipe.name}-{fingerprint}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Of several processes that want the same corpus one builds it, and the others wait.
+    with require("filelock", extra="data").FileLock(folder.with_name(f"{folder.name}.lock")):
+        if folder.is_dir():
+            return open_corpus(folder)
+        return build(recipe, root=places.root, cache=places.cache, out=folder, progress=progress)

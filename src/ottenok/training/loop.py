@@ -186,7 +186,20 @@ class Loop:
         self._optimizer = create_optimizer(work.network, work.optim)
         self._scaler = torch.amp.GradScaler(work.device.type, enabled=work.precision == "fp16")
         if checkpoint is not None:
-            self._take_up(checkpoint)
+            try:
+                load_model(model, str(checkpoint / checkpoints.WEIGHTS))
+            except RuntimeError as error:
+                raise ModelError(f"its weights do not fit this network: {error}", file=str(checkpoint)) from error
+            checkpoints.load_optimizer(checkpoint, self._optimizer)
+            counters = checkpoints.read_counters(checkpoint)
+            self._scaler.load_state_dict(counters["scaler"])
+            self.state = State(
+                step=counters["step"],
+                meter=Meter(**counters["meter"]),
+                rows=counters["rows"],
+                best_step=counters["best_step"],
+            )
+            checkpoints.load_random(checkpoint, rank())
         self._loss = torch.tensor(self.state.meter.loss, dtype=torch.float64, device=work.device)
         self._model = model
         if world() > 1:
@@ -194,22 +207,6 @@ class Loop:
                 torch.distributed.init_process_group("nccl" if work.device.type == "cuda" else "gloo")
             places = [work.device.index] if work.device.type == "cuda" else None
             self._model = DistributedDataParallel(model, device_ids=places, find_unused_parameters=True)
-
-    def _take_up(self, checkpoint: Path) -> None:
-        try:
-            load_model(self.work.network.model, str(checkpoint / checkpoints.WEIGHTS))
-        except RuntimeError as error:
-            raise ModelError(f"its weights do not fit this network: {error}", file=str(checkpoint)) from error
-        checkpoints.load_optimizer(checkpoint, self._optimizer)
-        counters = checkpoints.read_counters(checkpoint)
-        self._scaler.load_state_dict(counters["scaler"])
-        self.state = State(
-            step=counters["step"],
-            meter=Meter(**counters["meter"]),
-            rows=counters["rows"],
-            best_step=counters["best_step"],
-        )
-        checkpoints.load_random(checkpoint, rank())
 
     @property
     def learning_rate(self) -> float:

@@ -136,10 +136,11 @@ class Validation:
         See `ottenok.tasks.report.epoch_metrics` for the names of several tasks' metrics.
         """
         logits, tasks = self.logits(precision), self.network.tasks
-        losses = [
-            replace(one, setting=replace(one.setting, class_weights=_cpu(one.setting.class_weights)))
-            for one in self.losses
-        ]
+        losses = []
+        for one in self.losses:
+            weights = one.setting.class_weights
+            on_cpu = replace(one.setting, class_weights=None if weights is None else weights.cpu())
+            losses.append(replace(one, setting=on_cpu))
         targets = self.make.targets(slice(None))
         found = {"loss": float(total_loss(losses, torch.from_numpy(logits), targets))}
         by_task = reports(logits, self.examples, tasks, system="", options=_QUIET)
@@ -149,10 +150,6 @@ class Validation:
                 f"{task}/{name}": one.value for task, report in by_task.items() for name, one in report.metrics.items()
             }
         return found
-
-
-def _cpu(weights: torch.Tensor | None) -> torch.Tensor | None:
-    return None if weights is None else weights.cpu()
 
 
 def reports(
