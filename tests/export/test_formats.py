@@ -79,20 +79,20 @@ def _rows(answers: list[dict[str, float]]) -> list[list[float]]:
 
 TRANSFORMERS = """
 import json, sys
-if sys.argv[1] == "own":
-    import ottenok.models
 from transformers import pipeline
 from transformers.utils import logging
 logging.disable_progress_bar()
-found = []
-for folder in sys.argv[3:]:
+texts, alone, own = map(json.loads, sys.argv[1:])
+def opened(folder):
     try:
-        rows = pipeline("text-classification", model=folder)(json.loads(sys.argv[2]), top_k=None)
-        found.append([{row["label"]: row["score"] for row in answer} for answer in rows])
+        rows = pipeline("text-classification", model=folder)(texts, top_k=None)
+        return [{row["label"]: row["score"] for row in answer} for answer in rows]
     except Exception as error:
-        found.append(str(error))
-assert sys.argv[1] == "own" or "ottenok" not in sys.modules
-print(json.dumps(found))
+        return str(error)
+found = [opened(folder) for folder in alone + own]
+assert "ottenok" not in sys.modules
+import ottenok.models
+print(json.dumps([found, [opened(folder) for folder in own]]))
 """
 
 
@@ -105,25 +105,21 @@ def test_transformers_gives_the_same_probabilities(folders: Mapping[str, Path], 
     assert own == [OTHER]
     assert set(folders) - {*alone, *own} == {LIGHT}
 
-    def opened(mode: str, names: list[str]) -> list[Any]:
-        places = [str(folders[name]) for name in names]
-        done = subprocess.run(
-            [sys.executable, "-c", TRANSFORMERS, mode, json.dumps(TEXTS), *places],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        found: list[Any] = json.loads(done.stdout)
-        return found
-
-    answers = opened("alone", [*alone, *own, LIGHT])
-    for name, found in zip(alone, answers, strict=False):
+    given = [TEXTS, [str(folders[name]) for name in [*alone, LIGHT]], [str(folders[name]) for name in own]]
+    done = subprocess.run(
+        [sys.executable, "-c", TRANSFORMERS, *map(json.dumps, given)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    before, after = json.loads(done.stdout)
+    for name, found in zip(alone, before, strict=False):
         np.testing.assert_allclose(_rows(found), expected[name], atol=1e-5, err_msg=name)
-    assert all("import ottenok.models" in message for message in answers[len(alone) : -1])
-    assert "an ONNX graph alone. pip install ottenok, then ottenok.load(FOLDER)" in answers[-1]
-    for name, found in zip(own, opened("own", own), strict=True):
+    assert "an ONNX graph alone. pip install ottenok, then ottenok.load(FOLDER)" in before[len(alone)]
+    assert all("import ottenok.models" in message for message in before[len(alone) + 1 :])
+    for name, found in zip(own, after, strict=True):
         np.testing.assert_allclose(_rows(found), expected[name], atol=1e-5, err_msg=name)
 
 
