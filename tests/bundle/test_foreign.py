@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import ottenok
 from ottenok.bundle.folder import open_bundle
 from ottenok.bundle.foreign import foreign_manifest
 from ottenok.core.errors import BundleError
@@ -171,7 +172,7 @@ def test_numbered_labels_keep_their_names_with_a_warning(read: Read) -> None:
 
 @pytest.mark.parametrize(
     "names",
-    [_ids("a", "a"), {"0": "a", "2": "b"}, {"1": "a", "2": "b"}, {"x": "a"}, ["a", "b"], {}, "ab", 3],
+    [_ids("a", "a"), {"0": "a", "2": "b"}, {"1": "a", "2": "b"}, {"x": "a"}, ["a", "b"], {}, "ab", 3, _ids("a", "")],
 )
 def test_labels_that_are_not_clear_are_refused(read: Read, names: object) -> None:
     """Equal names, gaps and other forms are refused rather than read somehow."""
@@ -241,6 +242,20 @@ def test_a_tokenizer_is_needed(tmp_path: Path, make_folder: Maker) -> None:
         open_bundle(folder)
 
     assert "save_pretrained" in str(caught.value.hint)
+
+
+def test_what_only_stands_for_a_model_is_refused(tmp_path: Path) -> None:
+    """A pointer of Git LFS in place of the weights, and a file in place of the folder, are told as what they are."""
+    write_config(tmp_path, ["neg", "pos"])
+    (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(BundleError, match="Git LFS") as caught:
+        ottenok.load(tmp_path)
+    assert "git lfs pull" in str(caught.value.hint)
+    (tmp_path / "model.safetensors").write_bytes(b"\0" * 8)
+    with pytest.raises(BundleError, match=r"there is no tokenizer: none of tokenizer\.json"):
+        ottenok.load(tmp_path)
+    with pytest.raises(BundleError, match="this is a file, not the folder"):
+        ottenok.load(tmp_path / "config.json")
 
 
 def test_numbers_that_disagree_are_told(tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def test_hostile_groups_and_bad_inputs(tmp_path: Path, classifier: Classifier) -
     assert len(html) < 500_000
     with pytest.raises(ConfigError, match="no span of time 'months'"):
         ottenok.true_shares(file, by="source:months", model=classifier)
+    with pytest.raises(InputError, match=r"no row of .* has a date in the column 'source'"):
+        ottenok.true_shares(file, by="source:month", model=classifier)
     with pytest.raises(ConfigError, match="no labelled rows of this classifier are of the set 'nothing'"):
         ottenok.true_shares(file, like=["nothing"], model=classifier)
     with pytest.raises(DataError, match="there is no column 'review'"):

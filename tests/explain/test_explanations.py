@@ -132,6 +132,7 @@ def test_the_command_shows_shares(tmp_path: Path) -> None:
     tree = json.loads(told.stdout)
     assert tree["label"] == "joy"
     assert [word["text"] for word in tree["words"]] == ["Ура", ",", "победа", "!"]
+    assert "there is no word to explain" in CliRunner().invoke(explain, [" "]).output
 
 
 def test_files_get_the_words_that_speak_for_the_label(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -72,6 +73,14 @@ def test_tei_errors(http: httpx.Client, body: Any, status: int, kind: str) -> No
     response = http.post("/predict", json=body)
     assert (response.status_code, response.json()["error_type"]) == (status, kind)
     assert response.json()["error"]
+
+
+def test_marks_and_encodings_of_bodies(http: httpx.Client) -> None:
+    """A byte order mark is passed over, another encoding named, and `parameters` may be null."""
+    body = json.dumps({"inputs": BAD, "parameters": None}, ensure_ascii=False)
+    marked = http.post("/", content=body.encode("utf-8-sig"))
+    assert marked.json() == post(http, "/", {"inputs": BAD, "parameters": {}})
+    assert "not in UTF-8" in http.post("/predict", content=body.encode("cp1251")).json()["error"]
 
 
 def test_tei_vertex(http: httpx.Client) -> None:

@@ -56,7 +56,7 @@ _NUMBERED = re.compile(r"LABEL_\d+")
 
 # Architectures of transformers, and the one that simpletransformers gave the same layers for several labels.
 _ARCHITECTURE = re.compile(r"For(MultiLabel)?SequenceClassification$")
-_MOST_LABELS = 10_000
+_MOST_LABELS, _LONGEST_NAME = 10_000, 1000
 # Beyond any encoder that there is; a configuration with more is a mistake or a trap.
 _MOST = MappingProxyType(
     {
@@ -78,7 +78,7 @@ def read_labels(config: Mapping[str, Any], *, file: str) -> tuple[str, ...]:
     `id2label` names them; where it is absent or says nothing but LABEL_0 and so on, `label2id` may.
 
     Raises:
-        BundleError: Ids are not 0, 1, 2, ..., two labels have the same name, or there are over 10,000.
+        BundleError: Ids are not 0, 1, 2, ..., two labels have the same name, one has none, or there are over 10,000.
     """
     names: Any = config.get("id2label")
     key, turned = "id2label", config.get("label2id")
@@ -104,6 +104,8 @@ def read_labels(config: Mapping[str, Any], *, file: str) -> tuple[str, ...]:
     labels = tuple(by_id[i] for i in range(len(by_id)))
     if len(set(labels)) < len(labels) or len(by_id) < len(names):
         raise BundleError("two labels have the same name or number", file=file, key=key)
+    if not all(0 < len(label) <= _LONGEST_NAME for label in labels):
+        raise BundleError(f"expected names of 1 to {_LONGEST_NAME:,} characters", file=file, key=key)
     return labels
 
 

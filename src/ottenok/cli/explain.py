@@ -61,6 +61,8 @@ def explain(
         text = decode_bytes(sys.stdin.buffer.read())
     else:
         refuse_file(text, hint=", and its text is explained by: ottenok explain < FILE")
+    if not text.strip():
+        raise click.UsageError("the text is empty: there is no word to explain")
     classifier = load(model, cache=cache)
     found = [classifier.explain(text, task=name, label=label) for name in tasks or (classifier.tasks[0].name,)]
     if out is not None:

@@ -40,6 +40,7 @@ _USUAL = {
 }  # fmt: skip
 _IDENTIFIER = re.compile(r"[\w.:-]{1,30}")
 _JSON = re.compile(r'\s*(?:\[\s*)?\{\s*(?:"|$)')
+_PATH = re.compile(r"(?:\.{1,2}[/\\]|~[/\\]|[A-Za-z]:[/\\]|/[^/\s]+/)\S*")
 _SEP_LINE = re.compile(r'"?sep=.(?:")?\s*', re.IGNORECASE)
 
 
@@ -56,6 +57,8 @@ def refuse_file(text: str, *, hint: str) -> None:
     if os.path.lexists(text) or is_file_name(Path(text.strip())):
         kind = "a folder" if Path(text).is_dir() else "a file"
         raise click.UsageError(f"{harmless(text)} is {kind}{hint}")
+    if _PATH.fullmatch(text):
+        raise click.UsageError(f"{harmless(text)} looks like a path, and there is no such file")
 
 
 def lines_of_stream(

@@ -18,6 +18,7 @@ from ottenok.core.suggest import suggest
 from ottenok.inference.classifier import listed
 from ottenok.inference.files import read_texts
 from ottenok.tables.options import TableOptions
+from ottenok.tables.records import excerpt
 from ottenok.tables.streams import PACKED, Source
 from ottenok.tables.table import SUFFIXES, open_table
 
@@ -120,9 +121,9 @@ class Texts:
 
         Raises:
             DataError: A file can't be read, or has not the column.
-            InputError: At the end: there is no text.
+            InputError: At the end: there is no text, or no date though spans of time were asked for.
         """
-        rows = 0
+        rows, dated, undated = 0, False, ""
         if self._values is not None:
             texts = [value for value in self._values if isinstance(value, str) and value.strip()]
             if lost := len(self._values) - len(texts):
@@ -142,6 +143,8 @@ class Texts:
                 groups = block.cells[1] if self.by else [""] * len(found)
                 kept = [(text, self._group(group)) for text, group in zip(found, groups, strict=True) if text]
                 rows += len(kept)
+                dated = dated or any(group != _NO_DATE for _, group in kept)
+                undated = undated or next((excerpt(str(cell)) for cell in groups if cell is not None), "")
                 yield [text for text, _ in kept], [group for _, group in kept]
         if not rows:
             reason = f"; the commonest reason: {self.left_out.most_common(1)[0][0]}" if self.left_out else ""
@@ -149,6 +152,12 @@ class Texts:
                 f"there is no text to be read in {self.name}{reason}",
                 hint="Check the column of the texts (--text), the delimiter and the encoding.",
                 key="--text",
+            )
+        if self._span is not None and not dated:
+            raise InputError(
+                f"no row of {self.name} has a date in the column {self.by!r}: the first has {undated!r}",
+                hint="Dates are such as 2024-05-17, 17.05.2024 or 2024年5月17日.",
+                key="--by",
             )
 
     def sample(self, most: int, progress: Progress, *, seed: int = 0) -> Sample:

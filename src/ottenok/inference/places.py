@@ -36,6 +36,9 @@ _ADAPTER, _MODULES = "adapter_config.json", "modules.json"
 _READ = (CONFIG, TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt")
 # Raised when the same files would be converted otherwise.
 _CONVERSION = "2"
+_TOKENIZERS = (TOKENIZER, "vocab.txt", "vocab.json")
+# How a file begins that stands for one which Git LFS has not fetched.
+_POINTER = b"version https://git-lfs"
 
 
 def embedded_folder() -> Path:
@@ -72,8 +75,19 @@ def find_folder(model: str | Path | None, *, cache: Path | None, progress: Progr
     cache = cache_home(cache)
     progress = progress or SILENT
     folder, name = Path(model), Path(model).name
+    if folder.is_file():
+        raise BundleError("this is a file, not the folder of a model", hint="Give the folder.", file=str(model))
     if not folder.is_dir():
         folder, name = _from_hub(str(model), cache, progress), re.sub("[/@]", "--", str(model))
+    for file in (
+        *folder.glob("*.json"),
+        *folder.glob("*.safetensors"),
+        *folder.glob("*.onnx"),
+        *folder.glob("*/*.onnx"),
+    ):
+        if file.is_file() and file.stat().st_size < 1024 and file.read_bytes().startswith(_POINTER):
+            hint = "Fetch the files themselves: git lfs pull, or hf download."
+            raise BundleError("this is a pointer of Git LFS, not the file itself", hint=hint, file=str(file))
     own = (folder / MANIFEST).is_file()
     way = None  # the function that converts a folder of another tool
     if not own:
@@ -140,9 +154,15 @@ def _convert(folder: Path, name: str, way: str, cache: Path, progress: Progress)
             else None,
             file=str(folder),
         )
-    read = [folder / read for read in _READ]
+    read, notes = [folder / read for read in _READ], ()
     if way == "ottenok.export.onnx:convert":
-        foreign_manifest(folder)  # before torch makes room for it
+        notes = foreign_manifest(folder).notes  # before torch makes room for it
+        if not any((folder / file).is_file() for file in _TOKENIZERS) and not any(folder.glob("*.model")):
+            raise BundleError(
+                f"there is no tokenizer: none of {', '.join(_TOKENIZERS)}",
+                hint="Save it beside the model: AutoTokenizer.from_pretrained(ENCODER).save_pretrained(FOLDER)",
+                file=str(folder),
+            )
         weights = sorted(folder.glob("model*.safetensors"))
     else:
         read = sorted(folder.rglob("*.json"))
@@ -153,5 +173,7 @@ def _convert(folder: Path, name: str, way: str, cache: Path, progress: Progress)
             digest.update(f"{file.relative_to(folder)} {sha256_file(file)}\n".encode())
     target = cache / "converted" / f"{name}-{digest.hexdigest()[:16]}"
     if not _is_ready(target):
+        for note in notes:
+            progress.note(note)
         load_object(way, extra="train")(folder, target, progress=progress)
     return target

@@ -270,7 +270,8 @@ class Service:
         return await self._hub(request, body, model, task or model.tasks[0])
 
     async def _hub(self, request: Request, body: formats.HubRequest, model: Served, task: Task) -> Response:
-        own, asked = task.decision.activation, body.parameters.function_to_apply
+        parameters = body.parameters or formats.HubParameters()
+        own, asked = task.decision.activation, parameters.function_to_apply
         if asked not in {None, "none", own}:
             raise Refused(
                 f"The model was trained with {own}, and {asked} would make other numbers of it than probabilities. "
@@ -282,7 +283,7 @@ class Service:
             raise Refused("`inputs` cannot be empty", kind="Empty")
         job = await self.classify(request, model, texts)
         rows = formats.scored(job, task, logits=asked == "none")
-        return _json([row[: body.parameters.top_k] for row in rows], job)
+        return _json([row[: parameters.top_k] for row in rows], job)
 
     # ---- infinity, vLLM, OpenAI ----
 
@@ -545,8 +546,12 @@ def parsed(raw: bytes, kind: type[_Body]) -> _Body:
         Refused: It is no JSON, or not of this form; its values are not repeated.
     """
     try:
-        return kind.model_validate_json(raw)
+        return kind.model_validate_json(raw.removeprefix(b"\xef\xbb\xbf"))
     except ValidationError as error:
+        try:
+            raw.decode()
+        except UnicodeDecodeError:
+            raise Refused("The body is not in UTF-8, the encoding of JSON.") from None
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"] if part != "str")
         raise Refused(f"{place}: {first['msg']}" if place else first["msg"], param=place or None) from None

@@ -35,6 +35,7 @@ __all__ = [
     "ClassifyRequest",
     "ExplainRequest",
     "Explained",
+    "HubParameters",
     "HubRequest",
     "InfinityAnswer",
     "ModelList",
@@ -120,7 +121,9 @@ class TeiError(TypedDict):
 # ---- Hugging Face ----
 
 
-class _HubParameters(_Request):
+class HubParameters(_Request):
+    """What may be asked of the Hugging Face Inference API."""
+
     function_to_apply: Literal["sigmoid", "softmax", "none"] | None = Field(
         default=None, description="none gives logits; another than the model's own is refused."
     )
@@ -131,7 +134,7 @@ class HubRequest(_Request):
     """The body of the Hugging Face Inference API for text classification."""
 
     inputs: str | list[str]
-    parameters: _HubParameters = _HubParameters()
+    parameters: HubParameters | None = None
 
 
 # ---- infinity and vLLM ----
