@@ -154,7 +154,8 @@ def _convert(folder: Path, name: str, way: str, cache: Path, progress: Progress)
             else None,
             file=str(folder),
         )
-    read, notes = [folder / read for read in _READ], ()
+    read = [folder / read for read in _READ]
+    notes: tuple[str, ...] = ()
     if way == "ottenok.export.onnx:convert":
         notes = foreign_manifest(folder).notes  # before torch makes room for it
         if not any((folder / file).is_file() for file in _TOKENIZERS) and not any(folder.glob("*.model")):
