@@ -178,14 +178,15 @@ class Reader:
 class Rows:
     """The corpus's rows and unlabelled texts as arrays: labels of each task, known or not, and classes of sources."""
 
-    def __init__(self, corpus: Corpus, unlabelled: Sequence[str], most: int | None) -> None:
-        table = corpus.table()
-        if most is not None:
-            table = table.take(np.random.default_rng(0).choice(table.num_rows, most, replace=False))
+    def __init__(
+        self, corpus: Corpus, unlabelled: Sequence[str] = (), chosen: npt.NDArray[np.int64] | None = None
+    ) -> None:
+        table = corpus.table() if chosen is None else corpus.table().take(chosen)
         extra = len(unlabelled)
         self.texts: list[str] = [*table.column("text").to_pylist(), *unlabelled]
         self.source = np.array([*table.column("source").to_pylist(), *["unlabelled"] * extra])
-        self.train = np.array([*(split == "train" for split in table.column("split").to_pylist()), *[True] * extra])
+        self.split = np.array([*table.column("split").to_pylist(), *["train"] * extra])
+        self.train = self.split == "train"
         self.truth, self.known, self.present = [], [], []
         for task in corpus.tasks:
             found = [*table.column(task.column).to_pylist(), *[None] * extra]
@@ -277,6 +278,8 @@ class Plan:
     Attributes:
         seed: Of rows and dresses.
         seconds: How long.
+        steps: So many steps instead, by whose number the rates then go.
+        tokens: Of a batch, padding included.
         rates: Source to how often an epoch reads its rows.
         scale: Share of the rows that an epoch reads.
         peak: Learning rate of the last layer, at most.
@@ -285,10 +288,14 @@ class Plan:
         labels: Weight of the labels' loss.
         thought: Weight of the loss of what teachers think.
         masked: Share of the time in which words are masked and guessed, before the rest.
+        embeddings: Whether embeddings learn too, a layer below the first.
+        biases: Whether each source has a bias of its own while labels are learned.
     """
 
     seed: int
-    seconds: float
+    seconds: float = 0.0
+    steps: int | None = None
+    tokens: int = TOKENS
     rates: dict[str, float]
     scale: float
     peak: float
@@ -297,6 +304,8 @@ class Plan:
     labels: float = 1.0
     thought: float = 0.0
     masked: float = 0.0
+    embeddings: bool = False
+    biases: bool = True
 
 
 class Costs:
@@ -371,20 +380,24 @@ def epoch_batches(
         drawn += [own] * whole + [rng.choice(own, int(count - whole * len(own)), replace=False)]
     order = rng.permutation(np.concatenate(drawn))
     pools = [order[start : start + 20_000] for start in range(0, len(order), 20_000)]
-    cut = [one for pool in pools for one in batches(lengths, pool[np.argsort(lengths[pool], kind="stable")], TOKENS)]
+    cut = [
+        one for pool in pools for one in batches(lengths, pool[np.argsort(lengths[pool], kind="stable")], plan.tokens)
+    ]
     return [cut[place] for place in rng.permutation(len(cut))]
 
 
 def learn(net: Net, rows: Rows, reader: Reader, plan: Plan, soft: npt.NDArray[np.float32] | None = None) -> None:
-    """Teach `net` for the plan's seconds; `soft` are the logits of teachers."""
+    """Teach `net` for the plan's seconds or steps; `soft` are the logits of teachers."""
     if 0.0 < plan.masked < 1.0:
         learn(net, rows, reader, replace(plan, seconds=plan.masked * plan.seconds, masked=1.0), soft)
         plan = replace(plan, seconds=(1.0 - plan.masked) * plan.seconds, masked=0.0)
     layers, groups = net.encoder.config.num_hidden_layers, []
+    net.encoder.embeddings.requires_grad_(plan.embeddings)
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
             layer = re.search(r"layer\.(\d+)\.", name)
-            peak = plan.head_peak if layer is None else plan.peak * plan.decay ** (layers - int(layer[1]) - 1)
+            depth = layers if ".embeddings." in name else layers - int(layer[1]) - 1 if layer else None
+            peak = plan.head_peak if depth is None else plan.peak * plan.decay**depth
             shrink = 0.0 if parameter.ndim < 2 else 0.1 if name.startswith("bias") else 0.01
             groups.append({"params": [parameter], "lr": peak, "peak": peak, "weight_decay": shrink})
     costs, usable = Costs(rows, soft, plan), np.logical_or.reduce(rows.known) | (soft is not None)
@@ -399,14 +412,18 @@ def learn(net: Net, rows: Rows, reader: Reader, plan: Plan, soft: npt.NDArray[np
     def dressed(epoch: int) -> list[npt.NDArray[np.uint16]]:
         return reader(rows.texts, seed=epoch + 1 + 1000 * plan.seed, share=0.5)
 
-    tokens, epoch, begun = dressed(0), 0, time.monotonic()
-    while time.monotonic() - begun < plan.seconds:
+    tokens, epoch, step, begun = dressed(0), 0, 0, time.monotonic()
+
+    def share_done() -> float:
+        return (time.monotonic() - begun) / plan.seconds if plan.steps is None else step / plan.steps
+
+    while share_done() < 1.0:
         # The next epoch's texts are dressed while this one is learned.
         with ThreadPoolExecutor(1) as beside:
             following = beside.submit(dressed, epoch + 1)
             net.train()
             for chosen in epoch_batches(rows, usable, np.array([len(one) for one in tokens]), plan, epoch):
-                done = (time.monotonic() - begun) / plan.seconds
+                done = share_done()
                 if done >= 1.0:
                     break
                 for group in optimizer.param_groups:
@@ -414,12 +431,13 @@ def learn(net: Net, rows: Rows, reader: Reader, plan: Plan, soft: npt.NDArray[np
                 batch = torch.from_numpy(chosen).to(DEVICE)
                 ids, mask = padded([tokens[row] for row in chosen])
                 with torch.autocast(DEVICE, dtype=torch.bfloat16):
-                    source = costs.source[batch] if plan.labels > plan.thought else None
+                    source = costs.source[batch] if plan.biases and plan.labels > plan.thought else None
                     loss = costs(net(ids, mask, source), batch) if guess is None else guess(net, ids, mask)
                 loss.backward()
                 nn.utils.clip_grad_norm_(net.parameters(), 1.0)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
+                step += 1
             tokens, epoch = following.result(), epoch + 1
         print(f"epoch {epoch}: {time.monotonic() - begun:.0f} s", flush=True)
 
@@ -430,7 +448,8 @@ def main_learn(options: argparse.Namespace) -> None:
     extra = options.unlabelled.read_text(encoding="utf-8").splitlines() if options.unlabelled else []
     folder: Path = options.weights
     folder.mkdir(parents=True, exist_ok=True)
-    rows = Rows(corpus, extra, options.rows)
+    count = len(corpus.table())
+    rows = Rows(corpus, extra, options.rows and np.random.default_rng(0).choice(count, options.rows, replace=False))
     reader = Reader(options.encoder, TextOptions(**corpus.manifest["recipe"]["text"]), options.processes)
     first: Path | None = options.first
     layers = len(recipe.model.layers)

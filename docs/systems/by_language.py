@@ -49,6 +49,8 @@ WAYS = (
     "by language, with a bias",
     "by length",
     "a scale and a bias per label",
+    "by the text's vector",
+    "by the text's vector, with a bias",
 )
 CEILING = "one for each test, fitted on it"
 
@@ -62,6 +64,7 @@ class Part:
     logits: Floats
     truth: Mask
     lengths: Floats
+    vectors: Floats
 
     @property
     def family(self) -> str:
@@ -92,31 +95,68 @@ def read(model: ottenok.Classifier, folder: Path, task: Task, most: int) -> dict
                 logits=logits_of(probs[read_ones], task.decision.activation) * task.decision.temperature,
                 truth=indicator([labels for _, _, _, labels in kept], task.scheme)[read_ones],
                 lengths=np.log(np.array([len(text) for text in texts], dtype=np.float64))[read_ones],
+                vectors=model.embed(texts)[read_ones].astype(np.float64),
             )
         )
         print(split, source, len(kept), flush=True)
     return parts
 
 
-def biased(logits: Floats, truth: Mask) -> Callable[[Floats, Floats], Floats]:
+def biased(logits: Floats, truth: Mask) -> Callable[[Part], Floats]:
     """Return what puts a temperature and biases on logits: those with the least log loss, a little held to none."""
     found = _least(
         lambda given: log_softmax(logits / np.exp(given[0]) + given[1:])[truth].mean(), 1 + truth.shape[1], held=1
     )
-    return lambda own, _: own / np.exp(found[0]) + found[1:]
+    return lambda own: own.logits / np.exp(found[0]) + found[1:]
 
 
-def by_length(logits: Floats, truth: Mask, lengths: Floats) -> Callable[[Floats, Floats], Floats]:
+def by_length(logits: Floats, truth: Mask, lengths: Floats) -> Callable[[Part], Floats]:
     """Return what divides logits by a temperature that is a power of the text's characters."""
     found = _least(lambda given: log_softmax(logits / np.exp(given[0] + given[1] * lengths)[:, None])[truth].mean(), 2)
-    return lambda own, long: own / np.exp(found[0] + found[1] * long)[:, None]
+    return lambda own: own.logits / np.exp(found[0] + found[1] * own.lengths)[:, None]
 
 
-def scaled(logits: Floats, truth: Mask) -> Callable[[Floats, Floats], Floats]:
+def scaled(logits: Floats, truth: Mask) -> Callable[[Part], Floats]:
     """Return vector scaling (Guo et al. 2017): a factor and a bias for each label."""
     size = truth.shape[1]
     found = _least(lambda given: log_softmax(logits * np.exp(given[:size]) + given[size:])[truth].mean(), 2 * size)
-    return lambda own, _: own * np.exp(found[:size]) + found[size:]
+    return lambda own: own.logits * np.exp(found[:size]) + found[size:]
+
+
+def by_vector(parts: list[Part], *, bias: bool) -> Callable[[Part], Floats]:
+    """Return what divides a text's logits by a temperature of its own (Joy et al. 2023, arXiv:2207.06211).
+
+    Its logarithm is linear in the first ten principal components of the vectors, and in the distances between the
+    logits and their spread; sources weigh alike, and what is linear is held to none.
+    """
+    vectors, truth = np.concatenate([one.vectors for one in parts]), np.concatenate([one.truth for one in parts])
+    weights = np.concatenate([np.full(len(one.truth), 1 / len(one.truth)) for one in parts])
+    weights = weights / weights.sum()
+    middle = vectors.mean(axis=0)
+    axes = np.linalg.svd(vectors[:: max(1, len(vectors) // 5000)] - middle, full_matrices=False)[2][:10]
+
+    def raw(part: Part) -> Floats:
+        ordered = np.sort(part.logits, axis=1)
+        return np.column_stack([(part.vectors - middle) @ axes.T, np.diff(ordered), ordered.std(axis=1)])
+
+    known = np.concatenate([raw(one) for one in parts])
+    mean, spread, logits = known.mean(axis=0), known.std(axis=0), np.concatenate([one.logits for one in parts])
+    known = (known - mean) / spread
+    size, labels = known.shape[1], truth.shape[1]
+
+    def tempered(given: Floats, own: Floats, features: Floats) -> Floats:
+        return own / np.exp(given[0] + features @ given[1 : 1 + size])[:, None] + given[1 + size :]
+
+    def loss(given: Floats) -> tuple[float, Floats]:
+        shifted = log_softmax(tempered(given, logits, known))
+        slope = (np.exp(shifted) - truth) * weights[:, None]
+        heat = -(slope * (tempered(given, logits, known) - given[1 + size :])).sum(axis=1)
+        held = np.concatenate([[0.0], np.full(size, 0.2), np.full(labels, 0.02)]) * given
+        gradient = np.concatenate([[heat.sum()], heat @ known, slope.sum(axis=0) * bias]) + held
+        return float(-(shifted * truth).sum(axis=1) @ weights + 0.5 * held @ given), gradient
+
+    found = minimize(loss, np.zeros(1 + size + labels), jac=True).x
+    return lambda own: tempered(found, own.logits, (raw(own) - mean) / spread)
 
 
 def _least(gain: Callable[[Floats], float], size: int, *, held: int = 0) -> Floats:
@@ -147,9 +187,11 @@ def measure(task: Task, parts: dict[str, list[Part]]) -> list[dict[str, Any]]:
             if way in WAYS[3:]:
                 if way == "by length":
                     change = by_length(logits, truth, np.concatenate([one.lengths for one in others]))
+                elif way.startswith("by the text's vector"):
+                    change = by_vector(others, bias=way.endswith("bias"))
                 else:
-                    change = (scaled if way in WAYS[5:] else biased)(logits, truth)
-                shifted, decision = change(test.logits, test.lengths), replace(decision, temperature=1.0)
+                    change = (scaled if way == WAYS[5] else biased)(logits, truth)
+                shifted, decision = change(test), replace(decision, temperature=1.0)
             elif way != WAYS[0]:
                 decision = fit_decision(task, logits, truth, options=options).decision
             probs = probabilities(shifted, decision)

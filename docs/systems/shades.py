@@ -184,6 +184,29 @@ def tries(found: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", f"Difference: {found['measure']}"])
 
 
+def small_tries(found: Mapping[str, Any]) -> str:
+    """Return the table of what was tried with a small classifier and several seeds."""
+    base, *others = found["tries"]
+    lines = [
+        f"| what was tried | macro F1, {found['seeds']} seeds | difference | 95 % | sentiment | emotions | stars |",
+        "|---|---|---|---|---|---|---|",
+        f"| ({base['what']}) | {base['mean']:.3f} ({min(base['seeds']):.3f} to {max(base['seeds']):.3f}) | | | | | |",
+    ]
+    lines += [
+        f"| {one['what']} | {one['mean']:.3f} ({min(one['seeds']):.3f} to {max(one['seeds']):.3f}) | "
+        f"{one['difference']:+.4f} | {one['low']:+.4f} to {one['high']:+.4f} | "
+        + " | ".join(f"{one['tasks'][task]:+.4f}" for task in ("sentiment-3", "emotions-7", "stars-5"))
+        + " |"
+        for one in others
+    ]
+    told = (
+        f"Five layers of the untaught encoder, labels alone, {found['steps']} steps of at most {found['tokens']:,} "
+        f"tokens; {found['cells']} cells of {found['rows']:,} validation and test rows, in each the mean over seeds; "
+        "intervals as above."
+    )
+    return "\n".join([*lines, "", told])
+
+
 def ceilings(found: Mapping[str, Any]) -> str:
     """Return the table of what twelve layers, a linear model and people reach where a mark is not reached."""
     results = HERE / "results"
@@ -216,7 +239,14 @@ def write_page() -> None:
     text = place.read_text(encoding="utf-8")
     from by_language import page as temperatures
 
-    for name, made in (("shades", page), ("teachers", ceilings), ("by-language", temperatures), ("tries", tries)):
+    parts = {
+        "shades": page,
+        "teachers": ceilings,
+        "by-language": temperatures,
+        "tries": tries,
+        "tries-small": small_tries,
+    }
+    for name, made in parts.items():
         found = json.loads((HERE / "results" / f"{name}.json").read_text(encoding="utf-8"))
         begin, end = text.index("\n", text.index(f"<!-- {name}:")) + 1, text.index(f"<!-- /{name} -->")
         text = text[:begin] + made(found) + "\n" + text[end:]
