@@ -200,7 +200,7 @@ def small_tries(found: Mapping[str, Any]) -> str:
         for one in others
     ]
     told = (
-        f"Five layers of the untaught encoder, labels alone, {found['steps']} steps of at most {found['tokens']:,} "
+        f"On from {found['from']}, by labels alone, {found['steps']} steps of at most {found['tokens']:,} "
         f"tokens; {found['cells']} cells of {found['rows']:,} validation and test rows, in each the mean over seeds; "
         "intervals as above."
     )
