@@ -64,6 +64,7 @@ class Stages:
     def finish(self) -> None:
         """Add up the stage's time."""
         self.seconds[self.name] = round(self.seconds.get(self.name, 0) + time.perf_counter() - self.began, 1)
+        print(f"{self.name}: {self.seconds[self.name]} s", file=sys.stderr, flush=True)
 
     def note(self, message: str) -> None:
         """Ignore notes."""

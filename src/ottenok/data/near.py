@@ -232,28 +232,29 @@ def _compare(
     right: NDArray[np.int32],
     options: CleanOptions,
 ) -> NDArray[np.int32]:
-    """Unite the groups of those pairs that are near; a group is called by its smallest member."""
+    """Unite the groups of those pairs that are near; a group is called by its smallest member.
+
+    Groups are renamed once for all pairs: that touches every text.
+    """
     sparse, csgraph = require("scipy.sparse", extra="data"), require("scipy.sparse.csgraph", extra="data")
     apart = groups[left] != groups[right]
     left, right = left[apart], right[apart]
+    near = np.zeros(len(left), dtype=bool)
     for chunk in chunks(texts.lengths[left] + texts.lengths[right], _PAIRS):
         a, b = left[chunk], right[chunk]
-        apart = groups[a] != groups[b]
-        a, b = a[apart], b[apart]
         places, pairs = np.unique(np.concatenate((a, b)), return_inverse=True)
-        near = jaccard(texts.keys(places), pairs[: len(a)], pairs[len(a) :], options) >= options.threshold
-        a, b = a[near], b[near]
-        if not len(a):
-            continue
-        names, ends = np.unique(np.concatenate((groups[a], groups[b])), return_inverse=True)
-        graph = sparse.coo_array((np.ones(len(a)), (ends[: len(a)], ends[len(a) :])), shape=(len(names), len(names)))
-        count, part = csgraph.connected_components(graph, directed=False)
-        smallest = np.full(count, np.iinfo(np.int32).max, dtype=np.int32)
-        np.minimum.at(smallest, part, names)
-        renamed = np.arange(len(groups), dtype=np.int32)
-        renamed[names] = smallest[part]
-        groups = renamed[groups]
-    return groups
+        near[chunk] = jaccard(texts.keys(places), pairs[: len(a)], pairs[len(a) :], options) >= options.threshold
+    if not near.any():
+        return groups
+    a, b = groups[left[near]], groups[right[near]]
+    names, ends = np.unique(np.concatenate((a, b)), return_inverse=True)
+    graph = sparse.coo_array((np.ones(len(a)), (ends[: len(a)], ends[len(a) :])), shape=(len(names), len(names)))
+    count, part = csgraph.connected_components(graph, directed=False)
+    smallest = np.full(count, np.iinfo(np.int32).max, dtype=np.int32)
+    np.minimum.at(smallest, part, names)
+    renamed = np.arange(len(groups), dtype=np.int32)
+    renamed[names] = smallest[part]
+    return renamed[groups]
 
 
 def jaccard(

@@ -12,6 +12,7 @@ from array import array
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -51,7 +53,8 @@ SPLIT_NAMES = {TRAIN: "train", VALIDATION: "validation", TEST: "test"}
 _DIGEST_BYTES = 16
 _ROWS = 16_384  # of a batch of the staging file at most,
 _CHARACTERS = 4_000_000  # or as many characters, so that long texts do not fill the memory
-_STAGED = ("text", "key", "part")
+_STAGED = ("text", "part")
+_GAP = 4_096  # bytes between two keys that are rather read over than sought over
 _TYPES = {"file": "h", "row": "q", "split": "b", "language": "h", "length": "i"}
 
 
@@ -225,20 +228,22 @@ class RowIndexWriter:
 
 
 class StagingWriter:
-    """Takes rows one by one and writes them in batches."""
+    """Takes rows one by one and writes them in batches; their keys go into a file beside, one after another."""
 
-    def __init__(self, sink: pa.ipc.RecordBatchFileWriter, schema: pa.Schema) -> None:
+    def __init__(self, sink: pa.ipc.RecordBatchFileWriter, schema: pa.Schema, keys: BinaryIO) -> None:
         self._sink = sink
         self._schema = schema
-        self._columns: tuple[list[str], list[str], list[str | None]] = ([], [], [])
+        self._keys = keys
+        self._columns: tuple[list[str], list[str | None]] = ([], [])
         self._characters = 0
+        self.ends = array("q", [0])
 
     def add(self, text: str, key: str, part: str | None) -> None:
         """Write one row."""
-        texts, keys, parts = self._columns
+        texts, parts = self._columns
         texts.append(text)
-        keys.append(key)
         parts.append(part)
+        self.ends.append(self.ends[-1] + self._keys.write(key.encode()))
         self._characters += len(text)
         if len(texts) >= _ROWS or self._characters >= _CHARACTERS:
             self.flush()
@@ -249,44 +254,53 @@ class StagingWriter:
             import pyarrow as pa
 
             self._sink.write_batch(pa.record_batch(list(self._columns), schema=self._schema))
-            self._columns = ([], [], [])
+            self._columns = ([], [])
             self._characters = 0
 
 
 @contextmanager
 def write_staging(path: Path) -> Iterator[StagingWriter]:
-    """Write a staging file."""
+    """Write a staging file, and beside it the keys (`.keys`) and where each ends (`.ends`, int64)."""
     import pyarrow as pa
 
     schema = pa.schema([(name, pa.string()) for name in _STAGED])
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as sink:
-        writer = StagingWriter(sink, schema)
+    with (
+        path.with_suffix(".keys").open("wb") as keys,
+        pa.OSFile(str(path), "wb") as file,
+        pa.ipc.new_file(file, schema) as sink,
+    ):
+        writer = StagingWriter(sink, schema, keys)
         yield writer
         writer.flush()
+    path.with_suffix(".ends").write_bytes(writer.ends.tobytes())
 
 
 class StagingFile:
-    """The finished texts of a build; one batch of it is in memory at a time.
+    """The finished texts of a build; one batch of it is in memory at a time, and eight bytes for each key.
 
-    The file is read, not mapped: mapped pages would stay in the process and grow with the corpus.
+    The files are read, not mapped: mapped pages would stay in the process and grow with the corpus.
     """
 
-    def __init__(self, *, rows: pa.ipc.RecordBatchFileReader, keys: pa.ipc.RecordBatchFileReader) -> None:
+    def __init__(self, *, rows: pa.ipc.RecordBatchFileReader, keys: BinaryIO, ends: NDArray[np.int64]) -> None:
         self._rows = rows
         self._keys = keys
-        sizes = [keys.get_batch(number).num_rows for number in range(keys.num_record_batches)]
-        self._starts = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
+        self._ends = ends
 
     def keys(self, rows: NDArray[np.int64]) -> list[str]:
-        """Return the duplicate keys of rows: int64[n], ascending."""
-        import pyarrow as pa
-
-        keys: list[str] = []
-        batches = np.searchsorted(self._starts, rows, side="right") - 1
-        for batch in np.unique(batches):
-            column = self._keys.get_batch(int(batch)).column("key")
-            keys.extend(column.take(pa.array(rows[batches == batch] - self._starts[batch])).to_pylist())
-        return keys
+        """Return the duplicate keys of rows: int64[n], ascending. Only what lies at and between near rows is read."""
+        starts, ends = self._ends[rows], self._ends[rows + 1]
+        edges = [0, *(np.flatnonzero(starts[1:] - ends[:-1] > _GAP) + 1).tolist(), len(rows)]
+        begun, done = starts.tolist(), ends.tolist()
+        found: list[str] = []
+        for first, last in pairwise(edges if len(rows) else []):
+            origin = begun[first]
+            self._keys.seek(origin)
+            block = self._keys.read(done[last - 1] - origin)
+            found.extend(
+                block[start - origin : end - origin].decode()
+                for start, end in zip(begun[first:last], done[first:last], strict=True)
+            )
+        return found
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield all batches in order."""
@@ -299,11 +313,9 @@ def open_staging(path: Path) -> Iterator[StagingFile]:
     """Read a staging file."""
     import pyarrow as pa
 
-    only_keys = pa.ipc.IpcReadOptions(included_fields=[_STAGED.index("key")])
     with (
         pa.OSFile(str(path)) as file,
         pa.ipc.open_file(file) as rows,
-        pa.OSFile(str(path)) as other,
-        pa.ipc.open_file(other, options=only_keys) as keys,
+        path.with_suffix(".keys").open("rb", buffering=0) as keys,
     ):
-        yield StagingFile(rows=rows, keys=keys)
+        yield StagingFile(rows=rows, keys=keys, ends=np.fromfile(path.with_suffix(".ends"), dtype=np.int64))
