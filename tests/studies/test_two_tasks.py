@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+import ottenok
 from ottenok.bundle.folder import open_bundle
 from ottenok.cli.evaluate import evaluate as evaluate_command
 from ottenok.cli.tune import tune as tune_command
@@ -119,6 +120,15 @@ def test_one_task_is_tuned_alone(corpus: Path, model: Path) -> None:
         tune(model, corpus, tasks=["sentiment-3"], thresholds=ThresholdOptions())
     with pytest.raises(SchemeError, match="there is no task 'stars'"):
         tune(model, corpus, tasks=["stars"])
+
+
+def test_a_file_for_another_task_names_it(tmp_path: Path) -> None:
+    """Emotions are not judged as sentiment: the error says which --task they are for."""
+    path = tmp_path / "a.csv"
+    path.write_text('text,label\nУра!,joy\nУжас!,"fear, sadness"\nФу!,disgust\n', encoding="utf-8")
+    with pytest.raises(SchemeError) as caught:
+        evaluate(ottenok.load(), path)
+    assert caught.value.hint == "They are labels of emotions-7: --task emotions-7"
 
 
 def test_the_commands_take_a_task(corpus: Path, model: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ottenok.core.errors import ConfigError, DataError, SchemeError
+from ottenok.core.errors import ConfigError, DataError, OttenokError, SchemeError
 from ottenok.core.language import detect_language
 from ottenok.core.progress import SILENT, Progress, tracked
 from ottenok.core.schemes import find_map, load_schemes
@@ -127,7 +128,15 @@ def task_rows(
             file=str(data),
         )
     if isinstance(found, Path):
-        return {tasks[0].name: _from_file(found, tasks[0].scheme, columns, progress)}
+        try:
+            return {tasks[0].name: _from_file(found, tasks[0].scheme, columns, progress)}
+        except SchemeError as error:
+            for task in tasks[1:]:
+                with suppress(OttenokError):
+                    _from_file(found, task.scheme, columns, SILENT)
+                    error.hint = f"They are labels of {task.name}: --task {task.name}"
+                    break
+            raise
     rows: dict[str, Rows] = {}
     problem: SchemeError | DataError | None = None
     for task in tasks:
