@@ -3,22 +3,24 @@
     python benchmarks/audit.py ../shared/data -o benchmarks/results/audit.json
 
 Of each set 6,000 rows at most; a quarter of them, with their copies, is a test whose labels nobody touches. In the rest
-5 % of the labels are changed: at random (any other label), or by class (the label that the row's own is most often
-taken for, by a head that has not learned from the row). Then the rows are audited as `ottenok audit` does, several
-times with other seeds.
+5 % of the labels are changed: at random (any other label); as confused (another label, the oftener the more often the
+row's own is taken for it by quick models that have not learned from the row); or into the nearest, which is hardest
+(always the label that the row's own is most often taken for). Then the rows are audited as `ottenok audit` does, again
+with each seed: a round of all sets for each, and after each round the result is whole, so it can be stopped.
 
 - precision: the share of changed rows among the 5 % of all rows that are suspected most. Chance gives 5 %.
-- ceiling: the same when the rows that an audit suspects in the data as published are set aside before any label is
-  changed. Labels that were wrong from the start count as false alarms in `precision`; here none of them is left, nor
-  any that is only hard, so the truth is between the two.
+- embeddings: the same of the head on embeddings alone, by plain odds.
+- ceiling: the same as precision when the rows that an audit suspects in the data as published are set aside before any
+  label is changed. Labels that were wrong from the start count as false alarms in `precision`; here none of them is
+  left, nor any that is only hard, so the truth is between the two.
 - cleaned: macro F1 on the test of a quick head that learned from the cleaned copy (what `--write` makes), minus that of
   one that learned from the changed data, with a 95 % interval from resampling the test rows, the same ones for both.
 - untouched: the same for the data as published: cleaned minus not cleaned.
-- own: precision where the embedded model's own probabilities, which know the scheme, are averaged with the head's (in
-  logarithms, half and half).
 
 Known faults: texts that stand in a set twice with different labels, by their very characters, and how many rows of
 theirs the audit lists; and texts of RuSentiment's test that stand in its training files.
+
+The way that audits judge was chosen on the sets that say so, with seeds of their own.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ import json
 import random
 import zipfile
 from collections import Counter, defaultdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +42,11 @@ import ottenok
 from ottenok.audit.clean import DEFAULT_ACTIONS, decide
 from ottenok.audit.copies import find_copies, judge_copies
 from ottenok.audit.findings import ranked
+from ottenok.audit.judges import head_fit, learn_head
 from ottenok.audit.rows import AuditRows
 from ottenok.audit.run import settled, suspected
-from ottenok.audit.suspects import head_fit, suspect_labels
-from ottenok.inference.head import embedded, fit_head
+from ottenok.audit.suspects import suspect_labels
+from ottenok.inference.head import embedded, fit_head, out_of_sample
 from ottenok.text.normalise import dedupe_key
 
 if TYPE_CHECKING:
@@ -55,12 +59,19 @@ if TYPE_CHECKING:
 
 RESULT = Path(__file__).parent / "results" / "audit.json"
 SHARE, ROWS, TEST, RESAMPLES = 0.05, 6000, 0.25, 500
-# File, column of texts, column of labels, and what the embedded model knows.
+HOWS = ("random", "confused", "nearest")
+# File, column of texts, column of labels; whether the embedded model has not learned from these labels, whether the way
+# of auditing was chosen on them, and whether texts that stand there more than once (with other labels) are left out.
 SETS: dict[str, dict[str, Any]] = {
-    "app-reviews-ru": {"file": "app-reviews-ru/train.csv", "text": "text", "label": "label", "language": "ru"},
+    "app-reviews-ru": {"file": "app-reviews-ru/train.csv", "text": "text", "language": "ru", "chosen": True},
     "chnsenticorp-htl": {"file": "chnsenticorp-htl/ChnSentiCorp_htl_all.csv", "text": "review", "language": "zh"},
-    "waimai-10k": {"file": "waimai-10k/waimai_10k.csv", "text": "review", "language": "zh"},
+    "waimai-10k": {"file": "waimai-10k/waimai_10k.csv", "text": "review", "language": "zh", "chosen": True},
     "covid19-weibo": {"file": "covid19-weibo/labeledData.csv", "text": "review", "language": "zh"},
+    "online-shopping": {
+        "file": "online-shopping-10-cats/online_shopping_10_cats.zip",
+        "text": "review",
+        "language": "zh",
+    },
     "rusentiment, two labels": {
         "file": "rusentiment/rusentiment_random_posts.csv",
         "text": "text",
@@ -73,6 +84,7 @@ SETS: dict[str, dict[str, Any]] = {
         "text": "text",
         "language": "ru",
         "unseen": True,
+        "chosen": True,
     },
     "online-shopping, ten goods": {
         "file": "online-shopping-10-cats/online_shopping_10_cats.zip",
@@ -80,12 +92,23 @@ SETS: dict[str, dict[str, Any]] = {
         "label": "cat",
         "language": "zh",
         "unseen": True,
+        "chosen": True,
     },
-}
-# Labels of the embedded model's sentiment for those of the sets that it knows.
-OWN = {
-    "waimai-10k": {"0": "negative", "1": "positive"},
-    "rusentiment, two labels": {"negative": "negative", "positive": "positive"},
+    "cedr, three sources": {
+        "file": "cedr/cedr-main-train.csv",
+        "text": "text",
+        "label": "source",
+        "language": "ru",
+        "unseen": True,
+    },
+    "bdci-car-2018, subjects": {
+        "file": "bdci-car-2018/train_2.csv",
+        "text": "content",
+        "label": "subject",
+        "language": "zh",
+        "unseen": True,
+        "once": True,
+    },
 }
 KNOWN = {
     "rusentiment": ("rusentiment/rusentiment_random_posts.csv", "rusentiment/rusentiment_preselected_posts.csv"),
@@ -100,7 +123,7 @@ def read(file: Path, text: str, label: str) -> list[tuple[str, str]]:
     if file.suffix == ".zip":
         with zipfile.ZipFile(file) as archive:
             data = archive.read(next(name for name in archive.namelist() if name.endswith(".csv")))
-    rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig")))
+    rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig", errors="replace")))
     return [(row[text], row[label]) for row in rows if row[text] and row[text].strip()]
 
 
@@ -124,7 +147,7 @@ def audit_rows_of(pairs: Sequence[tuple[str, str]], splits: Sequence[str] = ()) 
 
 def judged(rows: AuditRows, vectors: npt.NDArray[np.float32], groups: Ints, seed: int) -> Any:  # noqa: ANN401
     """Audit the labels of rows."""
-    fit = head_fit(vectors, groups, seed=seed)
+    fit = head_fit(vectors, rows.texts, groups, seed=seed)
     return suspect_labels(rows.truth, rows.labels, groups, fit, several=False)
 
 
@@ -133,14 +156,24 @@ def changed(codes: Ints, probabilities: Floats, how: str, rng: np.random.Generat
     classes = probabilities.shape[1]
     rows = rng.choice(len(codes), round(SHARE * len(codes)), replace=False)
     new = codes.copy()
-    if how == "random":
-        new[rows] = (codes[rows] + rng.integers(1, classes, len(rows))) % classes
-    else:
-        taken = np.zeros((classes, classes))
-        np.add.at(taken, codes, probabilities)
-        np.fill_diagonal(taken, -1)
+    taken = np.zeros((classes, classes))
+    np.add.at(taken, codes, np.ones_like(probabilities) if how == "random" else probabilities)
+    np.fill_diagonal(taken, 0.0)
+    taken /= taken.sum(axis=1, keepdims=True)
+    if how == "nearest":
         new[rows] = taken.argmax(axis=1)[codes[rows]]
+    else:
+        new[rows] = [rng.choice(classes, p=taken[code]) for code in codes[rows]]
     return new, rows
+
+
+def plain_odds(codes: Ints, probabilities: Floats) -> Floats:
+    """Return the odds of the likeliest other label against the row's own, as a share."""
+    rows = np.arange(len(codes))
+    others = probabilities.copy()
+    others[rows, codes] = 0.0
+    likeliest = others.max(axis=1)
+    return np.asarray(likeliest / np.maximum(likeliest + probabilities[rows, codes], 1e-12))
 
 
 def precision(doubt: Floats, wrong: Ints) -> float:
@@ -198,74 +231,101 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"median": round(float(np.median(values)), 3), "least": round(min(values), 3), "most": round(max(values), 3)}
 
 
-def measure(name: str, root: Path, seeds: int, vectors_folder: Path | None) -> dict[str, Any]:
-    """Measure one set."""
-    facts = SETS[name]
-    pairs = read(root / facts["file"], facts["text"], facts.get("label", "label"))
-    random.Random(0).shuffle(pairs)
-    pairs = pairs[:ROWS]
-    vectors = _vectors([text for text, _ in pairs], facts["file"].split("/")[0], vectors_folder)
-    if "labels" in facts:
-        kept = [place for place, (_, label) in enumerate(pairs) if label in facts["labels"]]
-        pairs, vectors = [pairs[place] for place in kept], vectors[kept]
-    rows = audit_rows_of(pairs)
-    codes, classes = rows.truth.argmax(axis=1), len(rows.labels)
-    near = find_copies(rows.texts).near
-    names = np.unique(near)
-    tested = np.isin(near, np.random.default_rng(0).choice(names, round(TEST * len(names)), replace=False))
-    pool, test = np.flatnonzero(~tested), np.flatnonzero(tested)
-    copies = find_copies([rows.texts[row] for row in pool])
-    groups, learned, asked = copies.near, vectors[pool], vectors[test]
+class Measured:
+    """One set, measured seed by seed."""
 
-    def rows_with(new: Ints, places: Ints) -> AuditRows:
+    def __init__(self, name: str, root: Path, vectors_folder: Path | None) -> None:
+        self._name, self._facts = name, SETS[name]
+        facts = self._facts
+        pairs = read(root / facts["file"], facts["text"], facts.get("label", "label"))
+        if facts.get("once"):
+            often = Counter(text for text, _ in pairs)
+            pairs = [pair for pair in pairs if often[pair[0]] == 1]
+        random.Random(0).shuffle(pairs)
+        pairs = pairs[:ROWS]
+        vectors = _vectors([text for text, _ in pairs], facts["file"].split("/")[0], vectors_folder)
+        if "labels" in facts:
+            kept = [place for place, (_, label) in enumerate(pairs) if label in facts["labels"]]
+            pairs, vectors = [pairs[place] for place in kept], vectors[kept]
+        rows = audit_rows_of(pairs)
+        codes = rows.truth.argmax(axis=1)
+        near = find_copies(rows.texts).near
+        names = np.unique(near)
+        tested = np.isin(near, np.random.default_rng(0).choice(names, round(TEST * len(names)), replace=False))
+        pool, test = np.flatnonzero(~tested), np.flatnonzero(tested)
+        self._texts, self._labels = [rows.texts[row] for row in pool], rows.labels
+        self._codes, self._truth = codes[pool], codes[test]
+        self._learned, self._asked = vectors[pool], vectors[test]
+        self._copies = find_copies(self._texts)
+        # Of two labels there is one way to be wrong.
+        hows = HOWS if len(rows.labels) > 2 else HOWS[:1]
+        self._paired = {
+            what: Paired(self._truth, len(rows.labels))
+            for what in ("untouched", "random", "nearest")
+            if what in (*hows, "untouched")
+        }
+        self._found: dict[str, defaultdict[str, list[float]]] = {how: defaultdict(list) for how in hows}
+        self._agreement: list[float] = []
+
+    def _rows_with(self, new: Ints, places: Ints) -> AuditRows:
         return audit_rows_of(
-            [(rows.texts[pool[place]], rows.labels[code]) for place, code in zip(places, new, strict=True)]
+            [(self._texts[place], self._labels[code]) for place, code in zip(places, new, strict=True)]
         )
 
-    def answers(places: Ints, new: Ints) -> Ints:
-        return np.asarray(fit_head(learned[places], new[places]).predict(asked), dtype=np.int64)
+    def _pair(self, what: str, rows: AuditRows, one: Any, new: Ints) -> None:  # noqa: ANN401
+        def answers(places: Ints) -> Ints:
+            head = fit_head(self._learned[places], new[places], tol=1e-3)
+            return np.asarray(head.predict(self._asked), dtype=np.int64)
 
-    everything = np.arange(len(pool))
-    clean = codes[pool]
-    own = _own(name, [rows.texts[row] for row in pool], rows.labels) if name in OWN else None
-    paired = {what: Paired(codes[test], classes) for what in ("random", "class", "untouched")}
-    found: dict[str, defaultdict[str, list[float]]] = {how: defaultdict(list) for how in ("random", "class")}
-    for seed in range(seeds):
+        self._paired[what].add(answers(np.arange(len(new))), answers(cleaned_codes(rows, one, self._copies)))
+
+    def add(self, seed: int) -> None:
+        """Measure with one more seed."""
         rng = np.random.default_rng(seed)
-        published = rows_with(clean, everything)
-        first = judged(published, learned, groups, seed + 100)
-        paired["untouched"].add(answers(everything, clean), answers(cleaned_codes(published, first, copies), clean))
+        clean, groups, everything = self._codes, self._copies.near, np.arange(len(self._codes))
+        published = self._rows_with(clean, everything)
+        first = judged(published, self._learned, groups, seed + 100)
+        self._agreement.append(float((first.probabilities.argmax(axis=1) == clean).mean()))
+        self._pair("untouched", published, first, clean)
         sound = np.flatnonzero(~first.wrong)
-        for how in ("random", "class"):
+        for how, found in self._found.items():
             new, wrong = changed(clean, first.probabilities, how, rng)
-            noisy = rows_with(new, everything)
-            one = judged(noisy, learned, groups, seed)
-            found[how]["precision"].append(precision(one.doubt, wrong))
-            found[how]["listed"].append(float(one.wrong.mean()))
-            found[how]["of_listed"].append(float(np.isin(np.flatnonzero(one.wrong), wrong).mean()))
-            found[how]["found"].append(float(one.wrong[wrong].mean()))
-            paired[how].add(answers(everything, new), answers(cleaned_codes(noisy, one, copies), new))
-            if own is not None:
-                mixed = np.sqrt(np.maximum(one.probabilities, 1e-9) * own)
-                others = mixed.copy()
-                others[everything, new] = 0.0
-                found[how]["own"].append(
-                    precision(others.max(axis=1) / (others.max(axis=1) + mixed[everything, new]), wrong)
-                )
+            noisy = self._rows_with(new, everything)
+            one = judged(noisy, self._learned, groups, seed)
+            alone = out_of_sample(self._learned, new, groups=groups, seed=seed, learn=partial(learn_head, seed=seed))
+            found["precision"].append(precision(one.doubt, wrong))
+            found["embeddings"].append(precision(plain_odds(new, alone), wrong))
+            found["listed"].append(float(one.wrong.mean()))
+            found["of_listed"].append(float(np.isin(np.flatnonzero(one.wrong), wrong).mean()))
+            found["found"].append(float(one.wrong[wrong].mean()))
+            right = (one.suggested[wrong] == published.truth[wrong]).all(axis=1)
+            found["righted"].append(float(right[one.wrong[wrong]].mean()))
+            if how in self._paired:
+                self._pair(how, noisy, one, new)
             new, wrong = changed(clean[sound], first.probabilities[sound], how, rng)
-            one = judged(rows_with(new, sound), learned[sound], groups[sound], seed)
-            found[how]["ceiling"].append(precision(one.doubt, wrong))
-            print(name, seed, how, {key: round(values[-1], 3) for key, values in found[how].items()}, flush=True)
-    return {
-        "rows": len(pool),
-        "test": len(test),
-        "labels": classes,
-        "language": facts["language"],
-        "unseen": bool(facts.get("unseen")),
-        "agreement": round(float((first.probabilities.argmax(axis=1) == clean).mean()), 3),
-        **{how: {key: spread(values) for key, values in kinds.items()} for how, kinds in found.items()},
-        "cleaned": {how: one.result() for how, one in paired.items()},
-    }
+            one = judged(self._rows_with(new, sound), self._learned[sound], groups[sound], seed)
+            found["ceiling"].append(precision(one.doubt, wrong))
+            print(self._name, seed, how, {key: round(values[-1], 3) for key, values in found.items()}, flush=True)
+
+    def result(self) -> dict[str, Any]:
+        """Return what was measured until now."""
+        facts = self._facts
+        found = {
+            how: {key: spread(values) for key, values in self._found.get(how, self._found["random"]).items()}
+            for how in HOWS
+        }
+        cleaned = {how: one.result() for how, one in self._paired.items()}
+        return {
+            "rows": len(self._texts),
+            "test": len(self._truth),
+            "labels": len(self._labels),
+            "language": facts["language"],
+            "unseen": bool(facts.get("unseen")),
+            "chosen": bool(facts.get("chosen")),
+            "agreement": round(float(np.median(self._agreement)), 3),
+            **found,
+            "cleaned": {"nearest": cleaned["random"], **cleaned},
+        }
 
 
 def _vectors(texts: list[str], name: str, folder: Path | None) -> npt.NDArray[np.float32]:
@@ -280,14 +340,6 @@ def _vectors(texts: list[str], name: str, folder: Path | None) -> npt.NDArray[np
         file.parent.mkdir(parents=True, exist_ok=True)
         np.savez(file, texts=np.array([dedupe_key(text)[:40] for text in texts]), vectors=found)
     return found
-
-
-def _own(name: str, texts: Sequence[str], labels: Sequence[str]) -> Floats:
-    """Return the embedded model's own probabilities of a set's labels."""
-    classifier = ottenok.load(tasks="sentiment-3", always=True)
-    columns = [list(classifier.labels).index(OWN[name][label]) for label in labels]
-    found = classifier.predict_proba(list(texts))[:, columns].astype(np.float64) + 1e-6
-    return np.asarray(found / found.sum(axis=1, keepdims=True))
 
 
 def known_faults(root: Path) -> dict[str, Any]:
@@ -332,59 +384,60 @@ def tables(result: dict[str, Any]) -> str:
     """Return the tables of docs/audit.md."""
     seeds = result["seeds"]
     lines = [
-        f"Precision among the 5 % of rows that are suspected most; median of {seeds} seeds (the least to the most).",
+        f"Precision among the 5 % of rows that are suspected most; median (least to most); seeds: {seeds}.",
         "",
-        "| set | rows, labels | labels unseen | head agrees | at random | ceiling | by class | ceiling |",
-        "|---|---:|:-:|---:|---:|---:|---:|---:|",
+        "| set | rows, labels | labels unseen | quick models agree | at random | as confused | into the nearest |",
+        "|---|---:|:-:|---:|---:|---:|---:|",
     ]
 
     def cell(one: dict[str, float]) -> str:
         return f"{one['median']:.2f} ({one['least']:.2f} to {one['most']:.2f})"
 
     for name, one in result["sets"].items():
-        cells = [cell(one[how][key]) for how in ("random", "class") for key in ("precision", "ceiling")]
         lines.append(
-            f"| {name} ({one['language']}) | {one['rows']:,}, {one['labels']} | {'yes' if one['unseen'] else 'no'} "
-            f"| {one['agreement']:.0%} | {' | '.join(cells)} |"
+            f"| {name} ({one['language']}){'*' if one['chosen'] else ''} | {one['rows']:,}, {one['labels']} "
+            f"| {'yes' if one['unseen'] else 'no'} | {one['agreement']:.0%} "
+            f"| {' | '.join(cell(one[how]['precision']) for how in HOWS)} |"
         )
+    lines += [
+        "",
+        "\\* The way of judging was chosen on these sets, with other seeds.",
+        "",
+        "Embeddings alone with plain odds, and the ceiling; medians.",
+        "",
+        "| set | embeddings: at random | as confused | nearest | ceiling: at random | as confused | nearest |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, one in result["sets"].items():
+        cells = [f"{one[how][key]['median']:.2f}" for key in ("embeddings", "ceiling") for how in HOWS]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += [
         "",
         "What is listed (the kind `label`), of labels changed at random; medians.",
         "",
-        "| set | rows listed | of them changed | changed rows found |",
-        "|---|---:|---:|---:|",
+        "| set | rows listed | of them changed | changed rows found | their own label suggested |",
+        "|---|---:|---:|---:|---:|",
     ]
     for name, one in result["sets"].items():
         listed = one["random"]
-        cells = [f"{listed[key]['median']:.1%}" for key in ("listed", "of_listed", "found")]
+        cells = [f"{listed[key]['median']:.1%}" for key in ("listed", "of_listed", "found", "righted")]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += [
         "",
         "Macro F1 on the untouched test of heads that learned from the data and from its cleaned copy; 95 % intervals.",
         "",
-        "| set | changed at random | changed by class | as published |",
+        "| set | changed at random | changed into the nearest | as published |",
         "|---|---:|---:|---:|",
     ]
     for name, one in result["sets"].items():
         cells = []
-        for how in ("random", "class", "untouched"):
+        for how in ("random", "nearest", "untouched"):
             gap = one["cleaned"][how]
             low, high = gap["interval"]
             cells.append(
                 f"{gap['before']:.3f} → {gap['after']:.3f}: {gap['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
             )
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    lines += [
-        "",
-        "The embedded model's own answers averaged with the head's, where it knows the labels; precision, medians.",
-        "",
-        "| set | at random: head | with its own | by class: head | with its own |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    for name, one in result["sets"].items():
-        if "own" in one["random"]:
-            cells = [f"{one[how][key]['median']:.2f}" for how in ("random", "class") for key in ("precision", "own")]
-            lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += [
         "",
         "Whole sets: texts that stand there with different labels by their very characters, and what the audit lists.",
@@ -413,9 +466,12 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, help="folder in which embeddings are kept for the next time")
     parser.add_argument("-o", "--out", type=Path, default=RESULT)
     given = parser.parse_args()
-    result: dict[str, Any] = {"seeds": given.seeds, "known": known_faults(given.data_root), "sets": {}}
-    for name in SETS:
-        result["sets"][name] = measure(name, given.data_root, given.seeds, given.vectors)
+    result: dict[str, Any] = {"seeds": 0, "known": known_faults(given.data_root)}
+    sets = {name: Measured(name, given.data_root, given.vectors) for name in SETS}
+    for seed in range(given.seeds):
+        for one in sets.values():
+            one.add(seed)
+        result |= {"seeds": seed + 1, "sets": {name: one.result() for name, one in sets.items()}}
         given.out.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     print(tables(result))
 

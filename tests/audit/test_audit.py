@@ -319,6 +319,46 @@ def test_a_label_with_two_rows_is_not_judged(tmp_path: Path) -> None:
     assert not {109, 110} & set(kinds(found).get("label", {}))
 
 
+def test_the_pool_is_as_good_as_its_best_judge() -> None:
+    """A judge of no use is not heard, one that is too sure is damped: the loss is no worse than the best one's."""
+    import numpy as np
+
+    from ottenok.audit.judges import pool
+
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 3, 600)
+    right = np.where(rng.random(600) < 0.8, codes, rng.integers(0, 3, 600))
+    good = np.where(np.eye(3)[right] == 1, 0.8, 0.1)
+    sure = np.where(np.eye(3)[right] == 1, 1 - 2e-6, 1e-6)
+    useless = rng.dirichlet([1, 1, 1], 600)
+
+    def loss(found: np.ndarray) -> float:
+        return float(-np.log(found[np.arange(600), codes]).mean())
+
+    for judges in ([good, useless], [useless, sure], [good]):
+        found = pool(judges, codes)
+        np.testing.assert_allclose(found.sum(axis=1), 1)
+        assert loss(found) <= min(map(loss, judges)) + 1e-6
+    assert loss(pool([useless, sure], codes)) < loss(good) + 0.01
+
+
+def test_labels_that_are_taken_for_one_another_are_doubted_first() -> None:
+    """Of two labels as likely that one is suspected whose rows are often given the row's; of two odds decide."""
+    import numpy as np
+
+    from ottenok.audit.suspects import weigh_labels
+
+    probabilities = np.array([[0.9, 0.05, 0.05]] * 20 + [[0.4, 0.2, 0.4]] + [[0.05, 0.05, 0.9]] * 20)
+    doubt, other = weigh_labels(np.array([1] * 21 + [0] * 20), probabilities)  # 0 is taken for 1, 2 for 0
+
+    assert other[20] == 0
+    assert doubt[20] > 0.4 / 0.6
+    two = np.array([[0.7, 0.3], [0.2, 0.8], [0.5, 0.5], [1.0, 0.0]])
+    doubt, other = weigh_labels(np.array([0, 0, 1, 1]), two)
+    np.testing.assert_allclose(doubt, [0.3, 0.8, 0.5, 1.0])
+    assert other.tolist() == [1, 1, 0, 0]
+
+
 def test_keys_of_a_training_go_with_full(folder: Path) -> None:
     """Keys of a recipe without --full are refused, and so is what is no option."""
     for keys, told in ((["--model.encoder", "x"], "go with --full"), (["--modle", "x"], "--model")):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -53,8 +55,9 @@ def test_a_copy_does_not_confirm_a_wrong_label() -> None:
     vectors, given, groups = np.repeat(vectors, 2, axis=0), np.repeat(codes, 2), np.repeat(np.arange(80), 2)
     given[:8] = 1
     wrong = np.arange(8)
-    apart = out_of_sample(vectors, given, C=100.0)[wrong, 1]
-    together = out_of_sample(vectors, given, C=100.0, groups=groups)[wrong, 1]
+    learn = partial(fit_head, C=100.0)
+    apart = out_of_sample(vectors, given, learn=learn)[wrong, 1]
+    together = out_of_sample(vectors, given, learn=learn, groups=groups)[wrong, 1]
 
     assert together.mean() < 0.6 < apart.mean()
 

@@ -47,7 +47,11 @@ def audit_page(audit: Audit, *, most: int) -> str:
         if rows.rejects
         else f"All {total:,} rows have a text and a label.",
         f"Labels are judged out of sample, by {audit.folds} "
-        + (f"heads on the embeddings of the model {audit.model}" if audit.method == "head" else "whole trainings")
+        + (
+            f"quick models on letters and on the embeddings of {audit.model}"
+            if audit.method == "head"
+            else "whole trainings"
+        )
         + ": no row is judged by what has learned from it or from its copies. A suspicion is no proof: read the rows.",
     ]
     if audit.suspicion.unjudged:

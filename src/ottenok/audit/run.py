@@ -15,9 +15,10 @@ import numpy as np
 from ottenok.audit.clean import LEAST, check_actions, decide, write_clean
 from ottenok.audit.copies import find_copies, judge_copies
 from ottenok.audit.findings import KINDS, Finding, ranked
+from ottenok.audit.judges import head_fit, training_fit
 from ottenok.audit.outliers import distances, find_outliers
 from ottenok.audit.rows import AuditRows, read_rows
-from ottenok.audit.suspects import head_fit, suspect_labels, training_fit
+from ottenok.audit.suspects import suspect_labels
 from ottenok.core.errors import ConfigError, InputError
 from ottenok.core.files import atomic_path, atomic_write_text
 from ottenok.core.lazy import check_extra, need
@@ -194,8 +195,8 @@ def audit_data(  # noqa: PLR0913 - a public door, options by name
 ) -> Audit:
     """Find the rows of labelled data that are probably wrong.
 
-    Labels are judged by models that have not learned from the row, nor from its copies: quick heads on embeddings, or
-    whole trainings. The labels may be of any scheme, with one a row or several. The data is never changed.
+    Labels are judged by models that have not learned from the row, nor from its copies: quick ones on embeddings and on
+    letters, or whole trainings. The labels may be of any scheme, with one a row or several. The data is never changed.
 
     Args:
         data: A file of any kind that `ottenok data build` reads, a corpus folder, or a corpus recipe.
@@ -302,7 +303,7 @@ def audit_rows(
                 rows.texts, copies.near, folds=folds, model=folder, over=train, seed=seed, progress=progress
             )
         else:
-            fit = head_fit(vectors, copies.near, folds=folds, seed=seed, progress=progress)
+            fit = head_fit(vectors, rows.texts, copies.near, folds=folds, seed=seed, progress=progress)
         suspicion = suspect_labels(rows.truth, rows.labels, copies.near, fit, several=rows.several)
         del vectors, fit
     findings = [*settled(rows, findings, suspicion), *suspected(rows, suspicion)]

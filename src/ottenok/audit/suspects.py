@@ -2,46 +2,39 @@
 
 Confident learning: Northcutt, Jiang and Chuang, Confident Learning: Estimating Uncertainty in Dataset Labels, Journal
 of Artificial Intelligence Research 70 (2021), through its authors' library cleanlab. Rows are ranked by the odds of the
-likeliest other label against their own, which finds labels that were changed at random as well as those that were
-changed for the one that they are most often taken for (docs/audit.md).
+likeliest other label against their own, each weighed by how often rows of that label seem to be given the row's: which
+finds labels that were changed at random as well as those that were changed for the one that they are most often taken
+for (docs/audit.md).
 """
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ottenok.core.errors import DataError
 from ottenok.core.lazy import need
-from ottenok.core.progress import SILENT
-from ottenok.inference.head import fold_rows, out_of_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from ottenok.core.progress import Progress
+    from ottenok.audit.judges import CrossFit
 
     Floats = npt.NDArray[np.float64]
-    # From codes, int64[m] in 0..k-1, and places of rows, int64[m], to probabilities, [m, k].
-    CrossFit = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], Floats]
 
-__all__ = ["FEWEST", "Suspicion", "head_fit", "suspect_labels", "training_fit"]
+__all__ = ["FEWEST", "Suspicion", "suspect_labels", "weigh_labels"]
 
 # Different texts that a label needs to be learned from all folds but one, and judged in that.
 FEWEST = 5
-# Inverse strength of the heads' regularisation: wrong labels are not learned by heart.
-_STRENGTH = 0.1
 # Doubt from which on a label is suspected whatever confident learning says, whose thresholds few rows pass where
 # there are few: another label is four times as likely.
 _LISTED = 0.8
-# Rows that a head learns from: more make no better ranking, and take minutes more.
-_MOST_LEARNED = 60_000
+# Share of labels that are expected to be wrong before anything is known of them.
+_WRONG = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +44,8 @@ class Suspicion:
     Attributes:
         probabilities: float64[n, labels], out of sample; 0 where a label is not judged.
         doubt: float64[n], 0..1: how much likelier another label is, p(other) / (p(other) + p(given)) of the likeliest
-            other one; of several labels, of that which is doubted most; NaN where it is not judged.
+            other one, as `weigh_labels` weighs them; of several labels, of that which is doubted most; NaN where it is
+            not judged.
         wrong: bool[n], whether it is suspected: by confident learning, or for its doubt alone.
         suggested: bool[n, labels], the likeliest labels: what the row has, where it is not suspected.
         unjudged: Labels that too few texts have.
@@ -68,66 +62,6 @@ class Suspicion:
         """Places of the judged rows, the least believable first."""
         order = np.argsort(-self.doubt, kind="stable")
         return order[: int(np.count_nonzero(~np.isnan(self.doubt)))]
-
-
-def head_fit(
-    vectors: npt.NDArray[np.float32],
-    groups: npt.NDArray[np.int64],
-    *,
-    folds: int = 5,
-    seed: int = 0,
-    progress: Progress = SILENT,
-) -> CrossFit:
-    """Return what cross-fits quick heads on embeddings, `[n, width]`, without dividing groups, int64[n]."""
-
-    def fit(codes: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> Floats:
-        return out_of_sample(
-            vectors[rows] if len(rows) < len(vectors) else vectors,
-            codes,
-            folds=folds,
-            seed=seed,
-            groups=groups[rows],
-            C=_STRENGTH,
-            most=_MOST_LEARNED,
-            progress=progress,
-        )
-
-    return fit
-
-
-def training_fit(
-    texts: Sequence[str],
-    groups: npt.NDArray[np.int64],
-    *,
-    folds: int,
-    model: str | Path | None,
-    over: Mapping[str, Any] | None,
-    seed: int = 0,
-    progress: Progress = SILENT,
-) -> CrossFit:
-    """Return what cross-fits whole trainings, a model a fold; see `ottenok.studies.texts.train_texts`."""
-    from ottenok.inference.api import load
-    from ottenok.studies.texts import train_texts
-
-    def fit(codes: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> Floats:
-        fold = fold_rows(codes, folds, seed=seed, groups=groups[rows])
-        found = np.full((len(rows), int(codes.max()) + 1), 1e-9)
-        for number in np.unique(fold):
-            progress.note(f"Training {number + 1} of {folds}")
-            asked, learned = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-            with tempfile.TemporaryDirectory(prefix="ottenok-") as work:
-                known = [texts[place] for place in rows[learned]]
-                names = [f"label {code}" for code in range(found.shape[1])]
-                place = Path(work) / "model"
-                train_texts(names, (known, codes[learned]), out=place, model=model, over=over, seed=seed)
-                classifier = load(place, always=True)
-                answers = classifier.predict_proba([texts[place] for place in rows[asked]])
-                columns = np.array([int(label.removeprefix("label ")) for label in classifier.labels])
-                found[np.ix_(asked, columns)] += answers
-        found /= found.sum(axis=1, keepdims=True)
-        return found
-
-    return fit
 
 
 def suspect_labels(
@@ -167,7 +101,7 @@ def suspect_labels(
             codes = truth[:, place].astype(np.int64)
             found = fit(codes, everything)
             probabilities[:, place] = found[:, 1]
-            one = _doubt(codes, found)
+            one, _ = weigh_labels(codes, found)
             doubt = np.fmax(doubt, one)
             flagged = _confident(codes, found) | (one >= _LISTED)
             wrong |= flagged
@@ -177,23 +111,45 @@ def suspect_labels(
         codes = truth[np.ix_(rows, judged)].argmax(axis=1)
         found = fit(codes, rows)
         probabilities[np.ix_(rows, judged)] = found
-        doubt[rows] = _doubt(codes, found)
+        doubt[rows], other = weigh_labels(codes, found)
         flagged = _confident(codes, found) | (doubt[rows] >= _LISTED)
         wrong[rows] = flagged
-        likeliest = judged[found.argmax(axis=1)[flagged]]
         suggested[rows[flagged]] = False
-        suggested[rows[flagged], likeliest] = True
+        suggested[rows[flagged], judged[other[flagged]]] = True
     unjudged = tuple(label for place, label in enumerate(labels) if place not in set(judged.tolist()))
     return Suspicion(probabilities=probabilities, doubt=doubt, wrong=wrong, suggested=suggested, unjudged=unjudged)
 
 
-def _doubt(codes: npt.NDArray[np.int64], probabilities: Floats) -> Floats:
+def weigh_labels(codes: npt.NDArray[np.int64], probabilities: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Return how much likelier another label of each row is, and which.
+
+    Wrong labels are seldom spread evenly: who errs takes a label for one that is like it. So the probability of each
+    label is multiplied by how often rows that seem to have it are given the row's label instead, compared with an even
+    spread; half and half with that even spread, because it is an estimate. Of two labels nothing changes.
+
+    Args:
+        codes: int64[n], the label that each row has.
+        probabilities: float64[n, labels], out of sample.
+
+    Returns:
+        float64[n], 0..1, p(other) / (p(other) + p(given)) of the likeliest other label, and int64[n], that label.
+    """
+    rows, labels = np.arange(len(codes)), probabilities.shape[1]
+    own = probabilities[rows, codes]
     others = probabilities.copy()
-    rows = np.arange(len(codes))
     others[rows, codes] = 0.0
-    likeliest = others.max(axis=1)
-    shares: Floats = likeliest / np.maximum(likeliest + probabilities[rows, codes], 1e-12)
-    return shares
+    # Share of each other label, were wrong labels spread evenly.
+    shares = others * (_WRONG / (labels - 1))
+    shares /= np.maximum(shares.sum(axis=1) + (1.0 - _WRONG) * own, 1e-12)[:, None]
+    taken = np.zeros((labels, labels))  # label that a row seems to have, label that it has
+    np.add.at(taken.T, codes, shares)
+    sums = taken.sum(axis=1, keepdims=True)
+    even = np.full_like(taken, 1.0 / (labels - 1))
+    pattern = np.divide(taken, sums, out=even, where=sums > 0)
+    others *= (0.5 + 0.5 * (labels - 1) * pattern)[:, codes].T
+    other: npt.NDArray[np.int64] = others.argmax(axis=1)
+    likeliest = others[rows, other]
+    return likeliest / np.maximum(likeliest + own, 1e-12), other
 
 
 def _confident(codes: npt.NDArray[np.int64], probabilities: Floats) -> npt.NDArray[np.bool_]:

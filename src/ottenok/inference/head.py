@@ -16,7 +16,7 @@ from ottenok.core.lazy import need
 from ottenok.core.progress import SILENT, stage, tracked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -80,6 +80,7 @@ def fit_head(
     *,
     C: float = 1.0,  # noqa: N803 - scikit-learn's name
     class_weight: str | Mapping[Any, float] | None = None,
+    tol: float = 1e-4,
     seed: int | None = 0,
 ) -> Any:  # noqa: ANN401 - scikit-learn has no types
     """Return a fitted `LogisticRegression`; of several labels at once, a `OneVsRestClassifier` of one for each.
@@ -90,6 +91,7 @@ def fit_head(
             that all texts have, or none, is certain.
         C: Inverse strength of the regularisation, above 0.
         class_weight: As `LogisticRegression` has it: None, `balanced`, or label to weight.
+        tol: When the fit stops, as `LogisticRegression` has it.
         seed: Of the fit.
 
     Raises:
@@ -98,7 +100,7 @@ def fit_head(
     with need("sklearn"):
         from sklearn.linear_model import LogisticRegression
         from sklearn.multiclass import OneVsRestClassifier
-    head = LogisticRegression(C=C, class_weight=class_weight, max_iter=1000, random_state=seed)
+    head = LogisticRegression(C=C, class_weight=class_weight, tol=tol, max_iter=1000, random_state=seed)
     if labels.ndim == 1:
         return head.fit(vectors, labels)
     with warnings.catch_warnings():
@@ -128,28 +130,26 @@ def fold_rows(
     return rows
 
 
-def out_of_sample(  # noqa: PLR0913 - options by name
-    vectors: npt.NDArray[np.float32],
+def out_of_sample(
+    features: Any,  # noqa: ANN401 - an array or a sparse matrix, and scipy has no types
     codes: npt.NDArray[np.int64],
     *,
     folds: int = 5,
     seed: int = 0,
     groups: npt.NDArray[np.int64] | None = None,
-    C: float = 1.0,  # noqa: N803 - scikit-learn's name
-    class_weight: str | Mapping[Any, float] | None = None,
+    learn: Callable[[Any, npt.NDArray[np.int64]], Any] = fit_head,
     most: int | None = None,
     progress: Progress = SILENT,
 ) -> npt.NDArray[np.float64]:
     """Return each text's probabilities by a head that has not learned from it, nor from its group.
 
     Args:
-        vectors: `[texts, width]`, as `embedded` gives them.
+        features: `[texts, width]`, as `embedded` gives them, or whatever else `learn` takes; sparse or not.
         codes: The label of each text, 0..classes-1.
         folds: So many heads are fitted, each on the texts of the other folds.
-        seed: Of folds and fits.
+        seed: Of folds.
         groups: Texts of a group stay in one fold; see `fold_rows`.
-        C: See `fit_head`.
-        class_weight: See `fit_head`.
+        learn: Makes of features and labels a classifier as scikit-learn has them.
         most: Texts that a head learns from, chosen at random of the others' folds; None: all.
         progress: Told of folds.
 
@@ -177,8 +177,8 @@ def out_of_sample(  # noqa: PLR0913 - options by name
         if len(known) == 1:
             found[asked, known[0]] = 1.0
         elif len(known):
-            head = fit_head(vectors[learned], codes[learned], C=C, class_weight=class_weight, seed=seed)
-            found[np.ix_(asked, head.classes_)] = head.predict_proba(vectors[asked])
+            head = learn(features[learned], codes[learned])
+            found[np.ix_(asked, head.classes_)] = head.predict_proba(features[asked])
         else:
             found[asked] = 1.0 / found.shape[1]
     return found
