@@ -113,7 +113,7 @@ def tokenizer_with(folder: Path, **fields: object) -> None:
 def test_a_tokenizer_that_grows_texts_is_refused(make_foreign: Callable[..., Path]) -> None:
     """One that makes a million letters out of each is stopped by its tokens or by the memory that it is given."""
     folder = make_foreign(["a", "b"])
-    tokenizer_with(folder, normalizer={"type": "Replace", "pattern": {"String": "a"}, "content": "b" * 3_000_000})
+    tokenizer_with(folder, normalizer={"type": "Replace", "pattern": {"String": "a"}, "content": "b" * 1_000_000})
 
     with pytest.raises(ModelError, match=r"GB of memory|tokens out of"):
         load(folder)

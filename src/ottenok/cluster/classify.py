@@ -155,7 +155,11 @@ def classify_folder(
                 file=shown(folder.address),
             )
         if not same or done or options.overwrite or not options.resume:
-            _clear(folder)
+            # What a job wrote goes; other files stay.
+            for name in _parts(folder):
+                folder.remove(name)
+            folder.remove(_REJECTS)
+            folder.remove_folder(_JOB)
             begun = {"format": _FORMAT, "identity": identity, "state": "begun"}
             folder.write_text(_STATE, json.dumps(begun, indent=1))
         with started(cluster, workers=workers) as ray:
@@ -234,14 +238,6 @@ def _held(folder: Folder) -> Iterator[None]:
 def _parts(folder: Folder) -> list[str]:
     """Return the names of the parts that are in a folder."""
     return [name for name in folder.files() if name.startswith("part-") and name.endswith(".parquet")]
-
-
-def _clear(folder: Folder) -> None:
-    """Remove what a job wrote into a folder; other files stay."""
-    for name in _parts(folder):
-        folder.remove(name)
-    folder.remove(_REJECTS)
-    folder.remove_folder(_JOB)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from tokenizers import normalizers
 from torch import nn
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -149,19 +150,13 @@ def convert_modules(folder: Path, target: Path, *, progress: Progress) -> None:
         source = Path(temporary)
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
         if limits.get("do_lower_case"):
-            _lower(tokenizer)
+            inner = tokenizer.backend_tokenizer
+            before = [inner.normalizer] if inner.normalizer is not None else []
+            inner.normalizer = normalizers.Sequence([normalizers.Lowercase(), *before])
         tokenizer.model_max_length = min(limits.get("max_seq_length") or tokenizer.model_max_length, 512)
         tokenizer.save_pretrained(source)
         atomic_write_text(source / CONFIG, json.dumps(config, ensure_ascii=False))
         convert_model(model, source, target, progress=progress)
-
-
-def _lower(tokenizer: Any) -> None:  # noqa: ANN401
-    from tokenizers import normalizers
-
-    inner = tokenizer.backend_tokenizer
-    before = [inner.normalizer] if inner.normalizer is not None else []
-    inner.normalizer = normalizers.Sequence([normalizers.Lowercase(), *before])
 
 
 def _pooling(folder: Path) -> str:

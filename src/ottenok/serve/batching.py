@@ -468,7 +468,19 @@ class Engine:
         """Turn logits into answers, of all these jobs of one model at once."""
         if not jobs:
             return
-        windows = _joined([job.read for job in jobs if job.read is not None])
+        parts = [job.read for job in jobs if job.read is not None]
+        windows = parts[0]
+        if len(parts) > 1:
+            counts = np.concatenate([part.counts for part in parts])
+            windows = Windows(
+                ids=(),  # which nobody needs after computing
+                texts=np.repeat(np.arange(len(counts)), counts),
+                weights=np.concatenate([part.weights for part in parts]),
+                counts=counts,
+                truncated=np.concatenate([part.truncated for part in parts]),
+                unknown=np.concatenate([part.unknown for part in parts]),
+                readings=[reading for part in parts for reading in part.readings],
+            )
         logits = np.concatenate([job.outputs for job in jobs if job.outputs is not None])
         try:
             answers = iter(jobs[0].model.classifier.finish(Prepared(windows=windows, batches=()), logits))
@@ -515,20 +527,4 @@ def _part(windows: Windows, first: int, last: int, most: int | None) -> Windows:
         truncated=truncated,
         unknown=windows.unknown[first:last],
         readings=windows.readings[first:last],
-    )
-
-
-def _joined(parts: list[Windows]) -> Windows:
-    """Return the windows of several jobs as those of one, without their ids, which nobody needs after computing."""
-    if len(parts) == 1:
-        return parts[0]
-    counts = np.concatenate([part.counts for part in parts])
-    return Windows(
-        ids=(),
-        texts=np.repeat(np.arange(len(counts)), counts),
-        weights=np.concatenate([part.weights for part in parts]),
-        counts=counts,
-        truncated=np.concatenate([part.truncated for part in parts]),
-        unknown=np.concatenate([part.unknown for part in parts]),
-        readings=[reading for part in parts for reading in part.readings],
     )
