@@ -66,8 +66,15 @@ OTHERS = {
 }  # fmt: skip
 
 
-def read(corpus: Path, split: str, cache: Path | None) -> dict[str, Any]:
-    """Return what the embedded classifier says of the rows of a split, and the embeddings of sets that need them."""
+def read(corpus: Path, split: str, cache: Path | None, *, tasks: Iterable[str]) -> dict[str, Any]:
+    """Return what the embedded classifier says of a split's rows, with embeddings of the sets that `drift` is asked of.
+
+    Args:
+        corpus: Its folder.
+        split: Validation or test.
+        cache: Where what was read is kept.
+        tasks: Sets with labels of these are read too.
+    """
     wanted = ["source", "split", "text", "language", *(f"labels:{task}" for task in TASKS)]
     table = pq.read_table(corpus / "corpus.parquet", columns=wanted).to_pydict()
     rows: dict[str, list[int]] = defaultdict(list)
@@ -76,7 +83,9 @@ def read(corpus: Path, split: str, cache: Path | None) -> dict[str, Any]:
             rows[source].append(place)
     drifting = {*SETS, *(one for others in OTHERS.values() for one in others)} if split == "test" else set()
     parts = []
-    for source in sorted(rows, key=lambda name: (name not in drifting, name)):
+    labels = [table[f"labels:{task}"] for task in tasks]
+    wanted_sets = {source for source, places in rows.items() if any(one[place] for one in labels for place in places)}
+    for source in sorted(drifting | wanted_sets, key=lambda name: (name not in drifting, name)):
         kept = cache / f"{split}-{source}.pkl" if cache else None
         if kept is not None and kept.is_file():
             parts.append(pickle.loads(kept.read_bytes()))
@@ -384,11 +393,13 @@ def counted(validation: dict[str, Any]) -> dict[str, AnswerCounts]:
     return result
 
 
-def shares(validation: dict[str, Any], test: dict[str, Any], repeats: int = 4) -> list[dict[str, Any]]:
+def shares(
+    validation: dict[str, Any], test: dict[str, Any], tasks: Iterable[str], repeats: int = 4
+) -> list[dict[str, Any]]:
     """Return the errors of shares of planted and of natural samples, and how often intervals hold the truth."""
     result = []
     facts = counted(validation)
-    for name in TASKS:
+    for name in tasks:
         rows, counts = labelled(test, name), facts[name]
         several = name == "emotions-7"
         generator = np.random.default_rng(5)
@@ -538,6 +549,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("corpus", type=Path, nargs="?")
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--part", action="append", choices=["level", "planted", "tests", "shares"])
+    parser.add_argument("--task", action="append", choices=TASKS, help="shares of this task alone, the others are kept")
     parser.add_argument("--manifest", action="store_true")
     parser.add_argument("--page", action="store_true")
     parser.add_argument("-o", "--out", type=Path, default=RESULT)
@@ -546,19 +558,23 @@ def main(arguments: Iterable[str] | None = None) -> None:
     if given.page:
         write_page(result)
         return
-    validation = read(given.corpus, "validation", given.cache)
+    asked = given.part or ("shares", "tests", "level", "planted")
+    if given.manifest or "shares" in asked:
+        validation = read(given.corpus, "validation", given.cache, tasks=TASKS)
     if given.manifest:
         counts = {name: asdict(one) for name, one in counted(validation).items()}
         tree = json.loads(MANIFEST.read_text(encoding="utf-8"))
         atomic_write_text(MANIFEST, json.dumps(tree | {"answers": counts}, ensure_ascii=False, separators=(",", ":")))
         return
-    test = read(given.corpus, "test", given.cache)
+    tasks = given.task or TASKS
+    test = read(given.corpus, "test", given.cache, tasks=tasks if "shares" in asked else ())
     rows = Rows(test)
     sources = {name: np.flatnonzero(np.array(test["source"]) == name) for name in set(test["source"])}
-    for part in given.part or ("shares", "tests", "level", "planted"):
+    for part in asked:
         start = time.monotonic()
         if part == "shares":
-            result[part] = shares(validation, test)
+            kept = [row for row in result.get(part, []) if row["task"] not in tasks]
+            result[part] = kept + shares(validation, test, tasks)
         else:
             result[part] = {"level": level, "planted": planted, "tests": vector_tests}[part](rows, sources)
         given.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
