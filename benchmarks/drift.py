@@ -6,9 +6,9 @@
     python benchmarks/drift.py /tmp/shades --manifest       # counts of answers into the embedded model's manifest
     python benchmarks/drift.py --page                       # the tables of docs/drift.md
 
-Texts are test rows (at most 2,000 of a source); labelled rows that correct are the corpus's validation rows, or half of
-a test. Each text is read once, and sets are drawn from what was measured. With --cache what was read is kept there,
-set by set, so that a run that was stopped goes on.
+Texts are test rows (at most 2,000 of a source, or --most); labelled rows that correct are the corpus's validation rows,
+or half of a test. Each text is read once, and sets are drawn from what was measured. With --cache what was read is kept
+there, set by set, so that a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ OTHERS = {
 }  # fmt: skip
 
 
-def read(corpus: Path, split: str, cache: Path | None, *, tasks: Iterable[str]) -> dict[str, Any]:
+def read(corpus: Path, split: str, cache: Path | None, *, tasks: Iterable[str], most: int = MOST) -> dict[str, Any]:
     """Return what the embedded classifier says of a split's rows, with embeddings of the sets that `drift` is asked of.
 
     Args:
@@ -74,6 +74,7 @@ def read(corpus: Path, split: str, cache: Path | None, *, tasks: Iterable[str]) 
         split: Validation or test.
         cache: Where what was read is kept.
         tasks: Sets with labels of these are read too.
+        most: Test rows of a set; of validation rows there are all.
     """
     wanted = ["source", "split", "text", "language", *(f"labels:{task}" for task in TASKS)]
     table = pq.read_table(corpus / "corpus.parquet", columns=wanted).to_pydict()
@@ -92,7 +93,7 @@ def read(corpus: Path, split: str, cache: Path | None, *, tasks: Iterable[str]) 
             continue
         places = list(rows[source])
         random.Random(0).shuffle(places)
-        picked = sorted(places if split == "validation" else places[:MOST])
+        picked = sorted(places if split == "validation" else places[:most])
         found = measured([table["text"][place] for place in picked], vectors=source in drifting)
         found |= {
             "source": [source] * len(picked),
@@ -204,14 +205,17 @@ def level(rows: Rows, sources: dict[str, np.ndarray], draws: int = 200) -> dict[
     }
 
 
-def planted(rows: Rows, sources: dict[str, np.ndarray], repeats: int = 10) -> list[dict[str, Any]]:
-    """Return how often planted shifts give an alarm, by size of the sets."""
+def planted(
+    rows: Rows, sources: dict[str, np.ndarray], repeats: int = 10, sizes: Iterable[int] = SIZES, *, texts: bool = True
+) -> list[dict[str, Any]]:
+    """Return how often planted shifts give an alarm, by size of the sets; `texts`: also texts that were changed."""
     generator = np.random.default_rng(2)
     truth = np.array([(one or [""])[0] for one in rows.found["labels"]["sentiment-3"]])
-    changed = {kind: changed_rows(rows, sources, kind) for kind in ("half of each text", "typos", "capitals")}
+    kinds = ("half of each text", "typos", "capitals") if texts else ()
+    changed = {kind: changed_rows(rows, sources, kind) for kind in kinds}
     found: dict[tuple[str, int], list[tuple[bool, list[str]]]] = defaultdict(list)
     for name in SETS:
-        for size in SIZES:
+        for size in sizes:
             for repeat in range(repeats):
                 here = generator.permutation(sources[name])
                 old, rest = here[:size], here[size : 2 * size]
@@ -550,6 +554,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--part", action="append", choices=["level", "planted", "tests", "shares"])
     parser.add_argument("--task", action="append", choices=TASKS, help="shares of this task alone, the others are kept")
+    parser.add_argument("--most", type=int, default=MOST, help="texts of a source; a cache is of one such number")
     parser.add_argument("--manifest", action="store_true")
     parser.add_argument("--page", action="store_true")
     parser.add_argument("-o", "--out", type=Path, default=RESULT)
@@ -567,7 +572,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
         atomic_write_text(MANIFEST, json.dumps(tree | {"answers": counts}, ensure_ascii=False, separators=(",", ":")))
         return
     tasks = given.task or TASKS
-    test = read(given.corpus, "test", given.cache, tasks=tasks if "shares" in asked else ())
+    test = read(given.corpus, "test", given.cache, tasks=tasks if "shares" in asked else (), most=given.most)
     rows = Rows(test)
     sources = {name: np.flatnonzero(np.array(test["source"]) == name) for name in set(test["source"])}
     for part in asked:
