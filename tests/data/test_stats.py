@@ -97,3 +97,8 @@ def test_a_folder_without_a_corpus_is_named(tmp_path: Path) -> None:
     """Opening what is no corpus says how to build one."""
     with pytest.raises(DataError, match="ottenok data build"):
         open_corpus(tmp_path)
+    with pytest.raises(DataError, match="there is no such folder"):
+        open_corpus(tmp_path / "nowhere")
+    (tmp_path / "rows.csv").touch()
+    with pytest.raises(DataError, match="this is a file"):
+        open_corpus(tmp_path / "rows.csv")

@@ -787,7 +787,7 @@ def test_what_no_one_sees_makes_no_class(tmp_path: Path) -> None:
         (["__label__neg", "__label__pos"], ["negative", "positive"]),
         (["Mood.POSITIVE", "Mood.NEUTRAL"], ["positive", "neutral"]),
         (["'negative'", "Positive.", "ｎｅｕｔｒａｌ"], ["negative", "positive", "neutral"]),
-        (["积极的", "坏", "👍", "👎"], ["positive", "negative", "positive", "negative"]),
+        (["积极的", "坏", "👍", "👎", "😐"], ["positive", "negative", "positive", "negative", "neutral"]),
     ],
 )
 def test_usual_spellings_are_known(tmp_path: Path, cells: list[str], expected: list[str]) -> None:

@@ -180,8 +180,9 @@ def open_corpus(folder: str | Path) -> Corpus:
     folder = Path(folder)
     for name in (MANIFEST_FILE, CORPUS_FILE):
         if not (folder / name).is_file():
+            found = "this is a file" if folder.is_file() else "there is no such folder"
             raise DataError(
-                f"this folder is no corpus: {name} is not in it",
+                f"this folder is no corpus: {name} is not in it" if folder.is_dir() else found,
                 hint="Build one with: ottenok data build RECIPE -o FOLDER",
                 file=str(folder),
             )
