@@ -72,7 +72,7 @@ def test_module_runs_as_the_command() -> None:
         (["data", "list", "--jsn"], "Did you mean '--json'?"),
         (["data", "build", "sentiment-unoin", "-o", "x"], "Did you mean 'sentiment-union'?"),
         (["data", "build", "x.csv"], "--out"),
-        (["data", "stats", "nowhere"], "manifest.json"),
+        (["data", "stats", "nowhere"], "there is no such folder"),
     ],
 )
 def test_mistake_is_named(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
