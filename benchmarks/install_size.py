@@ -1,6 +1,7 @@
 """How large the base install is, and whose the megabytes are.
 
-    python benchmarks/install_size.py            # a fresh virtual environment; writes results/install_size.json
+    python benchmarks/install_size.py            # a fresh virtual environment; into results/install_size.json, which
+                                                 # keeps what other Pythons (3.11, 3.14) have found
     python benchmarks/install_size.py --table    # the table in README.md, made from the result
 
 A virtual environment is made with this Python, and ottenok is installed into it from this folder as README.md says,
@@ -60,18 +61,20 @@ def measure() -> dict[str, object]:
         }
 
 
-def table(result: dict) -> str:
-    """Write the result as Markdown; what has less than a megabyte stands in one row."""
+def table(results: dict) -> str:
+    """Write the results as Markdown: of every Python the sum, of the first the packages.
+
+    What has less than a megabyte stands in one row.
+    """
+    lines = []
+    for one in results.values():
+        pip = f"{one['with_pip_and_setuptools'] / 2**20:.0f} with the pip and setuptools of a virtual environment"
+        lines.append(f"- Python {one['python']}, {one['machine']}: **{one['bytes'] / 2**20:.0f} MB** ({pip}).")
+    result = next(iter(results.values()))
     packages = result["packages"]
     large = {name: one for name, one in packages.items() if one["bytes"] >= 1 << 20}
     small = sum(one["bytes"] for name, one in packages.items() if name not in large)
-    with_pip = f"{result['with_pip_and_setuptools'] / 2**20:.0f} with the pip and setuptools of a virtual environment"
-    lines = [
-        f"Python {result['python']}, {result['machine']}: **{result['bytes'] / 2**20:.0f} MB** ({with_pip}).",
-        "",
-        "| package | MB | asked for by |",
-        "|---|---|---|",
-    ]
+    lines += ["", f"| package, Python {result['python']} | MB | asked for by |", "|---|---|---|"]
     for name, one in large.items():
         by = sorted(other for other, facts in packages.items() if any(asks(line, name) for line in facts["asks_for"]))
         lines.append(f"| {name} {one['version']} | {one['bytes'] / 2**20:.1f} | {', '.join(by)} |")
@@ -89,7 +92,10 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--table", action="store_true", help="only write the table")
     if not arguments.parse_args().table:
-        RESULT.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
+        found = measure()
+        results = json.loads(RESULT.read_text(encoding="utf-8"))
+        results[".".join(str(found["python"]).split(".")[:2])] = found
+        RESULT.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n", encoding="utf-8")
     text = README.read_text(encoding="utf-8")
     if BEGIN not in text:
         text += f"\n{BEGIN}\n{END}\n"

@@ -371,7 +371,12 @@ def save(model: Any, tokenizer: Any, folder: Path, *, max_length: int) -> None: 
             "clean_up_tokenization_spaces": False,
             **{name: token for name, token in tokenizer.special_tokens_map.items() if name != "pad_token"},
         }
-        (part / TOKENIZER_CONFIG).write_text(json.dumps(settings, ensure_ascii=False, indent=2), encoding="utf-8")
+    else:
+        # transformers 5 writes a name that 4 does not know, nor optimum, which needs 4; both know the other.
+        settings = json.loads((part / TOKENIZER_CONFIG).read_text(encoding="utf-8"))
+        if settings.get("tokenizer_class") == "TokenizersBackend":
+            settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    (part / TOKENIZER_CONFIG).write_text(json.dumps(settings, ensure_ascii=False, indent=2), encoding="utf-8")
     # Without the indentation, which makes the file of a large vocabulary larger by two thirds.
     (part / "tokenizer.json").write_text(backend.to_str(), encoding="utf-8")
     for file in sorted(part.iterdir()):
