@@ -1,7 +1,7 @@
 """How often `drift` gives a false alarm, what it finds, and how near `shares` comes to true shares.
 
     ottenok data build shades --data-root ../shared/data -o /tmp/shades
-    python benchmarks/drift.py /tmp/shades [--cache /tmp/drift] [--part level --part planted --part now --part tests
+    python benchmarks/drift.py /tmp/shades [--cache /tmp/drift] [--part level --part planted --part tests
         --part shares] [-o benchmarks/results/drift.json]
     python benchmarks/drift.py /tmp/shades --manifest       # counts of answers into the embedded model's manifest
     python benchmarks/drift.py --page                       # the tables of docs/drift.md
@@ -205,17 +205,14 @@ def level(rows: Rows, sources: dict[str, np.ndarray], draws: int = 200) -> dict[
     }
 
 
-def planted(
-    rows: Rows, sources: dict[str, np.ndarray], repeats: int = 10, sizes: Iterable[int] = SIZES, *, texts: bool = True
-) -> list[dict[str, Any]]:
-    """Return how often planted shifts give an alarm, by size of the sets; `texts`: also texts that were changed."""
+def planted(rows: Rows, sources: dict[str, np.ndarray], repeats: int = 10) -> list[dict[str, Any]]:
+    """Return how often planted shifts give an alarm, by size of the sets."""
     generator = np.random.default_rng(2)
     truth = np.array([(one or [""])[0] for one in rows.found["labels"]["sentiment-3"]])
-    kinds = ("half of each text", "typos", "capitals") if texts else ()
-    changed = {kind: changed_rows(rows, sources, kind) for kind in kinds}
+    changed = {kind: changed_rows(rows, sources, kind) for kind in ("half of each text", "typos", "capitals")}
     found: dict[tuple[str, int], list[tuple[bool, list[str]]]] = defaultdict(list)
     for name in SETS:
-        for size in sizes:
+        for size in SIZES:
             for repeat in range(repeats):
                 here = generator.permutation(sources[name])
                 old, rest = here[:size], here[size : 2 * size]
@@ -253,25 +250,18 @@ def planted(
     return result
 
 
-def planted_now(rows: Rows, sources: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Return the same in short: five draws of 1,000 texts a side, of texts that come from elsewhere.
-
-    Moved labels are left out: `moved` draws some texts twice, which the test of embeddings takes for a difference.
-    """
-    found = planted(rows, sources, repeats=5, sizes=(1000,), texts=False)
-    return [row for row in found if not row["case"].startswith("labels")]
-
-
 def moved(truth: np.ndarray, pool: np.ndarray, size: int, points: float, generator: np.random.Generator) -> np.ndarray:
-    """Return texts of which the commonest true label is so much rarer than in the pool."""
+    """Return texts of which the commonest true label is so much rarer than in the pool, as many as there are."""
     labels, counts = np.unique(truth[pool], return_counts=True)
     shares = counts / counts.sum()
     top = shares.argmax()
     rest = 1 - shares[top]
     shares = np.where(np.arange(len(shares)) == top, shares[top] - points, shares * (1 + points / max(rest, 1e-9)))
-    wanted = generator.multinomial(size, np.clip(shares, 0, None) / np.clip(shares, 0, None).sum())
+    shares = np.clip(shares, 0, None) / np.clip(shares, 0, None).sum()
+    wanted = generator.multinomial(min(size, int((counts / np.maximum(shares, 1e-9)).min())), shares)
     picked = [
-        generator.choice(pool[truth[pool] == one], count) for one, count in zip(labels, wanted, strict=True) if count
+        generator.choice(pool[truth[pool] == one], min(count, there), replace=False)
+        for one, count, there in zip(labels, wanted, counts, strict=True)
     ]
     return np.concatenate(picked)
 
@@ -514,11 +504,6 @@ def tables(result: dict[str, Any]) -> dict[str, str]:
         cells = " | ".join(f"{sizes[size]['alarm']:.0%}" if size in sizes else "-" for size in SIZES)
         lines.append(f"| {case} | {cells} | {fired} |")
     found["planted"] = "\n".join(lines)
-    lines = ["| planted, 1000 texts | before | now | tests that fire now |", "|---|---:|---:|---|"]
-    for row in result["now"]:
-        fired = ", ".join(f"{name} {share:.0%}" for name, share in list(row["by"].items())[:3])
-        lines.append(f"| {row['case']} | {by_case[row['case']][1000]['alarm']:.0%} | {row['alarm']:.0%} | {fired} |")
-    found["now"] = "\n".join(lines)
     cases = list(result["tests"][0]["found"])
     lines = [
         "| test of embeddings | " + " | ".join(cases) + " | processor time, ms |",
@@ -566,7 +551,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path, nargs="?")
     parser.add_argument("--cache", type=Path)
-    parser.add_argument("--part", action="append", choices=["level", "planted", "now", "tests", "shares"])
+    parser.add_argument("--part", action="append", choices=["level", "planted", "tests", "shares"])
     parser.add_argument("--task", action="append", choices=TASKS, help="shares of this task alone, the others are kept")
     parser.add_argument("--most", type=int, default=MOST, help="texts of a source; a cache is of one such number")
     parser.add_argument("--manifest", action="store_true")
@@ -595,7 +580,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
             kept = [row for row in result.get(part, []) if row["task"] not in tasks]
             result[part] = kept + shares(validation, test, tasks)
         else:
-            ways = {"level": level, "planted": planted, "now": planted_now, "tests": vector_tests}
+            ways = {"level": level, "planted": planted, "tests": vector_tests}
             result[part] = ways[part](rows, sources)
         given.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         print(f"{part}: {time.monotonic() - start:.0f} s", flush=True)
