@@ -265,7 +265,7 @@ def test_a_column_of_texts_is_no_label_column(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.csv", "text,label\n", "it has no rows"),
-        ("a.csv", "text,label\nа\n,pos\n,neg\n", r"empty text \(2\), 1 fields instead of 2 \(1\)"),
+        ("a.csv", "text,label\nа\n,pos\n,neg\n", r"empty text \(2\), 1 field instead of 2 \(1\)"),
         ("a.csv", "txt,label\nа,б\n", "Did you mean 'txt'"),
         ("a.jsonl", "да\nнет\n", "none of the first 2 records"),
         ("a.xls", "", "save it as .xlsx"),

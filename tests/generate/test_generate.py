@@ -250,7 +250,7 @@ def test_texts_of_a_test_do_not_come_back(chat: Any, make: Make, rows: Rows, tmp
 
     assert summary.refused == {"copy of a test text": 3, "near copy of a test text": 1}
     assert all("приснился" not in row["text"] for row in rows(tmp_path / "out.jsonl"))
-    with pytest.raises(DataError, match="no corpus"):
+    with pytest.raises(DataError, match="no such folder"):
         generate(make(), tmp_path / "two.jsonl", against=[tmp_path / "no"])
 
 

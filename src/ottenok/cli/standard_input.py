@@ -50,14 +50,17 @@ def refuse_file(text: str, *, hint: str) -> None:
     Raises:
         UsageError: It is one.
     """
-    if "\n" in text or len(text) > 1000 or not (os.path.lexists(text) or Path(text.strip()).suffix):
+    if "\n" in text or len(text) > 1000:
+        return
+    path = _PATH.fullmatch(text)
+    if not (path or os.path.lexists(text) or Path(text.strip()).suffix):
         return
     from ottenok.tables.table import is_file_name
 
     if os.path.lexists(text) or is_file_name(Path(text.strip())):
         kind = "a folder" if Path(text).is_dir() else "a file"
         raise click.UsageError(f"{harmless(text)} is {kind}{hint}")
-    if _PATH.fullmatch(text):
+    if path:
         raise click.UsageError(f"{harmless(text)} looks like a path, and there is no such file")
 
 
