@@ -46,7 +46,7 @@ def audit_page(audit: Audit, *, most: int) -> str:
         f"{total:,} rows have a text and a label; {len(rows.rejects):,} have not."
         if rows.rejects
         else f"All {total:,} rows have a text and a label.",
-        f"Labels are judged out of sample, by {audit.folds} "
+        f"Labels are judged out of sample, in {audit.folds} folds, by "
         + (
             f"quick models on letters and on the embeddings of {audit.model}"
             if audit.method == "head"
