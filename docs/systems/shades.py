@@ -219,12 +219,9 @@ def ceilings(found: Mapping[str, Any]) -> str:
     ]
     for one in others:
         what, twice = one["what"], one["people"]
-        numbers = [
-            now[what]["mark"],
-            now[what]["value"],
-            *(teachers[what][key] for key in ("labels_alone", "masked_first")),
-        ]
-        cells = [f"{number:.3f}" for number in numbers] + [
+        known = teachers.get(what, {})
+        numbers = [now[what]["mark"], now[what]["value"], known.get("labels_alone"), known.get("masked_first")]
+        cells = ["-" if number is None else f"{number:.3f}" for number in numbers] + [
             f"{one['own']:.3f} ({one['own_rows']:,})",
             f"{one['all']:.3f} ({one['all_rows']:,})",
             "-" if twice is None else f"{twice['value']:.3f} ({twice['texts']:,} texts; {twice['agree']:.0%} agree)",
