@@ -49,6 +49,9 @@ def test_openai(server: Running, http: httpx.Client) -> None:
         assert [model.id for model in client.models.list()] == ["default"]
         with pytest.raises(openai.NotFoundError, match="no model of this name"):
             client.moderations.create(input=BAD, model="nothing")
+        assert client.models.retrieve("default") == client.models.list().data[0]
+        with pytest.raises(openai.NotFoundError, match="no model of this name"):
+            client.models.retrieve("nothing")
 
 
 def test_javascript(server: Running, http: httpx.Client) -> None:

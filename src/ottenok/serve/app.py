@@ -325,6 +325,10 @@ class Service:
         """`/v1/models`."""
         return _json({"object": "list", "data": [model.describe() for model in self.models.served]})
 
+    async def model_card(self, request: Request) -> Response:
+        """`/v1/models/{id}`."""
+        return _json(self.models.find(request.path_params["id"])[0].describe())
+
     async def infinity_models(self, _: Request) -> Response:
         """`/models`, as infinity has it."""
         data = [

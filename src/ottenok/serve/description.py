@@ -51,6 +51,7 @@ DOORS = (
         formats.AnalyzeAnswer,
     ),
     Door("GET", "/v1/models", "model_list", _OWN, "The models and their tasks.", None, formats.ModelList),
+    Door("GET", "/v1/models/{id:path}", "model_card", _OWN, "One of them.", None, formats.ModelCard),
     Door(
         "POST", "/v1/explain", "explain", _OWN, "Which words made the label.", formats.ExplainRequest, formats.Explained
     ),
