@@ -169,7 +169,9 @@ def describe(models: Models) -> dict[str, Any]:
     for door in DOORS:
         openai = door.path.startswith("/v1/") or door.path == "/classify"
         fault = schemas[id(formats.OpenAIError if openai else formats.TeiError), "validation"]
-        codes = _CODES if door.body is not None else {key: _CODES[key] for key in ("401", "403", "405", "500", "503")}
+        named = {"404"} if "{id" in door.path else set()
+        told = _CODES if door.body is not None else named | {"401", "403", "405", "500", "503"}
+        codes = {key: text for key, text in _CODES.items() if key in told}
         answers: dict[str, Any] = {
             code: {"description": text, "content": {"application/json": {"schema": fault}}}
             for code, text in codes.items()
@@ -208,7 +210,7 @@ def describe(models: Models) -> dict[str, Any]:
         if "{id}" in path:
             entry["parameters"] = [
                 {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "enum": names["model"]}},
-                *entry["parameters"][1:],
+                *entry.get("parameters", [])[1:],
             ]
         paths.setdefault(path, {})[door.method.lower()] = entry
     return {
