@@ -56,6 +56,8 @@ from transformers import AutoModel
 
 from ottenok.data.corpus import Corpus, open_corpus
 from ottenok.recipes.train import load_recipe
+from ottenok.tasks.calibration import fit_temperature
+from ottenok.tasks.decision import Decision
 from ottenok.text.noise import add_noise
 from ottenok.text.normalise import TextOptions, normalise
 
@@ -69,7 +71,9 @@ SENTIMENT, EMOTIONS, STARS = slice(0, 3), slice(3, 10), slice(10, 15)
 OUTPUTS = 15
 MAX_LENGTH = 128
 TOKENS = 12_000  # of a batch, padding included
-HEATS = np.geomspace(0.5, 5.0, 40).tolist()
+# How teachers and students learn, in every round.
+TEACHING = {"peak": 2.5e-4, "head_peak": 1e-3, "decay": 0.9}
+STUDYING = {"peak": 3e-4, "head_peak": 5e-4, "decay": 1.0, "thought": 1.0}
 CYRILLIC, HAN = re.compile("[а-яё]", re.IGNORECASE), re.compile("[\u4e00-\u9fff]")
 MONTHS = (
     "января", "февраля", "марта", "апреля", "мая", "июня", "июля", "августа", "сентября",
@@ -421,11 +425,10 @@ def learn(
             peak = plan.head_peak if depth is None else plan.peak * plan.decay**depth
             shrink = 0.0 if parameter.ndim < 2 else 0.1 if name.startswith("bias") else 0.01
             groups.append({"params": [parameter], "lr": peak, "peak": peak, "weight_decay": shrink})
-    costs, usable = (
-        Costs(rows, soft, plan),
-        np.logical_or.reduce(rows.known) | (soft is not None) | (plan.masked == 1.0),
-    )
-    usable &= True if without is None else ~without
+    costs = Costs(rows, soft, plan)
+    usable = np.logical_or.reduce(rows.known) | (soft is not None) | (plan.masked == 1.0)
+    if without is not None:
+        usable &= ~without
     guess = Guess(net).to(DEVICE) if plan.masked else None
     if guess is not None:
         groups = [
@@ -475,28 +478,20 @@ def folds(texts: Sequence[str]) -> npt.NDArray[np.int64]:
 
 def softened(rows: Rows, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return logits, those of each source and task over the temperature that its training labels ask for."""
-    found = torch.from_numpy(logits.copy())
-    for place, columns in enumerate((SENTIMENT, EMOTIONS, STARS)):
+    found = logits.copy()
+    for place, (columns, activation) in enumerate(((SENTIMENT, "softmax"), (EMOTIONS, "sigmoid"), (STARS, "softmax"))):
         judged, heats = rows.train & rows.known[place], {}
         for name in sorted(set(rows.source[judged])):
             own = np.flatnonzero(judged & (rows.source == name))[:6000]
-            if len(own) < 300:
-                continue
-            mine, truth = found[own, columns], torch.from_numpy(rows.truth[place][own])
-            present = torch.from_numpy(rows.present[place][own])
-            costs = []
-            for heat in HEATS:
-                if place == 1:
-                    one = functional.binary_cross_entropy_with_logits(mine / heat, truth, reduction="none") * present
-                else:
-                    there = (mine / heat).masked_fill(~present, -1e4)
-                    one = functional.cross_entropy(there, truth.argmax(1), reduction="none")
-                costs.append(float(one.mean()))
-            heats[name] = HEATS[int(np.argmin(costs))]
+            if len(own) >= 300:
+                there = rows.present[place][own[0]]  # the labels that the source can give
+                truth = rows.truth[place][own][:, there] > 0
+                fit = fit_temperature(logits[own, columns][:, there], truth, Decision(activation=activation))
+                heats[name] = fit.temperature
         usual = float(np.median(list(heats.values()))) if heats else 1.0
         for name in set(rows.source):
-            found[torch.from_numpy(rows.source == name), columns] /= heats.get(name, usual)
-    return found.numpy()
+            found[rows.source == name, columns] /= heats.get(name, usual)
+    return found
 
 
 def third_round(
@@ -517,9 +512,7 @@ def third_round(
         plan = Plan(
             seed=30 + options.teacher,
             seconds=options.teacher_seconds,
-            peak=2.5e-4,
-            head_peak=1e-3,
-            decay=0.9,
+            **TEACHING,
             smoothing=0.0,
             **common,
         )
@@ -530,11 +523,8 @@ def third_round(
         plan = Plan(
             seed=options.student,
             seconds=options.student_seconds,
-            peak=3e-4,
-            head_peak=5e-4,
-            decay=1.0,
             labels=0.3 if options.student == 41 else 0.1,
-            thought=1.0,
+            **STUDYING,
             **common,
         )
         net = student(second / "student.safetensors")
@@ -543,16 +533,8 @@ def third_round(
         save_file(found, folder / f"student{options.student}.safetensors")
         return
     net = Net(options.encoder, len(set(rows.source))).to(DEVICE)
-    reading = Plan(
-        seed=30,
-        seconds=0.25 * options.teacher_seconds,
-        peak=4e-4,
-        head_peak=1e-3,
-        decay=1.0,
-        masked=1.0,
-        **{**common, "rates": {}},
-    )
-    learn(net, rows, reader, reading)
+    told = {**common, **TEACHING, "rates": {}}
+    learn(net, rows, reader, Plan(seed=30, seconds=0.25 * options.teacher_seconds, masked=1.0, **told))
     save_file(net.state_dict(), masked)
     beside("--teacher", (0, 1, 2))
     said = np.stack([np.load(folder / f"fold{place}.npy") for place in range(3)])
@@ -603,9 +585,7 @@ def main_learn(options: argparse.Namespace) -> None:
         plan = Plan(
             seed=options.teacher,
             seconds=options.teacher_seconds,
-            peak=2.5e-4,
-            head_peak=1e-3,
-            decay=0.9,
+            **TEACHING,
             labels=1.0 if first is None else 0.7,
             thought=0.0 if first is None else 0.3,
             masked=0.3 if first is not None and options.teacher % 2 == 0 else 0.0,
@@ -625,11 +605,8 @@ def main_learn(options: argparse.Namespace) -> None:
     plan = Plan(
         seed=options.student or 3,
         seconds=options.student_seconds,
-        peak=3e-4,
-        head_peak=5e-4,
-        decay=1.0,
         labels=0.3,
-        thought=1.0,
+        **STUDYING,
         **common,
     )
     if first is None or options.student is not None:

@@ -3,6 +3,7 @@
 
     python docs/systems/by_language.py MODEL CORPUS [--rows N]   # measure, write results/by-language.json
     python docs/systems/by_language.py --page                    # the table, from the result
+    python docs/systems/by_language.py --before OLDER.json       # what is shipped against an older result
 
 For each test source the decision is fitted on the validation rows of all sources but its own family (the first word of
 its name), as a user's texts are of no source that the model knows. Each source weighs alike, with at most N rows. The
@@ -226,6 +227,20 @@ def page(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def against(found: dict[str, Any], before: dict[str, Any]) -> str:
+    """Return how much what is shipped differs from an older result, over the tests of both, with 95 % intervals."""
+    lines = []
+    for task, rows in found["tasks"].items():
+        old = {row["source"]: row[WAYS[0]] for row in before["tasks"][task]}
+        both = [row for row in rows if row["source"] in old]
+        draws = np.random.default_rng(0).integers(len(both), size=(4000, len(both)))
+        for name in ("macro_f1", "calibration_error"):
+            change = np.array([row[WAYS[0]][name] - old[row["source"]][name] for row in both])
+            low, high = np.quantile(change[draws].mean(axis=1), [0.025, 0.975])
+            lines.append(f"{task}, {len(both)} tests, {name}: {change.mean():+.4f} ({low:+.4f} to {high:+.4f})")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure, or show the table of what was measured."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -233,7 +248,11 @@ def main() -> None:
     parser.add_argument("corpus", type=Path, nargs="?")
     parser.add_argument("--rows", type=int, default=600)
     parser.add_argument("--page", action="store_true")
+    parser.add_argument("--before", type=Path)
     given = parser.parse_args()
+    if given.before:
+        print(against(*(json.loads(file.read_text(encoding="utf-8")) for file in (RESULT, given.before))))
+        return
     if not given.page:
         if given.model is None or given.corpus is None:
             parser.error("expected MODEL and CORPUS")
